@@ -1,0 +1,207 @@
+//! An event's bytes: what was received, packed into one buffer that is written and read whole.
+//!
+//! The packed form is a list of name and value pairs (lengths first, little-endian) and then the
+//! body. Facts about the request stand in the same list under names that begin with `:`, which no
+//! HTTP header can have, so the form grows without a new layout.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+
+/// What was decided about a genuine request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Disposition {
+    /// Kept and delivered.
+    Accepted,
+    /// Kept, not delivered: the source does not keep this event type.
+    Filtered,
+    /// Kept and marked: it broke a payload rule of a source that accepts such events.
+    Invalid,
+}
+
+impl Disposition {
+    /// The word used in the API, the CLI and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Filtered => "filtered",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// A packed record that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the stored record of an event is damaged at byte {at} of {length}; restore the segment from a backup"
+)]
+pub struct RecordError {
+    /// Where reading stopped.
+    pub at: usize,
+    /// How long the record is.
+    pub length: usize,
+}
+
+/// Builds the packed form of a request.
+#[derive(Debug, Default)]
+pub struct PackedHeaders {
+    buffer: BytesMut,
+    count: u16,
+}
+
+impl PackedHeaders {
+    /// An empty list, with room for `capacity` bytes.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        let mut buffer = BytesMut::with_capacity(capacity + 6);
+        buffer.put_u32_le(0);
+        buffer.put_u16_le(0);
+        Self { buffer, count: 0 }
+    }
+
+    /// Appends a pair. Names longer than 64 KiB are cut; the listener refuses them long before.
+    pub fn push(&mut self, name: &str, value: &[u8]) {
+        let name = &name.as_bytes()[..name.len().min(usize::from(u16::MAX))];
+        self.buffer.put_u16_le(name.len() as u16);
+        self.buffer.put_u32_le(value.len() as u32);
+        self.buffer.put_slice(name);
+        self.buffer.put_slice(value);
+        self.count += 1;
+    }
+
+    /// Closes the list and appends the body.
+    #[must_use]
+    pub fn finish(mut self, body: &[u8]) -> Bytes {
+        let body_at = self.buffer.len() as u32;
+        self.buffer[..4].copy_from_slice(&body_at.to_le_bytes());
+        self.buffer[4..6].copy_from_slice(&self.count.to_le_bytes());
+        self.buffer.put_slice(body);
+        self.buffer.freeze()
+    }
+}
+
+/// A received request as it is kept: facts, headers in their order, and the exact body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRecord {
+    packed: Bytes,
+    body_at: usize,
+}
+
+impl EventRecord {
+    /// The request's method.
+    pub const METHOD: &'static str = ":method";
+    /// The path and query as received.
+    pub const PATH: &'static str = ":path";
+    /// The sender's address, after trusted proxies.
+    pub const REMOTE: &'static str = ":remote";
+    /// The sender's id of the delivery.
+    pub const DELIVERY_ID: &'static str = ":delivery-id";
+    /// Which scheme proved it genuine, as JSON.
+    pub const VERDICT: &'static str = ":verdict";
+    /// The public URL that was used for verification.
+    pub const URL: &'static str = ":url";
+    /// The payload rule that was broken, if the source accepts such events.
+    pub const INVALID: &'static str = ":invalid";
+
+    /// Reads a packed record and checks its lengths.
+    ///
+    /// # Errors
+    /// [`RecordError`] if the lengths do not fit.
+    pub fn from_packed(packed: Bytes) -> Result<Self, RecordError> {
+        let length = packed.len();
+        let damaged = |at| RecordError { at, length };
+        let head = packed.get(..6).ok_or_else(|| damaged(0))?;
+        let body_at = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        let count = u16::from_le_bytes([head[4], head[5]]);
+        if body_at > length {
+            return Err(damaged(0));
+        }
+        let mut at = 6;
+        for _ in 0..count {
+            let sizes = packed.get(at..at + 6).ok_or_else(|| damaged(at))?;
+            let name = usize::from(u16::from_le_bytes([sizes[0], sizes[1]]));
+            let value = u32::from_le_bytes([sizes[2], sizes[3], sizes[4], sizes[5]]) as usize;
+            let end = at + 6 + name + value;
+            if end > body_at || std::str::from_utf8(&packed[at + 6..at + 6 + name]).is_err() {
+                return Err(damaged(at));
+            }
+            at = end;
+        }
+        if at != body_at {
+            return Err(damaged(at));
+        }
+        Ok(Self { packed, body_at })
+    }
+
+    /// The packed bytes.
+    #[must_use]
+    pub fn packed(&self) -> &Bytes {
+        &self.packed
+    }
+
+    /// The exact body.
+    #[must_use]
+    pub fn body(&self) -> Bytes {
+        self.packed.slice(self.body_at..)
+    }
+
+    /// All pairs: facts (names beginning with `:`) and headers.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let mut at = 6;
+        let packed = &self.packed[..self.body_at];
+        std::iter::from_fn(move || {
+            let sizes = packed.get(at..at + 6)?;
+            let name = usize::from(u16::from_le_bytes([sizes[0], sizes[1]]));
+            let value = u32::from_le_bytes([sizes[2], sizes[3], sizes[4], sizes[5]]) as usize;
+            let name_at = at + 6;
+            at = name_at + name + value;
+            let text = std::str::from_utf8(&packed[name_at..name_at + name]).ok()?;
+            Some((text, &packed[name_at + name..at]))
+        })
+    }
+
+    /// The sender's headers in their order; names are lower case.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.pairs().filter(|(name, _)| !name.starts_with(':'))
+    }
+
+    /// A fact as text, if it is there and is text.
+    #[must_use]
+    pub fn fact(&self, name: &str) -> Option<&str> {
+        self.pairs()
+            .find(|(candidate, _)| *candidate == name)
+            .and_then(|(_, value)| std::str::from_utf8(value).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn keeps_facts_headers_and_body() {
+        let mut packed = PackedHeaders::with_capacity(64);
+        packed.push(EventRecord::METHOD, b"POST");
+        packed.push("x-a", b"1");
+        packed.push("x-a", &[0xff, 0]);
+        let record = EventRecord::from_packed(packed.finish(b"body\r\n")).unwrap();
+        assert_eq!(record.fact(EventRecord::METHOD), Some("POST"));
+        assert_eq!(
+            record.headers().collect::<Vec<_>>(),
+            [("x-a", &b"1"[..]), ("x-a", &[0xff, 0][..])]
+        );
+        assert_eq!(&record.body()[..], b"body\r\n");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+            if let Ok(record) = EventRecord::from_packed(bytes.into()) {
+                prop_assert!(record.pairs().count() <= usize::from(u16::MAX));
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The vocabulary of the gateway: ids, states, policies and the pure decisions made over them.
+//!
+//! Invariants: nothing here does I/O, reads a clock or draws a random number; time and randomness
+//! arrive as parameters, so that the same inputs always give the same answer.
+//!
+//! Deliberately absent: storage layouts, HTTP types, signature schemes.
+//!
+//! Where next: `store` for what is kept, `engine` for who acts on these decisions.
+
+pub mod breaker;
+pub mod bucket;
+pub mod delivery;
+pub mod endpoint;
+pub mod environment;
+pub mod event;
+pub mod id;
+pub mod retry;
+
+pub use breaker::{Breaker, BreakerState};
+pub use bucket::{Rate, TokenBucket};
+pub use delivery::{
+    DeliveryKey, DeliveryState, FailureReason, NextStep, Outcome, Trigger, decide_next,
+};
+pub use endpoint::{EndpointSettings, EndpointState, Origin, PlanTarget, plan_deliveries};
+pub use environment::{Clock, Noise};
+pub use event::{Disposition, EventRecord, PackedHeaders, RecordError};
+pub use id::{
+    ApplicationKey, AttemptId, EndpointId, EndpointKey, EventId, EventSeq, IdError, SeqClock,
+    SourceId,
+};
+pub use retry::{RetryAfter, RetrySchedule};

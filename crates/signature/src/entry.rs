@@ -1,0 +1,319 @@
+//! A provider as data: the format of `catalogue/*.toml` and of `[[provider]]` in `becket.toml`.
+//!
+//! Invariants: unknown keys are errors; nothing is computed here; everything that the interpreter does is
+//! said by these fields and never by the slug. `docs/catalogue.md` explains each field with examples.
+//! Checks that span fields are in `check`, the small languages inside strings in `template`.
+//! Deliberately absent: JWT, named message builders and fetched keys, which become further classes, template
+//! functions and key sources of this same format. Next: `scheme`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::EntryError;
+use crate::scheme::{Class, Condition, Scheme};
+use crate::template::{OneOrMany, Place, Template};
+
+/// How well an entry is backed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Valid and invalid vectors, made or judged by the provider's own software, agree with the entry.
+    Proven,
+    /// Written from the provider's documents; no vectors from the provider's own software.
+    #[default]
+    Declared,
+}
+
+/// One provider: how its requests are proven genuine, what they carry, and how it wants to be answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// The name used in configuration, `a-z0-9_-`.
+    pub slug: String,
+    /// The name as people write it.
+    pub name: String,
+    /// Whether vectors prove the entry.
+    #[serde(default)]
+    pub status: Status,
+    /// Where the facts come from: package and version, or document.
+    #[serde(default)]
+    pub source: String,
+    /// What the operator must do at the provider and what to beware of (Markdown).
+    #[serde(default)]
+    pub guide: String,
+    /// When and how often the provider sends again, in words.
+    #[serde(default)]
+    pub retries: String,
+    /// The provider's own page about its webhooks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docs_url: Option<String>,
+    /// The status of the answer to a request that is not genuine (400, 401 or 403).
+    #[serde(default = "failure_status_default")]
+    pub failure_status: u16,
+    /// The answer to an accepted request, when the provider demands a certain one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ack: Option<Ack>,
+    /// The largest body that the provider sends, in bytes, when it is more than the usual limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_limit_bytes: Option<u64>,
+    /// What the operator must give, by name.
+    #[serde(default, rename = "credential", skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<CredentialSpec>,
+    /// Settings that the operator may change without writing an entry, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, ParameterSpec>,
+    /// Where the event type is found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<FactSpec>,
+    /// Where the id is found that stays the same when the provider sends again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery_id: Option<FactSpec>,
+    /// The schemes, strongest first: the first that fits and whose signature is present decides alone.
+    #[serde(default, rename = "scheme")]
+    pub schemes: Vec<Scheme>,
+    /// Requests that are answered at once and are no events.
+    #[serde(
+        default,
+        rename = "handshake",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub handshakes: Vec<HandshakeRule>,
+}
+
+fn failure_status_default() -> u16 {
+    401
+}
+
+/// The answer to an accepted request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ack {
+    /// A status from 200 to 299.
+    #[serde(default = "ack_status_default")]
+    pub status: u16,
+    /// The answer's `Content-Type`.
+    #[serde(default = "content_type_default")]
+    pub content_type: String,
+    /// The answer's body, as it is.
+    #[serde(default)]
+    pub body: String,
+}
+
+fn ack_status_default() -> u16 {
+    200
+}
+
+fn content_type_default() -> String {
+    "text/plain; charset=utf-8".to_owned()
+}
+
+/// One thing the operator must give.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialSpec {
+    /// The name by which it is given; those of kind `secret` and `public_key` go into the lists of that kind.
+    pub name: String,
+    /// What it is for the interpreter.
+    pub kind: CredentialKind,
+    /// What the provider calls it and where it is found.
+    #[serde(default)]
+    pub label: String,
+    /// Whether verification can work without it.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// The kinds of credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialKind {
+    /// One of [`crate::Credentials::secrets`].
+    Secret,
+    /// One of [`crate::Credentials::public_keys`].
+    PublicKey,
+    /// A member of [`crate::Credentials::named`].
+    Named,
+}
+
+/// A setting of a generic entry: a text that is written into the entry before it is used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParameterSpec {
+    /// Where the value goes, as keys and indexes joined by dots: `scheme.0.signature.at`.
+    pub sets: String,
+    /// How the value is written there; `{}` stands for it.
+    #[serde(default = "parameter_as_default", rename = "as")]
+    pub written_as: String,
+    /// Whether it is written as a text or as a number.
+    #[serde(default)]
+    pub kind: ParameterKind,
+    /// What it means, which values it takes, and what holds without it.
+    #[serde(default)]
+    pub label: String,
+}
+
+fn parameter_as_default() -> String {
+    "{}".to_owned()
+}
+
+/// How a parameter is written into the entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParameterKind {
+    /// As a string.
+    #[default]
+    Text,
+    /// As a whole number.
+    Integer,
+}
+
+/// Where a fact about the event is found: the first place that yields a text wins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FactSpec {
+    /// Places (`header:x-github-event`, `json:type`) or templates (`{json:type}.{json:action}`).
+    pub at: OneOrMany<Place>,
+}
+
+/// One handshake: when a request looks like this, it is answered like that.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandshakeRule {
+    /// A name for logs and explanations.
+    pub name: String,
+    /// Whether the request must be genuine before it is answered.
+    pub verify_first: bool,
+    /// All must hold.
+    pub when: Vec<Condition>,
+    /// The answer.
+    pub respond: Respond,
+    /// A secret that the request brings, to be kept by the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture: Option<Capture>,
+}
+
+/// The answer of a handshake.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Respond {
+    /// The answer's status.
+    #[serde(default = "ack_status_default")]
+    pub status: u16,
+    /// The answer's `Content-Type`; none is sent with an empty body.
+    #[serde(default = "content_type_default")]
+    pub content_type: String,
+    /// Further headers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, Template>,
+    /// The body.
+    #[serde(default)]
+    pub body: Template,
+}
+
+/// A value that a handshake hands over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capture {
+    /// `secret`, or the name of a named credential.
+    pub name: String,
+    /// Where it is in the request.
+    pub from: Place,
+}
+
+impl Entry {
+    /// Reads an entry and checks it. Errors name the key and, where known, line and column.
+    pub fn from_toml(text: &str) -> Result<Entry, EntryError> {
+        let entry: Entry = toml::from_str(text).map_err(|error| EntryError::Unreadable {
+            message: error.to_string().trim_end().to_owned(),
+        })?;
+        entry.check()?;
+        Ok(entry)
+    }
+
+    /// Reads an entry from TOML that is already parsed, and checks it.
+    pub fn from_value(value: toml::Value) -> Result<Entry, EntryError> {
+        let entry: Entry = value.try_into().map_err(|error| EntryError::Unreadable {
+            message: error.to_string().trim_end().to_owned(),
+        })?;
+        entry.check()?;
+        Ok(entry)
+    }
+
+    /// The name used in configuration.
+    pub fn slug(&self) -> &str {
+        &self.slug
+    }
+
+    /// The name as people write it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether vectors prove the entry.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Where the facts come from.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// What the operator must know, in Markdown.
+    pub fn guide(&self) -> &str {
+        &self.guide
+    }
+
+    /// The status of the answer to a request that is not genuine.
+    pub fn failure_status(&self) -> u16 {
+        self.failure_status
+    }
+
+    /// The demanded answer to an accepted request.
+    pub fn ack(&self) -> Option<&Ack> {
+        self.ack.as_ref()
+    }
+
+    /// The largest body that the provider sends, in bytes, when it is more than the usual limit.
+    pub fn body_limit(&self) -> Option<u64> {
+        self.body_limit_bytes
+    }
+
+    /// What the operator must give.
+    pub fn credentials(&self) -> &[CredentialSpec] {
+        &self.credentials
+    }
+
+    /// Whether every scheme signs the body, so that a genuine request is also an unchanged one.
+    pub fn signs_body(&self) -> bool {
+        !self.schemes.is_empty() && self.schemes.iter().all(Scheme::signs_body)
+    }
+
+    /// Whether the delivery id is covered by the signature; if not, whoever resends a genuine request
+    /// can give it another id. `None` when there is no delivery id.
+    pub fn delivery_id_is_signed(&self) -> Option<bool> {
+        let fact = self.delivery_id.as_ref()?;
+        Some(
+            fact.at
+                .iter()
+                .all(|place| self.schemes.iter().all(|scheme| scheme.signs(place))),
+        )
+    }
+}
+
+/// A warning for people who read "genuine": what a valid signature of this entry does not prove.
+/// `None` when every scheme signs the body.
+pub fn unsigned_body_warning(entry: &Entry) -> Option<&'static str> {
+    if entry.signs_body() {
+        return None;
+    }
+    let has = |class: Class| entry.schemes.iter().any(|scheme| scheme.class == class);
+    Some(if entry.schemes.is_empty() || has(Class::None) {
+        "nothing is verified: anybody who knows the URL can send events"
+    } else if has(Class::Token) || has(Class::Basic) {
+        "the sender is recognised by a shared token only: the body is not signed, and whoever sees one request can send others"
+    } else {
+        "the signature does not cover the body: it shows that the sender sent something, not that this is what was sent"
+    })
+}
