@@ -1,1 +1,89 @@
-//! placeholder
+//! The management API: what was received and what became of it, and doing it again.
+//!
+//! [`router`] answers the paths of the public specification (`/api/v1`, `/ingest/api/v1`) and our own
+//! additions (`/api/v1/becket`), all from one table in `routes`; the same table makes the OpenAPI
+//! document. Errors are `application/problem+json` with a stable code (`docs/errors.md`).
+//!
+//! Invariants: every path but health and the document asks for a bearer token, which decides whose
+//! data is seen; another owner's ids are answered like unknown ones; every list is bounded in items,
+//! bytes and rows looked at; secrets and the sender's credentials are shown only where asked for by
+//! name, and that is logged (target `becket::audit`).
+//!
+//! Deliberately absent: sockets, TLS, configuration, and deciding or making attempts.
+//!
+//! Where next: `routes` for the table, `handlers` for what the paths do, `state` for what the
+//! binary has to bring.
+
+mod auth;
+mod call;
+mod curl;
+mod handlers;
+mod names;
+mod openapi;
+mod problem;
+mod replay;
+mod routes;
+mod scan;
+mod state;
+mod tasks;
+mod times;
+mod wire;
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::{Extension, Router};
+use http::{HeaderValue, Method, header};
+
+pub use auth::{Auth, ClientAddress, FAILED_LOGINS_BURST};
+pub use openapi::text as openapi_document;
+pub use problem::CODES as ERROR_CODES;
+pub use state::{
+    ApiState, Control, ControlError, Directory, EndpointSecret, ProviderRow, SourceDetails,
+};
+
+/// The largest request body that the API reads, in bytes.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// The API as a service. Whoever accepts connections puts a [`ClientAddress`] into each request's
+/// extensions, so that failed logins are counted by address.
+pub fn router(api: ApiState) -> Router {
+    let shared = Arc::new(call::Shared {
+        api,
+        tasks: Arc::default(),
+        streams: Arc::new(tokio::sync::Semaphore::new(handlers::tail::STREAMS_MAX)),
+    });
+    let mut router = Router::new();
+    for route in routes::TABLE {
+        router = router.route(route.path, (route.handler)().layer(Extension(route)));
+    }
+    router
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(axum::middleware::map_response(no_store))
+        .with_state(shared)
+}
+
+async fn no_such_path(uri: http::Uri) -> problem::ApiError {
+    problem::ApiError::new("route_not_found", format!("there is no path `{}`", uri.path()))
+        .hint("`GET /api/v1/openapi.json` lists the paths")
+}
+
+async fn no_such_method(method: Method, uri: http::Uri) -> problem::ApiError {
+    problem::ApiError::new(
+        "method_not_allowed",
+        format!("`{}` does not take {method}", uri.path()),
+    )
+    .hint("`GET /api/v1/openapi.json` lists the methods of each path")
+}
+
+/// Answers hold people's data: no cache may keep them, no browser may guess their type.
+async fn no_store(mut response: axum::response::Response) -> axum::response::Response {
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::X_CONTENT_TYPE_OPTIONS)
+        .or_insert(HeaderValue::from_static("nosniff"));
+    response
+}

@@ -31,10 +31,7 @@ impl ClientTls {
         for root in &extra_roots {
             store.add(root.clone())?;
         }
-        Ok(Self {
-            extra_roots,
-            config: OnceCell::new(),
-        })
+        Ok(Self { extra_roots, config: OnceCell::new() })
     }
 
     /// Handshakes with the target's host name (or address) as the name to be proven.
@@ -44,10 +41,7 @@ impl ClientTls {
         stream: TcpStream,
     ) -> Result<TlsStream<TcpStream>, AttemptError> {
         let name = server_name(target)?;
-        let config = self
-            .config
-            .get_or_try_init(|| load(self.extra_roots.clone()))
-            .await?;
+        let config = self.config.get_or_try_init(|| load(self.extra_roots.clone())).await?;
         TlsConnector::from(Arc::clone(config))
             .connect(name, stream)
             .await
@@ -56,7 +50,9 @@ impl ClientTls {
 }
 
 /// Reading and parsing some hundred certificates takes milliseconds: not on a thread that delivers.
-async fn load(extra_roots: Vec<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, AttemptError> {
+async fn load(
+    extra_roots: Vec<CertificateDer<'static>>,
+) -> Result<Arc<ClientConfig>, AttemptError> {
     let built = tokio::task::spawn_blocking(move || build(extra_roots)).await;
     match built {
         Ok(Ok(config)) => Ok(Arc::new(config)),

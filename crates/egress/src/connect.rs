@@ -55,9 +55,7 @@ pub(crate) async fn dial(
         Ok(Err(error)) => return Err(classify_connect(&error)),
         Ok(Ok(stream)) => stream,
     };
-    let remote = stream
-        .peer_addr()
-        .map_err(|_| AttemptError::ConnectFailed)?;
+    let remote = stream.peer_addr().map_err(|_| AttemptError::ConnectFailed)?;
     if !addresses.contains(&remote) || !policy.check_address(remote.ip()).is_allowed() {
         tracing::warn!(%remote, "connected to an address that was not the one dialled");
         return Err(AttemptError::AddressRefused);
@@ -126,9 +124,8 @@ fn families_alternated(answer: &[IpAddr]) -> Vec<IpAddr> {
     let Some(first) = canonical.first() else {
         return Vec::new();
     };
-    let (same, other): (Vec<IpAddr>, Vec<IpAddr>) = canonical
-        .iter()
-        .partition(|address| address.is_ipv4() == first.is_ipv4());
+    let (same, other): (Vec<IpAddr>, Vec<IpAddr>) =
+        canonical.iter().partition(|address| address.is_ipv4() == first.is_ipv4());
     let mut ordered = Vec::with_capacity(canonical.len());
     let (mut same, mut other) = (same.into_iter(), other.into_iter());
     loop {
@@ -149,11 +146,11 @@ async fn race(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let mut failure: Option<io::Error> = None;
     let mut next_start = Instant::now();
     loop {
-        if running.is_empty() || Instant::now() >= next_start {
-            if let Some(address) = waiting.next() {
-                running.push(TcpStream::connect(*address));
-                next_start = Instant::now() + STAGGER;
-            }
+        if (running.is_empty() || Instant::now() >= next_start)
+            && let Some(address) = waiting.next()
+        {
+            running.push(TcpStream::connect(*address));
+            next_start = Instant::now() + STAGGER;
         }
         if running.is_empty() {
             // Reached only when every address has failed: the first failure tells most.
@@ -189,10 +186,7 @@ mod tests {
     use super::*;
 
     fn list(texts: &[&str]) -> Vec<IpAddr> {
-        texts
-            .iter()
-            .map(|text| text.parse().expect("a literal address"))
-            .collect()
+        texts.iter().map(|text| text.parse().expect("a literal address")).collect()
     }
 
     #[test]

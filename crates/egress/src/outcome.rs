@@ -6,6 +6,7 @@
 //!
 //! Absent here: judging an outcome (delivered, retry, give up), which the engine does.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -15,7 +16,9 @@ use serde::{Deserialize, Serialize};
 ///
 /// A complete response has `status` and no `error`, whatever the status is. With both present, the
 /// response began and could not be read to its end (or to the kept limit).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// `Debug` leaves out header values and the body: they may be somebody's secrets.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptOutcome {
     /// The status code of the final response, if its head arrived.
     pub status: Option<u16>,
@@ -40,15 +43,27 @@ pub struct AttemptOutcome {
 impl AttemptOutcome {
     /// An outcome of nothing but an error: the request never left.
     pub fn failed(error: AttemptError) -> Self {
-        Self {
-            error: Some(error),
-            ..Self::default()
-        }
+        Self { error: Some(error), ..Self::default() }
     }
 
     /// Whether a complete 2xx response arrived.
     pub fn is_success(&self) -> bool {
         self.error.is_none() && self.status.is_some_and(|code| (200..300).contains(&code))
+    }
+}
+
+impl fmt::Debug for AttemptOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AttemptOutcome")
+            .field("status", &self.status)
+            .field("error", &self.error)
+            .field("headers", &self.headers.len())
+            .field("body_bytes", &self.body.len())
+            .field("body_truncated", &self.body_truncated)
+            .field("retry_after", &self.retry_after)
+            .field("timings", &self.timings)
+            .field("remote_address", &self.remote_address)
+            .finish()
     }
 }
 
@@ -96,7 +111,17 @@ pub struct Timings {
 /// Why an attempt has no complete response. `Display` is a sentence that may be shown to the
 /// endpoint's owner; it says nothing about the inside of the gateway's network.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, thiserror::Error,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    thiserror::Error,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptError {
@@ -107,7 +132,9 @@ pub enum AttemptError {
     #[error("The endpoint's address is not allowed; use a publicly reachable address.")]
     AddressRefused,
     /// The event has passed through too many gateways, or the target is this gateway.
-    #[error("The event is going in a circle between gateways; check where the endpoint forwards to.")]
+    #[error(
+        "The event is going in a circle between gateways; check where the endpoint forwards to."
+    )]
     LoopDetected,
     /// The request itself cannot be expressed in HTTP.
     #[error("The request could not be built; check the endpoint's custom headers.")]
@@ -140,7 +167,9 @@ pub enum AttemptError {
     #[error("The server's certificate is for another host name.")]
     TlsWrongHost,
     /// The certificate was signed by nobody that is trusted (or by itself).
-    #[error("The server's certificate is self-signed, or signed by an authority that is not trusted.")]
+    #[error(
+        "The server's certificate is self-signed, or signed by an authority that is not trusted."
+    )]
     TlsUnknownIssuer,
     /// The certificate has been revoked.
     #[error("The server's certificate has been revoked.")]
@@ -152,7 +181,9 @@ pub enum AttemptError {
     #[error("The server requires a client certificate.")]
     TlsClientCertificateRequired,
     /// No protocol version or cipher in common (TLS 1.2 or 1.3 is needed).
-    #[error("The server offers no TLS version or cipher that can be used; TLS 1.2 or 1.3 is needed.")]
+    #[error(
+        "The server offers no TLS version or cipher that can be used; TLS 1.2 or 1.3 is needed."
+    )]
     TlsUnsupported,
     /// The handshake failed in another way.
     #[error("The TLS handshake failed; check that the port speaks TLS.")]
@@ -290,10 +321,7 @@ mod body_bytes {
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(
-        body: &Bytes,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(body: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
             STANDARD.encode(body).serialize(serializer)
         } else {

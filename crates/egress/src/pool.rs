@@ -78,12 +78,7 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) fn new(idle_timeout: Duration, max_per_key: usize, max_total: usize) -> Self {
-        Self {
-            shelves: Mutex::default(),
-            idle_timeout,
-            max_per_key,
-            max_total,
-        }
+        Self { shelves: Mutex::default(), idle_timeout, max_per_key, max_total }
     }
 
     /// The most recently used idle connection of `key` to the same server, if it still lives.
@@ -157,7 +152,6 @@ impl Pool {
     }
 
     /// How many connections are idle.
-    #[cfg(test)]
     pub(crate) fn idle_total(&self) -> usize {
         self.shelves.lock().total
     }

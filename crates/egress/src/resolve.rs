@@ -77,11 +77,7 @@ impl SystemResolver {
         // Stamped before reading: a change in between is found at the next check.
         let stamps = file_stamps();
         let resolver = Arc::new(build_resolver()?);
-        *current = Some(Built {
-            resolver: Arc::clone(&resolver),
-            checked: Instant::now(),
-            stamps,
-        });
+        *current = Some(Built { resolver: Arc::clone(&resolver), checked: Instant::now(), stamps });
         Ok(resolver)
     }
 }
@@ -106,10 +102,9 @@ fn is_server_failure(error: &NetError) -> bool {
     use hickory_resolver::net::DnsError;
     use hickory_resolver::proto::op::ResponseCode;
     match error {
-        NetError::Dns(DnsError::NoRecordsFound(none)) => !matches!(
-            none.response_code,
-            ResponseCode::NoError | ResponseCode::NXDomain
-        ),
+        NetError::Dns(DnsError::NoRecordsFound(none)) => {
+            !matches!(none.response_code, ResponseCode::NoError | ResponseCode::NXDomain)
+        }
         _ => false,
     }
 }
@@ -131,12 +126,9 @@ fn build_resolver() -> Result<TokioResolver, ResolveError> {
     // A dotted name is asked as it is before any search list is tried, whatever the file says:
     // search lists with a high `ndots` would otherwise ask the inside about outside names first.
     options.ndots = 1;
-    let mut builder =
-        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
     *builder.options_mut() = options;
-    builder
-        .build()
-        .map_err(|error| ResolveError::Failed(error.to_string()))
+    builder.build().map_err(|error| ResolveError::Failed(error.to_string()))
 }
 
 fn file_stamps() -> [Option<SystemTime>; 2] {

@@ -4,6 +4,7 @@
 //! A request is repeated at most once, and only if it went over a reused connection on which not one
 //! byte came back: the server closed it while it was idle. An at-least-once POST may repeat.
 
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -87,8 +88,8 @@ impl EgressError {
     }
 }
 
-/// One request to be sent.
-#[derive(Debug, Clone)]
+/// One request to be sent. `Debug` leaves out header values and the body.
+#[derive(Clone)]
 pub struct OutboundRequest {
     /// The endpoint: connections are kept and reused per key.
     pub pool_key: u64,
@@ -102,6 +103,18 @@ pub struct OutboundRequest {
     pub body: Bytes,
     /// Time for everything.
     pub timeout_ms: u64,
+}
+
+impl fmt::Debug for OutboundRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutboundRequest")
+            .field("pool_key", &self.pool_key)
+            .field("target", &self.target)
+            .field("headers", &self.headers.len())
+            .field("body_bytes", &self.body.len())
+            .field("timeout_ms", &self.timeout_ms)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The way out: a cloneable handle on a resolver, a TLS configuration and a pool. One per runtime
@@ -139,9 +152,7 @@ impl Egress {
             connect_timeout: Duration::from_millis(config.connect_timeout_ms),
             response_limit_bytes: config.response_limit_bytes,
         };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// POSTs the request. Never fails: whatever happened is in the outcome.
@@ -159,9 +170,8 @@ impl Egress {
         self.inner.pool.close(pool_key);
     }
 
-    /// How many connections are kept unused.
-    #[cfg(test)]
-    pub(crate) fn idle_total(&self) -> usize {
+    /// How many connections are kept unused, over all endpoints.
+    pub fn idle_total(&self) -> usize {
         self.inner.pool.idle_total()
     }
 
@@ -176,12 +186,11 @@ impl Egress {
             connect_deadline: started + self.inner.connect_timeout,
             outcome: AttemptOutcome::default(),
             body: Vec::new(),
+            repeatable: false,
         };
         let deadline = started + Duration::from_millis(request.timeout_ms);
         let finished = timeout_at(deadline, attempt.run(request)).await;
-        let Attempt {
-            mut outcome, body, ..
-        } = attempt;
+        let Attempt { mut outcome, body, .. } = attempt;
         outcome.error = match finished {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error),
@@ -196,13 +205,10 @@ impl Egress {
 impl Inner {
     /// Everything that can be refused before anything is resolved.
     fn prepare(&self, request: &mut OutboundRequest) -> Result<(), AttemptError> {
-        request
-            .policy
-            .check_target(&request.target)
-            .map_err(|refused| {
-                tracing::info!(reason = refused.code(), "endpoint's target is not allowed");
-                AttemptError::from(refused)
-            })?;
+        request.policy.check_target(&request.target).map_err(|refused| {
+            tracing::info!(reason = refused.code(), "endpoint's target is not allowed");
+            AttemptError::from(refused)
+        })?;
         let headers = &mut request.headers;
         if headers::hop_count(headers) > MAX_HOPS {
             return Err(AttemptError::LoopDetected);
@@ -211,9 +217,7 @@ impl Inner {
             headers.remove(name);
         }
         headers.insert(header::HOST, request.target.host_header().clone());
-        headers
-            .entry(header::USER_AGENT)
-            .or_insert_with(|| self.user_agent.clone());
+        headers.entry(header::USER_AGENT).or_insert_with(|| self.user_agent.clone());
         Ok(())
     }
 }
@@ -248,6 +252,8 @@ struct Attempt<'a> {
     connect_deadline: Instant,
     outcome: AttemptOutcome,
     body: Vec<u8>,
+    /// The failed exchange did not reach the server, or was not answered by one byte.
+    repeatable: bool,
 }
 
 impl Attempt<'_> {
@@ -258,14 +264,11 @@ impl Attempt<'_> {
             if request.policy.check_address(connection.remote.ip()).is_allowed() {
                 let again = request.headers.clone();
                 self.outcome.timings.reused = true;
-                let message = self.message(&request.target, request.headers, request.body.clone())?;
+                let message = self.message(&request.target, request.headers, request.body.clone());
                 match self.exchange(&mut connection, message).await {
-                    Err(AttemptError::ClosedEarly) if !connection.meter.received_any() => {
+                    Err(_) if self.repeatable => {
                         self.outcome.timings.reused = false;
-                        let request = OutboundRequest {
-                            headers: again,
-                            ..request
-                        };
+                        let request = OutboundRequest { headers: again, ..request };
                         return self.run_fresh(request).await;
                     }
                     Err(error) => return Err(error),
@@ -294,6 +297,7 @@ impl Attempt<'_> {
         let stream = MeteredStream::new(dialled.transport, Arc::clone(&meter));
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(MAX_HEAD_BYTES)
+            .max_header_size(MAX_HEAD_BYTES)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|_| AttemptError::ConnectFailed)?;
@@ -305,23 +309,24 @@ impl Attempt<'_> {
             target: Arc::clone(&request.target),
             remote: dialled.remote,
         };
-        let message = self.message(&request.target, request.headers, request.body)?;
+        let message = self.message(&request.target, request.headers, request.body);
         self.exchange(&mut connection, message).await?;
         self.keep(request.pool_key, connection).await;
         Ok(())
     }
 
-    fn message(
-        &self,
-        target: &Target,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<Request<Full<Bytes>>, AttemptError> {
+    fn message(&self, target: &Target, headers: HeaderMap, body: Bytes) -> Request<Full<Bytes>> {
+        let body_len = body.len();
         let mut message = Request::new(Full::new(body));
         *message.method_mut() = self.method.clone();
         *message.uri_mut() = Uri::from(target.path_and_query().clone());
         *message.headers_mut() = headers;
-        Ok(message)
+        if self.method == Method::POST {
+            // The HTTP layer leaves it out for an empty body, and some servers then refuse.
+            let length = HeaderValue::from(body_len);
+            message.headers_mut().insert(header::CONTENT_LENGTH, length);
+        }
+        message
     }
 
     /// Sends one message and reads its response into the outcome.
@@ -337,7 +342,15 @@ impl Attempt<'_> {
         if connection.meter.received_any() {
             self.outcome.timings.first_byte_us = connection.meter.first_byte_us(sent);
         }
-        let response = response?;
+        let response = match response {
+            Ok(response) => response,
+            Err(failed) => {
+                let silent = !connection.meter.received_any();
+                self.repeatable =
+                    failed.unsent || (silent && failed.error == AttemptError::ClosedEarly);
+                return Err(failed.error);
+            }
+        };
         connection.meter.head_complete();
         let (head, body) = response.into_parts();
         if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
@@ -393,22 +406,30 @@ impl Attempt<'_> {
     }
 }
 
+/// Why no head arrived.
+struct NoHead {
+    error: AttemptError,
+    /// Nothing of the message was written.
+    unsent: bool,
+}
+
 /// Hands the message to the connection and drives it until the response's head is there.
 async fn receive_head(
     connection: &mut LiveConnection,
     message: Request<Full<Bytes>>,
-) -> Result<http::Response<Incoming>, AttemptError> {
+) -> Result<http::Response<Incoming>, NoHead> {
     let mut response = pin!(connection.sender.try_send_request(message));
     poll_fn(|cx| {
         connection.drive(cx);
         match response.as_mut().poll(cx) {
             Poll::Ready(Ok(head)) => Poll::Ready(Ok(head)),
-            Poll::Ready(Err(failed)) => {
-                Poll::Ready(Err(classify(failed.error(), &connection.meter)))
-            }
+            Poll::Ready(Err(mut failed)) => Poll::Ready(Err(NoHead {
+                unsent: failed.take_message().is_some(),
+                error: classify(failed.error(), connection),
+            })),
             // The driver is gone and told nobody: nothing will come any more.
             Poll::Pending if connection.driver.is_none() => {
-                Poll::Ready(Err(AttemptError::ClosedEarly))
+                Poll::Ready(Err(NoHead { error: AttemptError::ClosedEarly, unsent: false }))
             }
             Poll::Pending => Poll::Pending,
         }
@@ -416,7 +437,10 @@ async fn receive_head(
     .await
 }
 
-fn classify(error: &hyper::Error, meter: &Meter) -> AttemptError {
+/// The connection's own error says more than the request's, when it has one.
+fn classify(error: &hyper::Error, connection: &LiveConnection) -> AttemptError {
+    let error = connection.driver_error.as_ref().unwrap_or(error);
+    let meter = &connection.meter;
     if meter.overflowed() || error.is_parse_too_large() {
         return AttemptError::HeaderTooLarge;
     }
@@ -432,6 +456,10 @@ fn classify(error: &hyper::Error, meter: &Meter) -> AttemptError {
             return client_tls::classify_io(io).unwrap_or(AttemptError::ClosedEarly);
         }
         source = cause.source();
+    }
+    // The server spoke before it was asked, or went on after its answer.
+    if meter.received_any() && !error.is_incomplete_message() {
+        return AttemptError::MalformedResponse;
     }
     AttemptError::ClosedEarly
 }

@@ -284,6 +284,11 @@ impl SeqClock {
         Self { last: last.0 }
     }
 
+    /// Makes sure that what follows is above `last`.
+    pub fn rise_to(&mut self, last: EventSeq) {
+        self.last = self.last.max(last.0);
+    }
+
     /// The next place at `now_ms`; `noise` varies where a fresh millisecond starts counting.
     pub fn next(&mut self, now_ms: i64, noise: u16) -> EventSeq {
         let fresh = (now_ms.max(0) << COUNTER_BITS) | i64::from(noise);

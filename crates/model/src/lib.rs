@@ -7,6 +7,7 @@
 //!
 //! Where next: `store` for what is kept, `engine` for who acts on these decisions.
 
+pub mod attempt_detail;
 pub mod breaker;
 pub mod bucket;
 pub mod delivery;
@@ -16,6 +17,7 @@ pub mod event;
 pub mod id;
 pub mod retry;
 
+pub use attempt_detail::{AttemptDetail, AttemptTimings, KeptBody, ResponseDetail};
 pub use breaker::{Breaker, BreakerState};
 pub use bucket::{Rate, TokenBucket};
 pub use delivery::{

@@ -22,20 +22,12 @@ pub struct Credentials {
 impl Credentials {
     /// Credentials that consist of shared secrets only.
     pub fn from_secrets<S: Into<String>>(secrets: impl IntoIterator<Item = S>) -> Self {
-        Self::new(
-            secrets.into_iter().map(Into::into).collect(),
-            Vec::new(),
-            BTreeMap::new(),
-        )
+        Self::new(secrets.into_iter().map(Into::into).collect(), Vec::new(), BTreeMap::new())
     }
 
     /// Credentials that consist of public keys only.
     pub fn from_public_keys<S: Into<String>>(keys: impl IntoIterator<Item = S>) -> Self {
-        Self::new(
-            Vec::new(),
-            keys.into_iter().map(Into::into).collect(),
-            BTreeMap::new(),
-        )
+        Self::new(Vec::new(), keys.into_iter().map(Into::into).collect(), BTreeMap::new())
     }
 
     /// Credentials of all three kinds.
@@ -44,11 +36,7 @@ impl Credentials {
         public_keys: Vec<String>,
         named: BTreeMap<String, String>,
     ) -> Self {
-        Self {
-            secrets,
-            public_keys,
-            named,
-        }
+        Self { secrets, public_keys, named }
     }
 }
 

@@ -8,10 +8,8 @@ use crate::scheme::Encoding;
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::STANDARD, LENIENT);
-const URL_SAFE: GeneralPurpose = GeneralPurpose::new(
-    &base64::alphabet::URL_SAFE,
-    LENIENT.with_encode_padding(false),
-);
+const URL_SAFE: GeneralPurpose =
+    GeneralPurpose::new(&base64::alphabet::URL_SAFE, LENIENT.with_encode_padding(false));
 
 /// The longest signature that is looked at, decoded: RSA with 8192 bits, and some room.
 pub(crate) const SIGNATURE_BYTES_MAX: usize = 1152;
@@ -86,18 +84,11 @@ mod tests {
     #[test]
     fn every_encoding_round_trips_and_rejects_rubbish() {
         let bytes: Vec<u8> = (0..=255).collect();
-        for encoding in [
-            Encoding::Hex,
-            Encoding::Base64,
-            Encoding::Base64url,
-            Encoding::Base64Hex,
-        ] {
+        for encoding in [Encoding::Hex, Encoding::Base64, Encoding::Base64url, Encoding::Base64Hex]
+        {
             let text = encode(&bytes, encoding);
             let mut buffer = [0; SIGNATURE_BYTES_MAX];
-            assert_eq!(
-                decode(text.as_bytes(), encoding, &mut buffer),
-                Some(bytes.as_slice())
-            );
+            assert_eq!(decode(text.as_bytes(), encoding, &mut buffer), Some(bytes.as_slice()));
             for wrong in ["", "!", "abc!", "é"] {
                 assert_eq!(decode(wrong.as_bytes(), encoding, &mut buffer), None);
             }
@@ -105,14 +96,8 @@ mod tests {
             assert_eq!(decode(long.as_bytes(), encoding, &mut buffer), None);
         }
         let mut buffer = [0; SIGNATURE_BYTES_MAX];
-        assert_eq!(
-            decode(b"ABcd", Encoding::Hex, &mut buffer),
-            Some([0xab, 0xcd].as_slice())
-        );
-        assert_eq!(
-            decode(b"aGk", Encoding::Base64, &mut buffer),
-            Some(b"hi".as_slice())
-        );
+        assert_eq!(decode(b"ABcd", Encoding::Hex, &mut buffer), Some([0xab, 0xcd].as_slice()));
+        assert_eq!(decode(b"aGk", Encoding::Base64, &mut buffer), Some(b"hi".as_slice()));
         assert_eq!(base64_any(b"-_8=").as_deref(), Some([0xfb, 0xff].as_slice()));
     }
 }

@@ -73,11 +73,7 @@ pub struct Entry {
     #[serde(default, rename = "scheme")]
     pub schemes: Vec<Scheme>,
     /// Requests that are answered at once and are no events.
-    #[serde(
-        default,
-        rename = "handshake",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, rename = "handshake", skip_serializing_if = "Vec::is_empty")]
     pub handshakes: Vec<HandshakeRule>,
 }
 
@@ -166,6 +162,8 @@ pub enum ParameterKind {
     Text,
     /// As a whole number.
     Integer,
+    /// As a list of strings, given with commas between them.
+    List,
 }
 
 /// Where a fact about the event is found: the first place that yields a text wins.
@@ -295,9 +293,8 @@ impl Entry {
     pub fn delivery_id_is_signed(&self) -> Option<bool> {
         let fact = self.delivery_id.as_ref()?;
         Some(
-            fact.at
-                .iter()
-                .all(|place| self.schemes.iter().all(|scheme| scheme.signs(place))),
+            // Each place counts: the first one that is filled is taken, whoever filled it.
+            fact.at.iter().all(|place| self.schemes.iter().all(|scheme| scheme.signs(place))),
         )
     }
 }

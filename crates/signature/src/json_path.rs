@@ -35,10 +35,7 @@ impl JsonPath {
         if segments.len() > 16 {
             return Err(format!("`json:{text}` has more than 16 steps"));
         }
-        Ok(JsonPath {
-            text: text.to_owned(),
-            segments,
-        })
+        Ok(JsonPath { text: text.to_owned(), segments })
     }
 
     /// The steps of the path.
@@ -111,11 +108,7 @@ impl<'de> Visitor<'de> for Steps<'_> {
         let Some((wanted, rest)) = self.0.split_first() else {
             return Ok(None);
         };
-        let index = if wanted == "*" {
-            Some(0)
-        } else {
-            wanted.parse::<usize>().ok()
-        };
+        let index = if wanted == "*" { Some(0) } else { wanted.parse::<usize>().ok() };
         let mut found = None;
         let mut position = 0;
         loop {

@@ -89,9 +89,6 @@ pub struct Captured {
 
 impl std::fmt::Debug for Captured {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Captured")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Captured").field("name", &self.name).finish_non_exhaustive()
     }
 }

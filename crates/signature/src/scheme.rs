@@ -128,10 +128,7 @@ impl Class {
 
     /// Whether the scheme verifies with a public key.
     pub fn is_asymmetric(self) -> bool {
-        matches!(
-            self,
-            Class::Ed25519 | Class::EcdsaP256 | Class::RsaPkcs1 | Class::RsaPss
-        )
+        matches!(self, Class::Ed25519 | Class::EcdsaP256 | Class::RsaPkcs1 | Class::RsaPss)
     }
 }
 

@@ -42,7 +42,11 @@ pub(crate) enum Absent<'a> {
 pub(crate) type Value<'a> = Result<Cow<'a, [u8]>, Absent<'a>>;
 
 impl<'a> Scope<'a> {
-    pub fn new(request: RequestView<'a>, url: &'a str, named: &'a BTreeMap<String, String>) -> Self {
+    pub fn new(
+        request: RequestView<'a>,
+        url: &'a str,
+        named: &'a BTreeMap<String, String>,
+    ) -> Self {
         Scope {
             request,
             url,
@@ -83,10 +87,9 @@ impl<'a> Scope<'a> {
                 .find(|(key, _)| key == name)
                 .map(|(_, value)| bytes(value)),
             Expr::Json(path) => path.find(self.request.body).map(bytes),
-            Expr::Field(name) => self
-                .signature
-                .and_then(|(text, split)| field(text, split, name))
-                .map(borrowed),
+            Expr::Field(name) => {
+                self.signature.and_then(|(text, split)| field(text, split, name)).map(borrowed)
+            }
             Expr::Credential(name) => self.named.get(name).map(|value| borrowed(value)),
             Expr::Optional(inner) => match self.value(inner) {
                 Err(Absent::Missing(_)) => Some(Cow::Borrowed([].as_slice())),
@@ -137,10 +140,8 @@ impl<'a> Scope<'a> {
             return false;
         }
         if let Some(name) = &condition.equals_credential {
-            let same = self
-                .named
-                .get(name)
-                .is_some_and(|wanted| same_secret(wanted.as_bytes(), &value));
+            let same =
+                self.named.get(name).is_some_and(|wanted| same_secret(wanted.as_bytes(), &value));
             if !same {
                 return false;
             }
@@ -217,11 +218,7 @@ fn json_text(text: &str) -> String {
 
 /// The media type without parameters, in lower case.
 pub(crate) fn content_type<'a>(request: &RequestView<'a>) -> Option<Cow<'a, str>> {
-    let value = request
-        .headers
-        .get(http::header::CONTENT_TYPE)?
-        .to_str()
-        .ok()?;
+    let value = request.headers.get(http::header::CONTENT_TYPE)?.to_str().ok()?;
     let essence = value.split(';').next().unwrap_or(value).trim();
     Some(if essence.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Cow::Owned(essence.to_ascii_lowercase())

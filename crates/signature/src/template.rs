@@ -55,6 +55,13 @@ impl<'de, T: TryFrom<String, Error: fmt::Display>> Deserialize<'de> for OneOrMan
     }
 }
 
+impl<T> OneOrMany<T> {
+    /// A list of one.
+    pub fn one(value: T) -> Self {
+        OneOrMany(vec![value])
+    }
+}
+
 impl<T> std::ops::Deref for OneOrMany<T> {
     type Target = [T];
 
@@ -164,10 +171,7 @@ const VARIABLES: [(&str, Expr); 10] = [
 impl Template {
     /// The template `{body}`.
     pub fn body() -> Self {
-        Template {
-            text: "{body}".to_owned(),
-            parts: vec![Expr::Body],
-        }
+        Template { text: "{body}".to_owned(), parts: vec![Expr::Body] }
     }
 
     /// Parses a template; the error says what is wrong and what exists.
@@ -185,9 +189,7 @@ impl Template {
                 continue;
             }
             if brace == "}" {
-                return Err(format!(
-                    "`{text}` has a `}}` without `{{`: write `}}}}` for a brace"
-                ));
+                return Err(format!("`{text}` has a `}}` without `{{`: write `}}}}` for a brace"));
             }
             let end = after.find('}').ok_or_else(|| {
                 format!("`{text}` has a `{{` without `}}`: write `{{{{` for a brace")
@@ -202,10 +204,7 @@ impl Template {
         if !literal.is_empty() {
             parts.push(Expr::Literal(literal));
         }
-        Ok(Template {
-            text: text.to_owned(),
-            parts,
-        })
+        Ok(Template { text: text.to_owned(), parts })
     }
 
     /// The parts in order.
@@ -224,8 +223,7 @@ impl Template {
 
     /// Whether the body, whole or as its sorted form fields, is part of the text.
     pub fn covers_body(&self) -> bool {
-        self.variables()
-            .any(|variable| matches!(variable, Expr::Body | Expr::SortedForm))
+        self.variables().any(|variable| matches!(variable, Expr::Body | Expr::SortedForm))
     }
 
     /// Whether the template holds this variable.
@@ -240,10 +238,7 @@ impl Place {
         if text.contains('{') {
             return Template::parse(text).map(Place);
         }
-        Ok(Place(Template {
-            text: text.to_owned(),
-            parts: vec![Expr::parse(text)?],
-        }))
+        Ok(Place(Template { text: text.to_owned(), parts: vec![Expr::parse(text)?] }))
     }
 
     /// The only variable, when the place is nothing else.
@@ -276,9 +271,8 @@ impl Expr {
 
     fn parse_prefix(text: &str) -> Result<(Expr, &str), String> {
         if let Some(after) = text.strip_prefix('\'') {
-            let end = after
-                .find('\'')
-                .ok_or_else(|| format!("`{text}` lacks the closing quote"))?;
+            let end =
+                after.find('\'').ok_or_else(|| format!("`{text}` lacks the closing quote"))?;
             return Ok((Expr::Literal(after[..end].to_owned()), &after[end + 1..]));
         }
         let end = text.find(['(', ')', '+']).unwrap_or(text.len());
@@ -422,6 +416,12 @@ impl TryFrom<String> for Place {
     }
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
 impl From<Place> for String {
     fn from(place: Place) -> Self {
         place.0.text
@@ -447,10 +447,7 @@ mod tests {
         assert!(template.covers_body());
         let json = Template::parse(r#"{{"a":"{json_text(json:a.b+'x)')}"}}"#).expect("parses");
         assert_eq!(json.parts().len(), 3);
-        assert_eq!(
-            json.parts()[1].to_string(),
-            "json_text(json:a.b+'x)')"
-        );
+        assert_eq!(json.parts()[1].to_string(), "json_text(json:a.b+'x)')");
     }
 
     #[test]

@@ -52,10 +52,11 @@ pub(crate) fn variant(url: &str, variant: UrlVariant) -> Cow<'_, str> {
     match variant {
         UrlVariant::Exact => Cow::Borrowed(url),
         UrlVariant::WithoutQuery => Cow::Borrowed(without_query(url)),
-        UrlVariant::Normalized => url::Url::parse(url)
-            .map_or(Cow::Borrowed(url), |parsed| Cow::Owned(parsed.into())),
+        UrlVariant::Normalized => {
+            url::Url::parse(url).map_or(Cow::Borrowed(url), |parsed| Cow::Owned(parsed.into()))
+        }
         UrlVariant::WithDefaultPort => match port(url) {
-            Some((host_end, port)) if port.is_empty() => {
+            Some((host_end, "")) => {
                 let secure = url.len() > 5 && url.as_bytes()[..6].eq_ignore_ascii_case(b"https:");
                 let default = if secure { ":443" } else { ":80" };
                 Cow::Owned([&url[..host_end], default, &url[host_end..]].concat())
@@ -74,16 +75,12 @@ pub(crate) fn variant(url: &str, variant: UrlVariant) -> Cow<'_, str> {
 /// Where the host ends, and the port with its colon (empty if there is none).
 fn port(url: &str) -> Option<(usize, &str)> {
     let start = url.find("://")? + 3;
-    let end = url[start..]
-        .find(['/', '?', '#'])
-        .map_or(url.len(), |length| start + length);
+    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |length| start + length);
     let authority = &url[start..end];
     let host_start = authority.rfind('@').map_or(0, |position| position + 1);
     // Only a colon behind the bracket of an IPv6 address begins a port.
-    let search_from = authority
-        .rfind(']')
-        .map_or(host_start, |position| position + 1)
-        .max(host_start);
+    let search_from =
+        authority.rfind(']').map_or(host_start, |position| position + 1).max(host_start);
     match authority[search_from..].find(':') {
         Some(position) => {
             let host_end = start + search_from + position;
@@ -100,31 +97,11 @@ mod tests {
     #[test]
     fn ports_come_and_go() {
         for (url, with, without) in [
-            (
-                "https://a.example/x?y=1",
-                "https://a.example:443/x?y=1",
-                "https://a.example/x?y=1",
-            ),
-            (
-                "http://a.example:80",
-                "http://a.example:80",
-                "http://a.example",
-            ),
-            (
-                "HTTPS://u:p@a.example?q",
-                "HTTPS://u:p@a.example:443?q",
-                "HTTPS://u:p@a.example?q",
-            ),
-            (
-                "https://[::1]/x",
-                "https://[::1]:443/x",
-                "https://[::1]/x",
-            ),
-            (
-                "https://[::1]:8443/x",
-                "https://[::1]:8443/x",
-                "https://[::1]/x",
-            ),
+            ("https://a.example/x?y=1", "https://a.example:443/x?y=1", "https://a.example/x?y=1"),
+            ("http://a.example:80", "http://a.example:80", "http://a.example"),
+            ("HTTPS://u:p@a.example?q", "HTTPS://u:p@a.example:443?q", "HTTPS://u:p@a.example?q"),
+            ("https://[::1]/x", "https://[::1]:443/x", "https://[::1]/x"),
+            ("https://[::1]:8443/x", "https://[::1]:8443/x", "https://[::1]/x"),
             ("/only/path", "/only/path", "/only/path"),
             ("", "", ""),
         ] {
@@ -138,10 +115,7 @@ mod tests {
         assert_eq!(path("https://a.example/x/y?z#f"), "/x/y");
         assert_eq!(path("https://a.example"), "");
         assert_eq!(query("https://a.example/x?a=1&b=%20#f"), Some("a=1&b=%20"));
-        assert_eq!(
-            query_value("https://a.example/?a=1&b=%20", "b").as_deref(),
-            Some(" ")
-        );
+        assert_eq!(query_value("https://a.example/?a=1&b=%20", "b").as_deref(), Some(" "));
         assert_eq!(
             registered(Some("https://p.example/in?old=1"), "http://10.0.0.1/in?n=2"),
             "https://p.example/in?n=2"

@@ -226,23 +226,12 @@ mod tests {
     #[test]
     fn metadata_opens_only_by_its_exact_address() {
         let metadata = address("169.254.169.254");
-        let wide: [IpNet; 2] = [
-            "169.254.0.0/16".parse().expect("a network"),
-            "0.0.0.0/0".parse().expect("a network"),
-        ];
+        let wide: [IpNet; 2] =
+            ["169.254.0.0/16".parse().expect("a network"), "0.0.0.0/0".parse().expect("a network")];
         let exact: [IpNet; 1] = ["169.254.169.254/32".parse().expect("a network")];
-        assert_eq!(
-            judge_for_public(metadata, &wide, None),
-            AddressVerdict::Metadata
-        );
-        assert_eq!(
-            judge_for_public(metadata, &exact, None),
-            AddressVerdict::Allowed
-        );
-        assert_eq!(
-            judge_for_public(address("169.254.1.1"), &wide, None),
-            AddressVerdict::Allowed
-        );
+        assert_eq!(judge_for_public(metadata, &wide, None), AddressVerdict::Metadata);
+        assert_eq!(judge_for_public(metadata, &exact, None), AddressVerdict::Allowed);
+        assert_eq!(judge_for_public(address("169.254.1.1"), &wide, None), AddressVerdict::Allowed);
     }
 
     #[test]

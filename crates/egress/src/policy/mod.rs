@@ -27,9 +27,8 @@ pub use target::{Target, TargetHost, TargetRefused};
 
 /// Ports that a public endpoint may not name although they are above 1023: databases, caches and
 /// control planes that would take a webhook for a command. Below 1024 only 80 and 443 are allowed.
-pub const DEFAULT_DENIED_PORTS: [u16; 14] = [
-    2375, 2376, 2379, 3306, 3389, 5432, 5984, 6379, 6443, 8500, 9200, 10250, 11211, 27017,
-];
+pub const DEFAULT_DENIED_PORTS: [u16; 14] =
+    [2375, 2376, 2379, 3306, 3389, 5432, 5984, 6379, 6443, 8500, 9200, 10250, 11211, 27017];
 
 /// How often an event may pass from gateway to gateway before it is taken for a loop.
 pub const MAX_HOPS: u32 = 5;
@@ -58,9 +57,7 @@ impl AddressPolicy {
     /// For endpoints of the operator's own file: any unicast address and any port, http or https.
     /// Malformed URLs, credentials and control characters are refused all the same.
     pub fn operator() -> Self {
-        Self {
-            trust: Trust::Operator,
-        }
+        Self { trust: Trust::Operator }
     }
 
     /// For everything that came through the API.
@@ -75,10 +72,7 @@ impl AddressPolicy {
         own_hosts: &[String],
         nat64_prefix: Option<Ipv6Net>,
     ) -> Self {
-        let own_hosts = own_hosts
-            .iter()
-            .map(|host| target::comparable_name(host))
-            .collect();
+        let own_hosts = own_hosts.iter().map(|host| target::comparable_name(host)).collect();
         Self {
             trust: Trust::Public(PublicRules {
                 allow_networks: allow_networks.to_vec(),

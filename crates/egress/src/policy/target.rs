@@ -137,7 +137,8 @@ impl fmt::Display for TargetHost {
 }
 
 /// A checked URL: all that dialling and sending need, and nothing that has to be parsed again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// `Debug` leaves out the query, `Display` does not.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Target {
     https: bool,
     host: TargetHost,
@@ -170,13 +171,7 @@ impl Target {
             None => HeaderValue::from_str(host_text),
         }
         .map_err(|_| TargetRefused::Malformed)?;
-        Ok(Self {
-            https,
-            host,
-            port,
-            path_and_query,
-            host_header,
-        })
+        Ok(Self { https, host, port, path_and_query, host_header })
     }
 
     /// Whether TLS is spoken.
@@ -221,6 +216,12 @@ impl Target {
     }
 }
 
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Target({})", self.without_query())
+    }
+}
+
 /// The URL as it is sent, query included: for showing to the endpoint's owner, not for logs.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -245,9 +246,7 @@ fn screen(raw: &str) -> Result<(), TargetRefused> {
     if raw.contains('\\') {
         return Err(TargetRefused::Backslash);
     }
-    let rest = raw[scheme_len..]
-        .strip_prefix("://")
-        .ok_or(TargetRefused::Malformed)?;
+    let rest = raw[scheme_len..].strip_prefix("://").ok_or(TargetRefused::Malformed)?;
     let authority_len = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let authority = &rest[..authority_len];
     if authority.contains('@') {
@@ -266,9 +265,7 @@ fn screen(raw: &str) -> Result<(), TargetRefused> {
 /// The parser allows more in a name than the DNS does: empty labels, and any length.
 fn checked_name(name: &str) -> Result<String, TargetRefused> {
     let bare = name.strip_suffix('.').unwrap_or(name);
-    let labels_fit = bare
-        .split('.')
-        .all(|label| !label.is_empty() && label.len() <= 63);
+    let labels_fit = bare.split('.').all(|label| !label.is_empty() && label.len() <= 63);
     if bare.len() > MAX_NAME_BYTES || !labels_fit {
         return Err(TargetRefused::Malformed);
     }
@@ -288,7 +285,6 @@ pub(super) fn is_internal_name(name: &str) -> bool {
         return true;
     }
     INTERNAL_SUFFIXES.iter().any(|suffix| {
-        name.strip_suffix(suffix)
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     })
 }

@@ -1,0 +1,52 @@
+# Everything a person or a CI job does with this repository. `make` prints the list.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CONFIG ?= becket.toml
+CRASH_CYCLES ?= 200
+FUZZ_SECONDS ?= 60
+PROFILE ?= dev
+
+.PHONY: help setup run test check audit bench crash fuzz fmt docs clean
+
+help: ## print this list
+	@echo "usage: make TARGET"
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what is missing (Debian packages, npm, pip in .venv) and say what it does
+	@scripts/setup.sh
+
+run: setup ## build and start the gateway (PROFILE=release for an optimised build)
+	cargo build --profile $(PROFILE) --package becket
+	@if [ -f "$(CONFIG)" ]; then set -- --config "$(CONFIG)"; else set --; fi; \
+	exec target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/becket serve "$$@"
+
+test: setup ## run every test: unit, conformance, real SDKs, crash, disk full, restart, TLS
+	@scripts/test.sh
+
+check: ## formatting, lints with warnings as errors, and the repository's own rules
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo xtask tidy
+
+audit: ## licences, sources, duplicate versions; advisories where their database can be reached
+	@scripts/audit.sh
+
+bench: setup ## measure throughput, latency, memory and start-up beside a bare server
+	@scripts/bench.sh
+
+crash: setup ## kill -9 under load, CRASH_CYCLES times (200), and look for lost events
+	BECKET_CRASH_CYCLES=$(CRASH_CYCLES) cargo test --package becket --test crash -- --nocapture
+
+fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each
+	@scripts/fuzz.sh $(FUZZ_SECONDS)
+
+fmt: ## format all code
+	cargo fmt --all
+
+docs: ## build the library documentation, warnings as errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+clean: ## remove what was built and installed here (not the data folder)
+	rm -rf target fuzz/target .venv clients/node/node_modules

@@ -1,0 +1,171 @@
+//! Who is asking: bearer tokens, known only by their SHA-256, and a brake on guessing.
+//!
+//! Invariants: a token is hashed and compared with every known hash in constant time; a refused
+//! login says nothing about why; the table of addresses is bounded.
+//!
+//! Deliberately absent: making tokens and keeping them, which is the binary's.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use becket_model::{Rate, TokenBucket};
+use becket_store::Owner;
+use http::{HeaderMap, HeaderValue, header};
+use ring::digest;
+use subtle::ConstantTimeEq as _;
+
+use crate::problem::{ApiError, Result};
+
+/// Failed logins that an address may make at once, before it has to wait.
+pub const FAILED_LOGINS_BURST: u32 = 20;
+const FAILED_LOGINS_PER_SECOND: u32 = 5;
+const ADDRESSES_MAX: usize = 4_096;
+
+/// The address a request came from, set as a request extension by whoever accepts connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+/// The tokens that open the API, as SHA-256 hashes.
+#[derive(Debug, Default)]
+pub struct Auth {
+    tokens: RwLock<Vec<([u8; 32], Owner)>>,
+    failures: Mutex<HashMap<Option<IpAddr>, TokenBucket>>,
+}
+
+impl Auth {
+    /// Admin tokens of the installation's one owner, by the SHA-256 of each.
+    #[must_use]
+    pub fn admin(hashes: Vec<[u8; 32]>) -> Self {
+        let auth = Self::default();
+        auth.set_tokens(hashes.into_iter().map(|hash| (hash, Owner::MAIN)).collect());
+        auth
+    }
+
+    /// Replaces all tokens; what was valid and is not in the list is refused from now on.
+    pub fn set_tokens(&self, tokens: Vec<([u8; 32], Owner)>) {
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens;
+    }
+
+    /// The hash under which a token is given to [`Auth`].
+    #[must_use]
+    pub fn hash(token: &str) -> [u8; 32] {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+        hash
+    }
+
+    /// Whose data the request may touch.
+    pub(crate) fn check(
+        &self,
+        headers: &HeaderMap,
+        from: Option<ClientAddress>,
+        now_ms: i64,
+    ) -> Result<Owner> {
+        let from = from.map(|address| address.0);
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        // Looked at before the token, so that guessing is slowed and not only its refusals.
+        if let Some(wait_ms) =
+            failures.get(&from).and_then(|bucket| bucket.clone().take(now_ms).err())
+        {
+            return Err(ApiError::new("throttled", "too many failed logins from this address")
+                .hint("check the token, then wait a moment")
+                .retry_after_s(wait_ms.div_ceil(1_000)));
+        }
+        if let Some(owner) = bearer(headers).and_then(|token| self.owner_of(token)) {
+            return Ok(owner);
+        }
+        if failures.len() >= ADDRESSES_MAX {
+            failures.retain(|_, bucket| !bucket.is_full(now_ms));
+        }
+        if failures.len() >= ADDRESSES_MAX {
+            failures.clear();
+        }
+        let bucket = failures.entry(from).or_insert_with(|| {
+            let rate = Rate::per_second(FAILED_LOGINS_PER_SECOND);
+            TokenBucket::full(rate, FAILED_LOGINS_BURST, now_ms)
+        });
+        // An empty bucket is met above; here only the count matters.
+        let _ = bucket.take(now_ms);
+        Err(ApiError::new("unauthorized", "the request has no valid bearer token")
+            .hint("send `Authorization: Bearer TOKEN`; the admin token is in the data folder or in BECKET_ADMIN_TOKEN")
+            .header(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"becket\""),
+            ))
+    }
+
+    fn owner_of(&self, token: &str) -> Option<Owner> {
+        let given = Self::hash(token);
+        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        // No early end: the time must not tell which token it was nearest to.
+        tokens.iter().fold(None, |found, (hash, owner)| {
+            if bool::from(hash.ct_eq(&given)) { Some(*owner) } else { found }
+        })
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next()?.to_str().ok()?;
+    if values.next().is_some() {
+        return None;
+    }
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn only_known_tokens_open() {
+        let auth = Auth::admin(vec![Auth::hash("one"), Auth::hash("two")]);
+        for good in ["Bearer one", "bearer two", "BEARER  one"] {
+            assert_eq!(auth.check(&headers(good), None, 0).unwrap(), Owner::MAIN, "{good}");
+        }
+        for bad in ["Bearer", "Bearer ", "Bearer three", "Basic one", "one", "Bearer one two"] {
+            assert_eq!(auth.check(&headers(bad), None, 0).unwrap_err().code(), "unauthorized");
+        }
+        let mut twice = headers("Bearer one");
+        twice.append(header::AUTHORIZATION, "Bearer two".parse().unwrap());
+        assert!(auth.check(&twice, None, 0).is_err());
+        auth.set_tokens(vec![(Auth::hash("three"), Owner::new(7))]);
+        assert!(auth.check(&headers("Bearer one"), None, 0).is_err());
+        assert_eq!(auth.check(&headers("Bearer three"), None, 0).unwrap(), Owner::new(7));
+    }
+
+    #[test]
+    fn guessing_is_slowed_per_address() {
+        let auth = Auth::admin(vec![Auth::hash("one")]);
+        let guesser = Some(ClientAddress("192.0.2.1".parse().unwrap()));
+        let other = Some(ClientAddress("192.0.2.2".parse().unwrap()));
+        for _ in 0..FAILED_LOGINS_BURST {
+            let error = auth.check(&headers("Bearer x"), guesser, 0).unwrap_err();
+            assert_eq!(error.code(), "unauthorized");
+        }
+        for token in ["Bearer x", "Bearer one"] {
+            assert_eq!(auth.check(&headers(token), guesser, 0).unwrap_err().code(), "throttled");
+        }
+        assert!(auth.check(&headers("Bearer one"), other, 0).is_ok());
+        assert!(auth.check(&headers("Bearer one"), guesser, 1_000).is_ok());
+    }
+
+    #[test]
+    fn the_table_of_addresses_is_bounded() {
+        let auth = Auth::default();
+        for number in 0..2 * ADDRESSES_MAX as u32 {
+            let from = ClientAddress(IpAddr::from(number.to_be_bytes()));
+            assert!(auth.check(&HeaderMap::new(), Some(from), 0).is_err());
+        }
+        assert!(auth.failures.lock().unwrap().len() <= ADDRESSES_MAX);
+    }
+}

@@ -1,0 +1,247 @@
+//! One call as handlers see it: who asks, and the parameters, checked against the route table.
+//!
+//! Invariants: a query parameter that the route does not know is an error, because a filter with a
+//! typing mistake would otherwise match everything; every limit is bounded.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
+use axum::response::{IntoResponse, Response};
+use becket_store::{Owner, Scope};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{StatusCode, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::problem::{ApiError, Result};
+use crate::routes::Route;
+use crate::tasks::Tasks;
+use crate::times;
+use crate::{ApiState, ClientAddress};
+
+/// The most that a list answers with at once, and the most that may be asked for.
+pub(crate) const LIMIT_MAX: usize = 250;
+const LIMIT_DEFAULT: usize = 50;
+
+/// The state behind every handler.
+pub(crate) struct Shared {
+    pub api: ApiState,
+    pub tasks: Arc<Tasks>,
+    pub streams: Arc<tokio::sync::Semaphore>,
+}
+
+/// One authenticated call.
+pub(crate) struct Call {
+    pub shared: Arc<Shared>,
+    pub owner: Owner,
+    pub headers: http::HeaderMap,
+    path: Vec<(String, String)>,
+    query: Vec<(String, String)>,
+}
+
+impl FromRequestParts<Arc<Shared>> for Call {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self> {
+        let route = parts
+            .extensions
+            .get::<&'static Route>()
+            .copied()
+            .ok_or_else(|| ApiError::new("route_not_found", "the path is not in the table"))?;
+        let owner = if route.public {
+            Owner::MAIN
+        } else {
+            let from = parts.extensions.get::<ClientAddress>().copied();
+            shared.api.auth.check(&parts.headers, from, shared.api.clock.now_ms())?
+        };
+        let path = RawPathParams::from_request_parts(parts, shared)
+            .await
+            .map_err(|error| ApiError::new("bad_path", error.to_string()))?;
+        let path =
+            path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let Query(query) = Query::<Vec<(String, String)>>::from_request_parts(parts, shared)
+            .await
+            .map_err(|error| ApiError::new("bad_query", error.to_string()))?;
+        let call = Self { shared: Arc::clone(shared), owner, headers: parts.headers.clone(), path, query };
+        call.check_names(route)?;
+        Ok(call)
+    }
+}
+
+impl Call {
+    fn check_names(&self, route: &Route) -> Result<()> {
+        for (index, (name, _)) in self.query.iter().enumerate() {
+            let plain = name.strip_suffix("[]").unwrap_or(name);
+            let Some(known) = route.query.iter().find(|known| known.name == plain) else {
+                let names: Vec<&str> = route.query.iter().map(|known| known.name).collect();
+                return Err(ApiError::query(plain, "is not known here").hint(match names[..] {
+                    [] => "this path takes no query parameters".to_owned(),
+                    _ => format!("this path takes: {}", names.join(", ")),
+                }));
+            };
+            if !known.list && self.query[..index].iter().any(|(other, _)| other == name) {
+                return Err(ApiError::query(plain, "is given twice"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A part of the path; the route table guarantees that it is there.
+    pub fn path(&self, name: &str) -> &str {
+        self.path.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    /// A query parameter; an empty one counts as absent.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.query
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// A query parameter that may come several times, or once with commas.
+    pub fn list(&self, name: &str) -> Vec<String> {
+        self.query
+            .iter()
+            .filter(|(known, _)| known.strip_suffix("[]").unwrap_or(known) == name)
+            .flat_map(|(_, value)| value.split(','))
+            .filter(|value| !value.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// A whole number within bounds.
+    pub fn number(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>> {
+        self.text(name)
+            .map(|text| {
+                text.parse::<u64>().ok().filter(|number| (least..=most).contains(number)).ok_or_else(
+                    || ApiError::query(name, format!("`{text}` is not a number from {least} to {most}")),
+                )
+            })
+            .transpose()
+    }
+
+    /// The most items that the answer may have.
+    pub fn limit(&self) -> Result<usize> {
+        let limit = self.number("limit", 1, LIMIT_MAX as u64)?;
+        Ok(limit.map_or(LIMIT_DEFAULT, |limit| usize::try_from(limit).unwrap_or(LIMIT_MAX)))
+    }
+
+    /// A moment in milliseconds since 1970.
+    pub fn time(&self, name: &str) -> Result<Option<i64>> {
+        self.text(name)
+            .map(|text| times::parse(text).map_err(|what| ApiError::query(name, what)))
+            .transpose()
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&self, name: &str, default: bool) -> Result<bool> {
+        match self.text(name) {
+            None => Ok(default),
+            Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            Some(text) => Err(ApiError::query(name, format!("`{text}` is not true or false"))),
+        }
+    }
+
+    /// An id, or anything else that reads itself from text.
+    pub fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+        &self,
+        name: &str,
+    ) -> Result<Option<T>> {
+        self.text(name)
+            .map(|text| text.parse().map_err(|error: T::Err| ApiError::query(name, error.to_string())))
+            .transpose()
+    }
+
+    /// Everything the caller has.
+    pub fn scope(&self) -> Scope {
+        Scope::all(self.owner)
+    }
+
+    /// The time.
+    pub fn now_ms(&self) -> i64 {
+        self.shared.api.clock.now_ms()
+    }
+
+    /// The store.
+    pub fn store(&self) -> &dyn becket_store::Store {
+        self.shared.api.store.as_ref()
+    }
+
+    /// One line of the log of who did what; never with a secret.
+    pub fn audit(&self, action: &'static str, object: &dyn std::fmt::Display) {
+        tracing::info!(
+            target: "becket::audit",
+            owner = self.owner.number(),
+            action,
+            object = %object,
+            "audit"
+        );
+    }
+}
+
+/// A JSON request body; an empty one reads as `{}`.
+pub(crate) struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self> {
+        let bytes = Bytes::from_request(request, shared).await.map_err(|error| {
+            if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                let detail = format!("the body is larger than {} bytes", crate::BODY_BYTES_MAX);
+                ApiError::new("body_too_large", detail)
+            } else {
+                ApiError::body("", error.body_text())
+            }
+        })?;
+        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        serde_json::from_slice(text).map(Self).map_err(|error| ApiError::body("", error.to_string()))
+    }
+}
+
+/// An answer in JSON with its status.
+pub(crate) struct Answer<T>(pub StatusCode, pub T);
+
+impl<T> Answer<T> {
+    /// 200.
+    pub const fn ok(value: T) -> Self {
+        Self(StatusCode::OK, value)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Answer<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.1) {
+            Ok(bytes) => {
+                (self.0, [(header::CONTENT_TYPE, "application/json")], bytes).into_response()
+            }
+            Err(error) => ApiError::new("event_damaged", format!("the answer cannot be written as JSON: {error}"))
+                .into_response(),
+        }
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Listed<T> {
+    /// The items.
+    pub data: Vec<T>,
+    /// Hand it back to get the next page; null when the list is empty.
+    pub iterator: Option<String>,
+    /// Always null: pages go one way.
+    pub prev_iterator: Option<String>,
+    /// Whether this was the last page.
+    pub done: bool,
+}
+
+impl<T> Listed<T> {
+    /// A page that ends at `iterator`.
+    pub fn new(data: Vec<T>, iterator: Option<String>, done: bool) -> Self {
+        Self { data, iterator, prev_iterator: None, done }
+    }
+}

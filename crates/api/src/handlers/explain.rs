@@ -1,0 +1,114 @@
+//! The life of an event: bytes in, verdict, repeats, filters, and every attempt.
+
+use becket_model::{Disposition, EndpointState, EventRecord};
+use becket_store::{Endpoint, EventRow, Scope};
+use serde_json::Value;
+
+use crate::call::{Answer, Call};
+use crate::handlers::attempts::with_detail;
+use crate::handlers::event_by_id;
+use crate::names::Names;
+use crate::problem::{ApiError, Result};
+use crate::times;
+use crate::wire::becket::{DedupeOut, EventOut, ExplainOut, PlanOut, RequestOut, VerdictOut};
+
+const DUPLICATES_MAX: usize = 50;
+
+/// `GET /api/v1/becket/event/{event_id}/explain`
+pub(crate) async fn explain(call: Call) -> Result<Answer<ExplainOut>> {
+    let names = Names::load(&call).await?;
+    let reveal = call.flag("reveal", false)?;
+    let event = event_by_id(&call, call.scope(), call.path("event_id")).await?;
+    let scope = Scope::of(call.owner, event.application);
+    let record = call
+        .store()
+        .event_record(scope, event.id)
+        .await?
+        .ok_or_else(|| ApiError::not_found("event", &event.id.to_string()))?;
+    let mut duplicates = call.store().duplicate_list(scope, event.id, DUPLICATES_MAX + 1).await?;
+    let more = duplicates.len() > DUPLICATES_MAX;
+    duplicates.truncate(DUPLICATES_MAX);
+    let attempts = call.store().attempt_list(scope, event.id).await?;
+    if reveal {
+        call.audit("event.headers.shown", &event.id);
+    }
+    let body = record.body();
+    Ok(Answer::ok(ExplainOut {
+        event: EventOut::new(&event, &names),
+        request: RequestOut::new(&record, reveal),
+        verdict: verdict(&call, event.application, &record, event.received_at_ms),
+        dedupe: DedupeOut {
+            delivery_id: record.fact(EventRecord::DELIVERY_ID).map(str::to_owned),
+            duplicates: duplicates.iter().map(|row| times::text(row.received_at_ms)).collect(),
+            more,
+        },
+        invalid: record.fact(EventRecord::INVALID).map(str::to_owned),
+        endpoints: plan(&names, &event),
+        attempts: attempts.iter().map(|row| with_detail(&names, row, Some(&body))).collect(),
+    }))
+}
+
+/// What verification found then, and finds now.
+pub(crate) fn verdict(
+    call: &Call,
+    source: becket_model::ApplicationKey,
+    record: &EventRecord,
+    received_at_ms: i64,
+) -> VerdictOut {
+    let recorded = record.fact(EventRecord::VERDICT).map(|text| {
+        serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
+    });
+    let explanation = call.shared.api.directory.explain(source, record, received_at_ms);
+    VerdictOut { recorded, explanation }
+}
+
+/// For each endpoint of the source, whether it got the event on receipt, and why.
+fn plan(names: &Names, event: &EventRow) -> Vec<PlanOut> {
+    names
+        .endpoints()
+        .iter()
+        .filter(|endpoint| endpoint.application == event.application)
+        .filter_map(|endpoint| {
+            let planned = event
+                .deliveries
+                .iter()
+                .any(|delivery| delivery.endpoint == endpoint.key && delivery.generation == 0);
+            // What is long gone explains nothing, unless it got the event.
+            if !planned && endpoint.state == EndpointState::Removed {
+                return None;
+            }
+            Some(PlanOut {
+                endpoint_id: endpoint.id.to_string(),
+                endpoint: names.full_name(endpoint),
+                url: endpoint.settings.url.clone(),
+                planned,
+                reason: reason(endpoint, event, planned),
+            })
+        })
+        .collect()
+}
+
+fn reason(endpoint: &Endpoint, event: &EventRow, planned: bool) -> String {
+    let shown = event.event_type.as_deref().unwrap_or("an event without a type");
+    let wants = endpoint.settings.wants(event.event_type.as_deref());
+    let types = || endpoint.settings.event_types.clone().unwrap_or_default().join(", ");
+    if planned {
+        return match &endpoint.settings.event_types {
+            None => "takes every event type".to_owned(),
+            Some(_) => format!("takes {shown}"),
+        };
+    }
+    if event.disposition == Disposition::Filtered {
+        return format!("the source does not keep {shown}");
+    }
+    if endpoint.created_at_ms > event.received_at_ms {
+        return "did not exist yet".to_owned();
+    }
+    if !wants {
+        return format!("takes only {}", types());
+    }
+    match endpoint.state {
+        EndpointState::Disabled => "is disabled".to_owned(),
+        _ => "did not take it when it arrived, and would take it now".to_owned(),
+    }
+}

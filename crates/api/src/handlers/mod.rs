@@ -1,0 +1,87 @@
+//! The handlers, one module for each kind of thing.
+
+pub(crate) mod attempts;
+pub(crate) mod endpoints;
+pub(crate) mod events;
+pub(crate) mod explain;
+pub(crate) mod messages;
+pub(crate) mod operations;
+pub(crate) mod quarantine;
+pub(crate) mod recover;
+pub(crate) mod replays;
+pub(crate) mod sources;
+pub(crate) mod tail;
+
+use becket_model::{DeliveryState, Disposition, EventId};
+use becket_store::{EventFilter, EventRow, Page, Scope};
+
+use crate::call::Call;
+use crate::names::Names;
+use crate::problem::{ApiError, Result};
+
+/// One event by its id, or 404.
+pub(crate) async fn event_by_id(call: &Call, scope: Scope, text: &str) -> Result<EventRow> {
+    let missing = || {
+        ApiError::not_found("event", text)
+            .hint("`becket events list` shows what is kept; old events are removed by retention")
+    };
+    let id: EventId = text.parse().map_err(|_| missing())?;
+    call.store().event_get(scope, id).await?.ok_or_else(missing)
+}
+
+/// The events of a delivery id: each source hashes it into a key of its own.
+pub(crate) async fn events_by_delivery_id(
+    call: &Call,
+    names: &Names,
+    scope: Scope,
+    delivery_id: &str,
+    filter: &EventFilter,
+    limit: usize,
+) -> Result<Vec<EventRow>> {
+    let mut found = Vec::new();
+    let sources = names.sources().iter();
+    for source in sources.filter(|source| scope.application.is_none_or(|key| key == source.key)) {
+        let Some(dedupe) = call.shared.api.directory.dedupe_key(source.key, delivery_id) else {
+            continue;
+        };
+        let scope = Scope::of(call.owner, source.key);
+        let filter = EventFilter { dedupe: Some(dedupe), ..filter.clone() };
+        found.extend(call.store().event_list(scope, filter, Page::newest(limit)).await?);
+    }
+    found.sort_by(|left, right| right.id.cmp(&left.id));
+    found.truncate(limit);
+    Ok(found)
+}
+
+/// A delivery state by its word.
+pub(crate) fn state_by_name(name: &str) -> Option<DeliveryState> {
+    [
+        DeliveryState::Pending,
+        DeliveryState::Delivered,
+        DeliveryState::Failed,
+        DeliveryState::Cancelled,
+    ]
+    .into_iter()
+    .find(|state| state.as_str() == name)
+}
+
+/// The delivery state that a query asks for.
+pub(crate) fn state_asked(call: &Call, name: &str) -> Result<Option<DeliveryState>> {
+    let wrong = |text: &str| {
+        ApiError::query(name, format!("`{text}` is not pending, delivered, failed or cancelled"))
+    };
+    call.text(name).map(|text| state_by_name(text).ok_or_else(|| wrong(text))).transpose()
+}
+
+/// The disposition that a query asks for.
+pub(crate) fn disposition_asked(call: &Call) -> Result<Option<Disposition>> {
+    let known = [Disposition::Accepted, Disposition::Filtered, Disposition::Invalid];
+    let wrong = |text: &str| {
+        ApiError::query("disposition", format!("`{text}` is not accepted, filtered or invalid"))
+    };
+    call.text("disposition")
+        .map(|text| {
+            known.into_iter().find(|known| known.as_str() == text).ok_or_else(|| wrong(text))
+        })
+        .transpose()
+}

@@ -1,0 +1,156 @@
+//! Following events as they arrive: Server-Sent Events, or a long poll for clients without them.
+//!
+//! Invariants: nothing is missed or told twice between one answer and the next that begins after
+//! its last event; a stream holds one page at most and ends when the gateway shuts down.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use becket_model::EventId;
+use becket_store::{EventFilter, Page};
+use futures_util::stream;
+use http::header;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::call::{Answer, Call, Listed};
+use crate::handlers::events::Asked;
+use crate::names::Names;
+use crate::problem::{ApiError, Result};
+use crate::scan::{self, From};
+use crate::wire::becket::EventOut;
+
+/// How many streams and long polls may be open at once.
+pub(crate) const STREAMS_MAX: usize = 64;
+const POLL_MS: u64 = 200;
+const WAIT_DEFAULT_MS: u64 = 20_000;
+const WAIT_MAX_MS: u64 = 60_000;
+const KEEP_ALIVE_S: u64 = 15;
+
+/// `GET /api/v1/becket/tail`
+pub(crate) async fn tail(call: Call) -> Result<Response> {
+    let permit = Arc::clone(&call.shared.streams).try_acquire_owned().map_err(|_| {
+        ApiError::new("too_many_streams", format!("{STREAMS_MAX} streams are open"))
+            .hint("close one, or list events with `after` instead")
+            .retry_after_s(5)
+    })?;
+    let limit = call.limit()?;
+    let wait_ms = call.number("wait_ms", 0, WAIT_MAX_MS)?.unwrap_or(WAIT_DEFAULT_MS);
+    let after = match last_event_id(&call)? {
+        Some(after) => Some(after),
+        None => call.parsed("after")?,
+    };
+    let wants_stream = call
+        .headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/event-stream"));
+    let names = Names::load(&call).await?;
+    // Read once, so that a mistake is told before anything is sent.
+    let asked = Asked::read(&call, &names)?;
+    let after = match after {
+        Some(after) => after,
+        None => newest(&call, &asked).await?,
+    };
+    let mut follower = Follower { call, asked, after, waiting: VecDeque::new(), limit, _permit: permit };
+    if wants_stream {
+        let stream = stream::unfold(Some(follower), |follower| async {
+            let mut follower = follower?;
+            match follower.next().await {
+                Ok(Some(event)) => Some((Ok::<_, Infallible>(event), Some(follower))),
+                Ok(None) => None,
+                Err(error) => Some((Ok(told(&error)), None)),
+            }
+        });
+        let keep_alive = KeepAlive::new().interval(Duration::from_secs(KEEP_ALIVE_S));
+        return Ok(Sse::new(stream).keep_alive(keep_alive).into_response());
+    }
+    follower.poll(wait_ms).await?;
+    let iterator = Some(follower.after.to_string());
+    let data: Vec<EventOut> = follower.waiting.into_iter().collect();
+    Ok(Answer::ok(Listed::new(data, iterator, false)).into_response())
+}
+
+fn last_event_id(call: &Call) -> Result<Option<EventId>> {
+    let Some(value) = call.headers.get("last-event-id") else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    text.parse().map(Some).map_err(|_| {
+        ApiError::new("bad_query", format!("header `last-event-id`: `{text}` is not an event id"))
+    })
+}
+
+/// Where "from now on" begins.
+async fn newest(call: &Call, asked: &Asked) -> Result<EventId> {
+    let rows = call.store().event_list(asked.scope, EventFilter::default(), Page::newest(1)).await?;
+    // With nothing there, from the very beginning is from now on.
+    Ok(rows.first().map_or_else(|| scan::floor_of(0), |row| row.id))
+}
+
+/// The last thing on a stream that had to end.
+fn told(error: &ApiError) -> Event {
+    Event::default().event("error").data(error.document().to_string())
+}
+
+/// Reads on from an event.
+struct Follower {
+    call: Call,
+    asked: Asked,
+    after: EventId,
+    waiting: VecDeque<EventOut>,
+    limit: usize,
+    /// Held as long as the client listens.
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Follower {
+    /// The next event for the stream; `None` when the gateway shuts down.
+    async fn next(&mut self) -> Result<Option<Event>> {
+        while self.waiting.is_empty() {
+            if *self.call.shared.api.closing.borrow() {
+                return Ok(None);
+            }
+            self.poll(KEEP_ALIVE_S * 1_000).await?;
+        }
+        Ok(self.waiting.pop_front().map(|event| {
+            let id = event.id.clone();
+            match Event::default().event("event").id(id).json_data(event) {
+                Ok(told) => told,
+                Err(error) => Event::default().comment(error.to_string()),
+            }
+        }))
+    }
+
+    /// Waits up to `wait_ms` for events and takes up to `limit` of them.
+    async fn poll(&mut self, wait_ms: u64) -> Result<()> {
+        let mut closing = self.call.shared.api.closing.clone();
+        let mut waited_ms = 0;
+        loop {
+            let names = Names::load(&self.call).await?;
+            let asked = &self.asked;
+            let found = scan::collect(
+                self.call.store(),
+                asked.scope,
+                &asked.filter,
+                From::After(self.after),
+                self.limit,
+                |event| asked.keeps(&names, event),
+            )
+            .await?;
+            self.after = found.last.unwrap_or(self.after);
+            self.waiting.extend(found.rows.iter().map(|row| EventOut::new(row, &names)));
+            if !self.waiting.is_empty() || waited_ms >= wait_ms || *closing.borrow() {
+                return Ok(());
+            }
+            let pause = Duration::from_millis(POLL_MS.min(wait_ms - waited_ms));
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                // A sender that is gone means the same as one that says so.
+                _ = closing.wait_for(|closing| *closing) => {}
+            }
+            waited_ms += POLL_MS;
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The OpenAPI document, made from the route table and the shapes in `schemas.json`.
+//!
+//! Invariants: the same table always gives the same text; every schema that is named exists (a test
+//! says so); the committed `openapi.json` is compared with it in a test.
+
+use serde_json::{Map, Value, json};
+
+use crate::problem::CODES;
+use crate::routes::{Route, TABLE};
+
+const SCHEMAS: &str = include_str!("schemas.json");
+
+/// The document as text, indented, with a final newline.
+#[must_use]
+pub fn text() -> String {
+    let mut text = format!("{:#}", document());
+    text.push('\n');
+    text
+}
+
+fn document() -> Value {
+    let mut paths = Map::new();
+    for route in TABLE {
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        path[route.method] = operation(route);
+    }
+    let schemas: Value = serde_json::from_str(SCHEMAS).unwrap_or(Value::Null);
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Becket",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Management of a Becket webhook gateway. Lists answer with `data`, `iterator` and `done`; a page may be shorter than its limit and still not be the last.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "security": [{ "bearer": [] }],
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer" } },
+            "schemas": schemas,
+            "responses": { "Problem": {
+                "description": "The request was not carried out.",
+                "content": { "application/problem+json": { "schema": reference("Problem") } },
+            } },
+        },
+        "x-error-codes": CODES.iter().map(|(code, status, title)| {
+            json!({ "code": code, "status": status, "title": title })
+        }).collect::<Value>(),
+    })
+}
+
+fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
+}
+
+fn operation(route: &Route) -> Value {
+    let mut operation = Map::new();
+    operation.insert("operationId".into(), json!(route.id));
+    operation.insert("summary".into(), json!(route.about));
+    if route.public {
+        operation.insert("security".into(), json!([]));
+    }
+    let names = route.path.split('{').skip(1).filter_map(|part| part.split('}').next());
+    let mut parameters: Vec<Value> = names
+        .map(|name| {
+            let schema = reference("Text");
+            json!({ "name": name, "in": "path", "required": true, "schema": schema })
+        })
+        .collect();
+    parameters.extend(route.query.iter().map(|known| {
+        let schema = match known.list {
+            true => json!({ "type": "array", "items": reference(known.schema) }),
+            false => reference(known.schema),
+        };
+        json!({ "name": known.name, "in": "query", "description": known.about, "schema": schema })
+    }));
+    if !parameters.is_empty() {
+        operation.insert("parameters".into(), Value::Array(parameters));
+    }
+    if let Some(schema) = route.body {
+        let content = json!({ "application/json": { "schema": reference(schema) } });
+        operation.insert("requestBody".into(), json!({ "content": content }));
+    }
+    let mut answer = json!({ "description": "Done." });
+    if let Some(schema) = route.answer {
+        answer["content"] = json!({ route.content_type: { "schema": reference(schema) } });
+    }
+    let mut responses = Map::new();
+    responses.insert(route.status.to_string(), answer);
+    let problem = json!({ "$ref": "#/components/responses/Problem" });
+    responses.insert("default".into(), problem);
+    operation.insert("responses".into(), Value::Object(responses));
+    Value::Object(operation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_named_schema_exists_and_every_operation_is_named_once() {
+        let document = document();
+        let text = document.to_string();
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        for part in text.split("#/components/schemas/").skip(1) {
+            let name = part.split('"').next().unwrap();
+            assert!(schemas.contains_key(name), "schemas.json has no `{name}`");
+        }
+        for name in schemas.keys() {
+            let used = format!("#/components/schemas/{name}\"");
+            assert!(text.contains(&used), "nothing uses the schema `{name}`");
+        }
+        for (index, route) in TABLE.iter().enumerate() {
+            assert!(TABLE[..index].iter().all(|other| other.id != route.id), "{}", route.id);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Errors as the API tells them: `application/problem+json` with a stable code and a hint.
+//!
+//! Invariants: every code is in [`CODES`] and in `docs/errors.md` (a test compares); `detail` is one
+//! text for people; nothing of a secret or of another owner's data is in it.
+//!
+//! Deliberately absent: logging of refused requests; only what the operator has to repair is logged.
+
+use axum::response::{IntoResponse, Response};
+use becket_model::RecordError;
+use becket_store::StoreError;
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Map, Value, json};
+
+/// Every code with its status and title, in the order of the documentation.
+pub const CODES: &[(&str, u16, &str)] = &[
+    ("bad_query", 400, "A query parameter cannot be used"),
+    ("bad_body", 400, "The request body cannot be used"),
+    ("bad_path", 400, "The path cannot be read"),
+    ("unauthorized", 401, "A valid token is needed"),
+    ("not_found", 404, "There is no such thing"),
+    ("route_not_found", 404, "There is no such path"),
+    ("method_not_allowed", 405, "This path does not take this method"),
+    ("ambiguous_name", 409, "The name means more than one thing"),
+    ("endpoint_disabled", 409, "The endpoint takes no deliveries"),
+    ("endpoint_removed", 409, "The endpoint is no longer declared"),
+    ("nothing_to_replay", 409, "There is nothing to replay"),
+    ("secret_declared", 409, "The secret belongs to the configuration"),
+    ("backup_refused", 409, "The backup could not be written there"),
+    ("reload_refused", 409, "The configuration could not be applied"),
+    ("body_too_large", 413, "The request body is too large"),
+    ("throttled", 429, "Too many failed logins"),
+    ("too_many_streams", 429, "Too many streams are open"),
+    ("too_many_tasks", 429, "Too many tasks are running"),
+    ("event_damaged", 500, "A stored event cannot be read"),
+    ("store_unusable", 500, "The store cannot be used"),
+    ("store_database", 500, "The store failed"),
+    ("store_sealed", 500, "A stored secret cannot be opened"),
+    ("store_full", 503, "There is no room to store more"),
+    ("store_broken", 503, "The store had to stop"),
+    ("store_busy", 503, "The store is busy"),
+    ("store_closed", 503, "The store is closed"),
+];
+
+/// The result of a handler.
+pub(crate) type Result<T, E = ApiError> = std::result::Result<T, E>;
+
+/// Where in a request something is wrong: (`query` or `body` or `path`, name, what).
+type Place = (&'static str, String, String);
+
+/// A request that was not carried out, and why.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{code}: {detail}")]
+pub(crate) struct ApiError {
+    code: &'static str,
+    detail: String,
+    hint: Option<String>,
+    retry_after_s: Option<u64>,
+    places: Vec<Place>,
+    headers: Vec<(header::HeaderName, HeaderValue)>,
+}
+
+impl ApiError {
+    /// An error with one of the [`CODES`] and a sentence for people.
+    pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            hint: None,
+            retry_after_s: None,
+            places: Vec::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// A query parameter that cannot be used.
+    pub fn query(name: &str, what: impl Into<String>) -> Self {
+        let what = what.into();
+        let mut error = Self::new("bad_query", format!("query parameter `{name}`: {what}"));
+        error.places.push(("query", name.to_owned(), what));
+        error
+    }
+
+    /// A body, or a field of it, that cannot be used.
+    pub fn body(field: &str, what: impl Into<String>) -> Self {
+        let what = what.into();
+        let detail = match field {
+            "" => format!("the request body: {what}"),
+            _ => format!("field `{field}` of the request body: {what}"),
+        };
+        let mut error = Self::new("bad_body", detail);
+        error.places.push(("body", field.to_owned(), what));
+        error
+    }
+
+    /// Something that does not exist for this caller.
+    pub fn not_found(what: &str, name: &str) -> Self {
+        Self::new("not_found", format!("there is no {what} `{name}`"))
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says when to come back, in seconds.
+    #[must_use]
+    pub fn retry_after_s(mut self, seconds: u64) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// Adds a header to the answer.
+    #[must_use]
+    pub fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The stable code.
+    #[cfg(test)]
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    fn row(&self) -> (StatusCode, &'static str) {
+        CODES
+            .iter()
+            .find(|(code, _, _)| *code == self.code)
+            .and_then(|(_, status, title)| Some((StatusCode::from_u16(*status).ok()?, *title)))
+            .unwrap_or((StatusCode::INTERNAL_SERVER_ERROR, "The request failed"))
+    }
+
+    /// The problem document.
+    pub fn document(&self) -> Value {
+        let (status, title) = self.row();
+        let mut document = Map::new();
+        document.insert("type".into(), json!(format!("urn:becket:error:{}", self.code)));
+        document.insert("title".into(), json!(title));
+        document.insert("status".into(), json!(status.as_u16()));
+        document.insert("code".into(), json!(self.code));
+        document.insert("detail".into(), json!(self.detail));
+        if let Some(hint) = &self.hint {
+            document.insert("hint".into(), json!(hint));
+        }
+        if !self.places.is_empty() {
+            let errors = self.places.iter().map(|(part, name, what)| {
+                let place: Vec<&str> =
+                    [*part, name.as_str()].into_iter().filter(|text| !text.is_empty()).collect();
+                json!({ "loc": place, "msg": what, "type": self.code })
+            });
+            document.insert("errors".into(), errors.collect());
+        }
+        Value::Object(document)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, _) = self.row();
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!(code = self.code, detail = %self.detail, "api.failed");
+        }
+        let mut response = (status, self.document().to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        for (name, value) in self.headers {
+            headers.insert(name, value);
+        }
+        response
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let told = Self::new(error.code(), error.to_string());
+        match error {
+            StoreError::Full { .. }
+            | StoreError::Broken { .. }
+            | StoreError::Busy { .. }
+            | StoreError::Closed => told.retry_after_s(error.retry_after_s()),
+            StoreError::Unusable { .. }
+            | StoreError::Database { .. }
+            | StoreError::Sealed { .. } => told,
+        }
+    }
+}
+
+impl From<RecordError> for ApiError {
+    fn from(error: RecordError) -> Self {
+        Self::new("event_damaged", error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_documented_once() {
+        let documented = include_str!("../../../docs/errors.md");
+        for (index, (code, status, _)) in CODES.iter().enumerate() {
+            let line = format!("| `{code}` | {status} |");
+            assert!(documented.contains(&line), "docs/errors.md has no line `{line}`");
+            assert!(CODES[..index].iter().all(|(other, _, _)| other != code), "{code} twice");
+        }
+    }
+
+    #[test]
+    fn store_errors_have_codes() {
+        for error in [
+            StoreError::Closed,
+            StoreError::Busy { waiting: 1 },
+            StoreError::Full { detail: "x".into() },
+            StoreError::Broken { detail: "x".into() },
+            StoreError::Unusable { path: "x".into(), detail: "x".into() },
+            StoreError::Database { operation: "x", detail: "x".into() },
+            StoreError::Sealed { detail: "x".into() },
+        ] {
+            assert!(CODES.iter().any(|(code, _, _)| *code == error.code()), "{}", error.code());
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The command line: what the commands are called, what they take, and how they find a gateway.
+//!
+//! Invariants: data goes to standard output and everything else to standard error; errors end with
+//! `hint:` lines; 0 is success, 1 "no" or failure, 2 wrong usage. The environment and the clock are
+//! read here and handed on.
+//!
+//! Deliberately absent: what a command does, which is in the module of its name.
+//!
+//! Where next: `verify` and `sign` for the offline tools, [`online`] for those that ask a gateway.
+
+mod completions;
+mod config;
+mod error;
+pub mod online;
+mod output;
+mod providers;
+mod request;
+mod sign;
+mod verify;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+pub use error::CliError;
+pub use output::{Paint, print};
+pub use sign::curl_command;
+
+use crate::config::{ConfigErrors, Flag, LoadArgs, Loaded, StoreUrl};
+
+/// The file in the data folder that holds the admin token made on first start.
+pub const ADMIN_TOKEN_FILE: &str = "admin-token";
+
+/// Webhook gateway: receives webhooks, proves them genuine, keeps them, and delivers them.
+#[derive(Debug, clap::Parser)]
+#[command(name = "becket", version, max_term_width = 100, after_help = TOP_EXAMPLES)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const TOP_EXAMPLES: &str = "\
+Examples:
+  becket serve                           Start with nothing configured: a demo source is ready
+  becket serve --config becket.toml      Start with your sources and endpoints
+  becket config check                    Say everything that is wrong with becket.toml
+  becket verify --provider stripe ...    Find out why a signature is refused
+  becket events list                     See what came in
+
+Exit codes: 0 success, 1 failure or \"no\", 2 wrong usage.";
+
+/// Options of every command.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Globals {
+    /// The configuration file [env: BECKET_CONFIG] [default: ./becket.toml if there is one]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub config: Option<PathBuf>,
+    /// Print JSON on standard output
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+}
+
+/// The commands.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Run the gateway
+    Serve(ServeArgs),
+    /// Say whether a request is genuine, and why not
+    Verify(Box<verify::VerifyArgs>),
+    /// Make the headers of a signed request
+    Sign(Box<sign::SignArgs>),
+    /// List and show the providers that are known
+    Providers(providers::ProvidersArgs),
+    /// Check and show the configuration
+    Config(config::ConfigArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+    /// Commands that ask a running gateway.
+    #[command(flatten)]
+    Online(online::OnlineCommand),
+}
+
+/// Arguments of `becket serve`; each overrides the environment and the file.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(after_help = SERVE_EXAMPLES)]
+pub struct ServeArgs {
+    /// Where webhooks are received [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+    /// Where management listens, if not there too
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub admin_listen: Option<String>,
+    /// The address under which senders reach this gateway
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Where events are kept [default: sqlite:data]
+    #[arg(long, value_name = "sqlite:FOLDER")]
+    pub store: Option<String>,
+    /// How many threads work [default: one per processor]
+    #[arg(long, value_name = "NUMBER")]
+    pub threads: Option<String>,
+    /// How log lines look: auto, human or json [default: auto]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// What is logged: error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  becket serve
+  becket serve --config /etc/becket/becket.toml
+  becket serve --listen 0.0.0.0:8080 --public-url https://hooks.example.com --store sqlite:/var/lib/becket
+
+Every setting is also a variable: [server] listen is BECKET_SERVER_LISTEN. docs/configuration.md has all.";
+
+impl ServeArgs {
+    /// The arguments as settings.
+    #[must_use]
+    pub fn flags(&self) -> Vec<Flag> {
+        let all = [
+            ("server.listen", "--listen", &self.listen),
+            ("server.admin_listen", "--admin-listen", &self.admin_listen),
+            ("server.public_url", "--public-url", &self.public_url),
+            ("store.url", "--store", &self.store),
+            ("server.threads", "--threads", &self.threads),
+            ("log.format", "--log-format", &self.log_format),
+            ("log.level", "--log-level", &self.log_level),
+        ];
+        all.into_iter()
+            .filter_map(|(key, name, value)| {
+                value.clone().map(|value| Flag { key, name, value })
+            })
+            .collect()
+    }
+
+    /// Loads the configuration with these arguments over it; again, when the file has changed.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the configuration.
+    pub fn load(&self, globals: &Globals) -> Result<Loaded, ConfigErrors> {
+        crate::config::load(LoadArgs::from_disk(globals.config.clone(), env_map(), self.flags()))
+    }
+}
+
+/// Which running gateway to ask, and as whom. Flatten it into every online command.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ConnectionArgs {
+    /// The gateway's management address [env: BECKET_URL] [default: from the configuration]
+    #[arg(long, global = true, value_name = "URL")]
+    pub url: Option<String>,
+    /// The admin token [env: BECKET_TOKEN, BECKET_ADMIN_TOKEN] [default: from the data folder]
+    #[arg(long, global = true, value_name = "TOKEN")]
+    pub token: Option<String>,
+}
+
+/// A gateway to ask.
+#[derive(Clone)]
+pub struct Connection {
+    /// Its base address without a final slash, such as `http://127.0.0.1:8080`.
+    pub url: String,
+    /// The bearer token.
+    pub token: String,
+}
+
+impl ConnectionArgs {
+    /// Finds out address and token from flags, environment, configuration and data folder.
+    ///
+    /// # Errors
+    /// When there is no token to be found, or the configuration cannot be read.
+    pub fn resolve(&self, globals: &Globals) -> Result<Connection, CliError> {
+        let env = env_map();
+        let from_env = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
+        let url = self.url.clone().or_else(|| from_env("BECKET_URL"));
+        let token = self
+            .token
+            .clone()
+            .or_else(|| from_env("BECKET_TOKEN"))
+            .or_else(|| from_env("BECKET_ADMIN_TOKEN"));
+        if let (Some(url), Some(token)) = (&url, &token) {
+            return Ok(Connection::new(url, token));
+        }
+        let loaded = crate::config::load(LoadArgs::from_disk(
+            globals.config.clone(),
+            env.clone(),
+            Vec::new(),
+        ));
+        let config = match loaded {
+            Ok(loaded) => loaded.config,
+            Err(errors) => {
+                return Err(CliError::new(format!(
+                    "the gateway's address and token are in a configuration with {} errors",
+                    errors.error_count()
+                ))
+                .hint("`becket config check` shows them; or give both --url and --token"));
+            }
+        };
+        let url = url.unwrap_or_else(|| management_url(&config));
+        let token = match token.or_else(|| config.admin_token.map(|t| t.expose().to_owned())) {
+            Some(token) => token,
+            None => {
+                let StoreUrl::Sqlite { folder } = &config.store.url;
+                token_from(&folder.join(ADMIN_TOKEN_FILE))?
+            }
+        };
+        Ok(Connection::new(&url, &token))
+    }
+}
+
+impl Connection {
+    fn new(url: &str, token: &str) -> Self {
+        Self { url: url.trim_end_matches('/').to_owned(), token: token.trim().to_owned() }
+    }
+}
+
+/// Where this machine reaches the management address of a configured gateway.
+fn management_url(config: &crate::config::Config) -> String {
+    let server = &config.server;
+    let secure = server.tls.is_some() || server.acme.is_some();
+    if let (true, None, Some(url)) = (secure, server.admin_listen, &server.public_url) {
+        return url.as_str().to_owned();
+    }
+    let mut address = server.admin_listen.unwrap_or(server.listen);
+    if address.ip().is_unspecified() {
+        let loopback: std::net::IpAddr = match address {
+            std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        };
+        address.set_ip(loopback);
+    }
+    format!("{}://{address}", if secure { "https" } else { "http" })
+}
+
+fn token_from(path: &std::path::Path) -> Result<String, CliError> {
+    std::fs::read_to_string(path).map_err(|error| {
+        CliError::new(format!("there is no admin token: {} cannot be read: {error}", path.display()))
+            .hint("give --token or BECKET_TOKEN, or run it where the gateway's data folder is")
+            .hint("a gateway makes the token when it starts for the first time: `becket serve`")
+    })
+}
+
+/// The environment, without variables that are no text.
+#[must_use]
+pub fn env_map() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// The time in unix seconds.
+fn now_s() -> i64 {
+    #[expect(clippy::disallowed_methods, reason = "the command line is where time comes in")]
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_secs()).ok())
+        .unwrap_or(0)
+}
+
+/// Parses the command line and runs the command.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let globals = &cli.globals;
+    let done = match cli.command {
+        Command::Serve(args) => return crate::serve::run(args, globals),
+        Command::Online(command) => return online::run(command, globals),
+        Command::Verify(args) => verify::run(&args, globals),
+        Command::Sign(args) => sign::run(&args, globals),
+        Command::Providers(args) => providers::run(&args, globals),
+        Command::Config(args) => config::run(&args, globals),
+        Command::Completions(args) => completions::run(&args),
+    };
+    done.unwrap_or_else(|error| error.exit())
+}

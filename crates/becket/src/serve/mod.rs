@@ -1,0 +1,397 @@
+//! Wiring of the gateway: store, engine, receiving and management in one process.
+//!
+//! Role: makes the parts, hands each what it needs, applies changes of the configuration, and stops
+//! everything in an order in which nothing is lost: first receiving, then delivering, then the store.
+//!
+//! Deliberately absent: decisions about webhooks.
+//!
+//! Where next: `gateway` for what is in force, `assemble` for how configuration becomes parts.
+
+mod acme;
+mod assemble;
+mod demo;
+mod error;
+mod fallback;
+mod gateway;
+mod keys;
+mod listen;
+mod log;
+mod telemetry;
+mod tls;
+mod watch;
+mod world;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use becket_api::{ApiState, Auth};
+use becket_egress::{Egress, EgressConfig};
+use becket_engine::{Door, Engine, EngineConfig, Environment};
+use becket_ingress::server::{Listener, ServeConfig, Server, Serves};
+use becket_ingress::{Ingress, ServerLimits, SourceTable};
+use becket_model::{Clock, Noise};
+use becket_store::vault::Vault;
+use becket_store::{ConfigSnapshot, Owner, RetentionPolicy, Store};
+use becket_store_sqlite::{Options, SqliteStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use tokio::sync::{Mutex, watch as channel};
+
+use crate::cli::{Globals, ServeArgs};
+use crate::config::{Config, Loaded, StoreUrl};
+use error::ServeError;
+use gateway::{ConfigSource, Current, EngineHandoff, Gateway};
+use telemetry::Telemetry;
+use world::{SystemClock, SystemNoise};
+
+/// The longest that results in flight are waited for beyond the configured grace.
+const ENGINE_GRACE_EXTRA: Duration = Duration::from_secs(5);
+/// The setting by which a store knows the master key it was made with.
+const FINGERPRINT_SETTING: &str = "master_key_fingerprint";
+
+/// Runs the gateway until it is told to stop.
+pub fn run(args: ServeArgs, globals: &Globals) -> ExitCode {
+    let env: BTreeMap<String, String> = std::env::vars().collect();
+    let source = ConfigSource { path: globals.config.clone(), env, flags: args.flags() };
+    let loaded = match source.load() {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let lines = log::start(&loaded.config.log);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("becket")
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime could not be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(serve(source, loaded, Arc::clone(&lines)));
+    lines.end();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(
+    source: ConfigSource,
+    loaded: Loaded,
+    lines: Arc<log::Lines>,
+) -> Result<(), ServeError> {
+    let signals = watch::Signals::new()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let noise: Arc<dyn Noise> = Arc::new(SystemNoise);
+    let config = loaded.config.clone();
+    for warning in &loaded.warnings {
+        tracing::warn!("{}", warning.one_line());
+    }
+    let StoreUrl::Sqlite { folder } = config.store.url.clone();
+    let (key, master_key) = keys::master_key(&config, &folder, noise.as_ref())?;
+    let token = keys::admin_token(&config, &folder, noise.as_ref())?;
+    if let (true, Some(file)) = (master_key.fresh, &master_key.file) {
+        tracing::warn!(file = %file.display(), "a master key was made; keep a copy: stored secrets cannot be read without it");
+    }
+    let vault = Vault::new(key);
+    let store = open_store(&config, folder.clone(), &clock, &noise)?;
+    let fingerprint = vault.fingerprint().to_vec();
+    if store.setting_init(Owner::MAIN, FINGERPRINT_SETTING, fingerprint.clone()).await?
+        != fingerprint
+    {
+        return Err(ServeError::OtherMasterKey);
+    }
+
+    let telemetry = Arc::new(Telemetry::new(lines, Arc::clone(&clock)));
+    let engine = start_engine(&config, &store, &clock, &noise, &telemetry)?;
+    let scheme = if config.server.tls.is_some() || config.server.acme.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let local_url = format!("{scheme}://{}", reachable(config.server.listen));
+    let demo = match config.is_empty_of_sources() && scheme == "http" {
+        true => {
+            let secret = keys::demo_secret(&folder, noise.as_ref())?;
+            Some(demo::source(&secret.text, &local_url)?)
+        }
+        false => None,
+    };
+    let gateway = Arc::new(Gateway {
+        store: Arc::clone(&store),
+        engine: engine.clone(),
+        table: Arc::new(ArcSwap::from_pointee(SourceTable::default())),
+        current: ArcSwap::from_pointee(Current {
+            loaded: loaded.clone(),
+            sources: Vec::new(),
+            snapshot: ConfigSnapshot::default(),
+        }),
+        vault,
+        clock: Arc::clone(&clock),
+        noise: Arc::clone(&noise),
+        folder: folder.clone(),
+        config_source: source,
+        demo: demo.clone(),
+        changing: Mutex::new(()),
+        local_url,
+    });
+    gateway.apply(loaded).await?;
+
+    let (closing, closed) = channel::channel(false);
+    let running = listen_and_serve(&gateway, &telemetry, &token.text, closed).await?;
+    announce(&gateway, &token, demo.as_ref());
+    listen::notify("READY=1");
+    let Running { server, certificate, tasks } = running;
+    watch::until_stopped(&gateway, signals, certificate).await;
+
+    tracing::info!("stopping: no new requests, finishing what is in flight");
+    listen::notify("STOPPING=1");
+    closing.send_replace(true);
+    let joined = tokio::task::spawn_blocking(move || server.join()).await;
+    joined.map_err(|error| ServeError::system("stopping the listeners", &error))?;
+    let grace = config.server.shutdown_grace + ENGINE_GRACE_EXTRA;
+    engine.shutdown(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)).await;
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    store.close().await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn open_store(
+    config: &Config,
+    folder: PathBuf,
+    clock: &Arc<dyn Clock>,
+    noise: &Arc<dyn Noise>,
+) -> Result<Arc<dyn Store>, ServeError> {
+    let mut options = Options::new(folder, Arc::clone(noise), Arc::clone(clock));
+    options.min_free_bytes = config.store.min_free.0;
+    options.cap_bytes = Some(config.store.cap.0);
+    if let Some(events) = config.store.segment_events {
+        options.segment_events = events.into();
+    }
+    if let Some(bytes) = &config.store.segment_bytes {
+        options.segment_bytes = bytes.0;
+    }
+    Ok(Arc::new(SqliteStore::open(options)?))
+}
+
+fn start_engine(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+    noise: &Arc<dyn Noise>,
+    telemetry: &Arc<Telemetry>,
+) -> Result<Engine, ServeError> {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let engine_config = EngineConfig {
+        shards: cores().div_ceil(2),
+        concurrency_in_all: config.egress.concurrency as usize,
+        retention: Some(RetentionPolicy {
+            delivered_ms: ms(config.store.retention.delivered),
+            failed_ms: ms(config.store.retention.failed),
+            cap_bytes: Some(config.store.cap.0),
+        }),
+        ..EngineConfig::default()
+    };
+    let environment = Environment {
+        store: Arc::clone(store),
+        clock: Arc::clone(clock),
+        noise: Arc::clone(noise),
+        observer: Arc::clone(telemetry) as Arc<dyn becket_engine::Observer>,
+    };
+    let roots = match &config.egress.ca_file {
+        None => Vec::new(),
+        Some(file) => CertificateDer::pem_file_iter(file)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| ServeError::Tls {
+                detail: format!("{}: {error}", file.display()),
+            })?,
+    };
+    let egress_config =
+        move || EgressConfig { extra_root_certs: roots.clone(), ..EgressConfig::default() };
+    // Made once here, so that a wrong setting is found at start and not in a thread.
+    drop(Egress::new(egress_config())?);
+    let door = move || -> Arc<dyn Door> {
+        #[expect(clippy::expect_used, reason = "the same configuration was accepted just before")]
+        let egress = Egress::new(egress_config()).expect("the egress configuration is valid");
+        Arc::new(egress)
+    };
+    Ok(Engine::start(engine_config, environment, door)?)
+}
+
+/// What runs beside the watching of signals.
+struct Running {
+    server: Server,
+    certificate: Option<(crate::config::Tls, tls::Served)>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+async fn listen_and_serve(
+    gateway: &Arc<Gateway>,
+    telemetry: &Arc<Telemetry>,
+    token: &str,
+    closing: channel::Receiver<bool>,
+) -> Result<Running, ServeError> {
+    let current = gateway.current.load_full();
+    let config = &current.loaded.config;
+    let ingress = Arc::new(Ingress::new(
+        Arc::clone(&gateway.store),
+        Arc::clone(&gateway.table),
+        Arc::new(EngineHandoff(gateway.engine.clone())),
+        Arc::clone(telemetry) as Arc<dyn becket_ingress::Observer>,
+        Arc::clone(&gateway.clock),
+        limits(config),
+    ));
+    let keeper = config.server.acme.as_ref().map(|acme| {
+        acme::Keeper::new(acme.clone(), &gateway.folder, Arc::clone(&gateway.clock))
+    });
+    let router = becket_api::router(ApiState {
+        store: Arc::clone(&gateway.store),
+        directory: Arc::clone(gateway) as Arc<dyn becket_api::Directory>,
+        control: Arc::clone(gateway) as Arc<dyn becket_api::Control>,
+        clock: Arc::clone(&gateway.clock),
+        noise: Arc::clone(&gateway.noise),
+        auth: Auth::admin(vec![Auth::hash(token)]),
+        closing,
+    });
+    let management = Arc::new(fallback::Management {
+        router,
+        gateway: Arc::clone(gateway),
+        telemetry: Arc::clone(telemetry),
+        echo: gateway.demo.is_some(),
+        challenges: keeper.as_ref().map(|keeper| keeper.challenges.clone()).unwrap_or_default(),
+    });
+    let mut tasks = Vec::new();
+    let mut certificate = None;
+    let mut challenge_server = None;
+    let served = match (&config.server.tls, keeper) {
+        (Some(files), _) => {
+            let read = tls::from_files(&files.cert_file, &files.key_file)?;
+            let served: tls::Served = Arc::new(ArcSwap::from_pointee(read));
+            certificate = Some((files.clone(), Arc::clone(&served)));
+            Some(served)
+        }
+        (None, Some(keeper)) => {
+            // The authority asks on a listener of its own, which has to answer before there is a
+            // certificate to serve with.
+            let on = Listener::on(keeper.challenge_listen());
+            let listeners = vec![Listener { serves: Serves::Fallback, ..on }];
+            let serve = ServeConfig { threads: Some(1), ..ServeConfig::new(listeners) };
+            let only = Arc::new(keeper.challenges.clone());
+            challenge_server = Some(Server::start(serve, Arc::clone(&ingress), only)?);
+            let first = match keeper.kept() {
+                Some(kept) => kept,
+                None => keeper.issue().await?,
+            };
+            let served: tls::Served = Arc::new(ArcSwap::from_pointee(first));
+            let renewing = Arc::clone(&served);
+            tasks.push(tokio::spawn(async move { keeper.renew(renewing).await }));
+            Some(served)
+        }
+        (None, None) => None,
+    };
+    let (listeners, inherited) = listen::listeners(&config.server, served)?;
+    let serve = ServeConfig {
+        threads: config.server.threads.map(usize::from),
+        grace: config.server.shutdown_grace,
+        ..ServeConfig::new(listeners)
+    };
+    let server = Server::start(serve, ingress, management as _)?;
+    if let Some(challenges) = challenge_server {
+        // It lives as long as the task list: aborting the task drops and so stops it.
+        tasks.push(tokio::spawn(async move {
+            let _answers_as_long_as_held = challenges;
+            std::future::pending::<()>().await;
+        }));
+    }
+    for address in server.addresses() {
+        tracing::info!(%address, inherited, "listening");
+    }
+    Ok(Running { server, certificate, tasks })
+}
+
+fn limits(config: &Config) -> ServerLimits {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let server = &config.server;
+    ServerLimits {
+        header_timeout_ms: ms(server.header_timeout),
+        body_idle_timeout_ms: ms(server.body_idle_timeout),
+        request_timeout_ms: ms(server.request_timeout),
+        connections_max: server.connections_max as usize,
+        connections_per_address_max: server.connections_per_address_max as usize,
+        trusted_proxies: server.trusted_proxies.clone(),
+        unverified_rate: server.unverified_rate_limit,
+        unverified_burst: server.unverified_burst,
+        ..ServerLimits::default()
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// The address under which this machine reaches a listener of its own.
+fn reachable(listen: std::net::SocketAddr) -> std::net::SocketAddr {
+    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+    match listen {
+        SocketAddr::V4(address) if address.ip().is_unspecified() => {
+            (Ipv4Addr::LOCALHOST, address.port()).into()
+        }
+        SocketAddr::V6(address) if address.ip().is_unspecified() => {
+            (Ipv6Addr::LOCALHOST, address.port()).into()
+        }
+        other => other,
+    }
+}
+
+/// Says where to send what, on standard output.
+fn announce(gateway: &Gateway, token: &keys::Kept, demo: Option<&crate::config::Source>) {
+    use becket_api::Directory as _;
+    let mut text = String::from("Becket is running.\n\n");
+    let current = gateway.current.load();
+    for source in &current.sources {
+        let url = gateway.receiving_url(&source.id);
+        text.push_str(&format!("  receives {:<16} {url}\n", source.id));
+    }
+    text.push_str(&format!("  management          {}/api/v1\n", gateway.local_url));
+    match (&token.file, token.fresh || demo.is_some()) {
+        (Some(file), true) => {
+            text.push_str(&format!("  admin token         {}\n", token.text.as_str()));
+            text.push_str(&format!("                      (kept in {})\n", file.display()));
+        }
+        (Some(file), false) => {
+            text.push_str(&format!("  admin token         in {}\n", file.display()));
+        }
+        (None, _) => text.push_str("  admin token         from BECKET_ADMIN_TOKEN\n"),
+    }
+    if let Some(demo) = demo {
+        let mut random = [0; 16];
+        gateway.noise.fill(&mut random);
+        let delivery = hex::encode(random);
+        let url = gateway.receiving_url(&demo.id);
+        let now_ms = gateway.clock.now_ms();
+        let config = &current.loaded.config;
+        if let Some(line) = demo::curl_line(config, demo, &url, &delivery, now_ms) {
+            text.push_str(&format!(
+                "\nSend it a signed event from another terminal:\n\n  {line}\n\nand look at it:\n\n  becket events list\n\n"
+            ));
+        }
+    }
+    let mut out = std::io::stdout().lock();
+    // A closed standard output is no reason not to run.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,122 @@
+//! Signals and files: SIGHUP or a changed file applies the configuration again, SIGTERM ends.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::ServeError;
+use super::gateway::Gateway;
+use super::tls::{self, Served};
+use crate::config::Tls;
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What is looked at to see that a file has changed.
+type Looks = BTreeMap<PathBuf, Option<(u64, std::time::SystemTime)>>;
+
+/// The signals that are answered.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> Result<Self, ServeError> {
+        let open = |kind| signal(kind).map_err(|error| ServeError::system("signals", &error));
+        Ok(Self {
+            terminate: open(SignalKind::terminate())?,
+            interrupt: open(SignalKind::interrupt())?,
+            hang_up: open(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// Applies changes until the gateway is asked to stop.
+pub(super) async fn until_stopped(
+    gateway: &Arc<Gateway>,
+    mut signals: Signals,
+    certificate: Option<(Tls, Served)>,
+) {
+    let mut seen = look(&gateway.current.load().loaded.watched);
+    let mut certificate_seen = certificate.as_ref().map(|(files, _)| look(&certificate_files(files)));
+    let mut tick = tokio::time::interval(LOOK_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => return,
+            _ = signals.interrupt.recv() => return,
+            _ = signals.hang_up.recv() => {
+                reload(gateway, "SIGHUP").await;
+                seen = look(&gateway.current.load().loaded.watched);
+                if let Some((files, served)) = &certificate {
+                    reload_certificate(files, served);
+                }
+            }
+            _ = tick.tick() => {
+                let now = look(&gateway.current.load().loaded.watched);
+                if now != seen {
+                    // An editor may still be writing: apply what has been still for a moment.
+                    tokio::time::sleep(LOOK_EVERY / 5).await;
+                    seen = look(&gateway.current.load().loaded.watched);
+                    if seen == now {
+                        reload(gateway, "the file has changed").await;
+                        seen = look(&gateway.current.load().loaded.watched);
+                    } else {
+                        seen = Looks::new();
+                    }
+                }
+                if let (Some((files, served)), Some(before)) = (&certificate, &mut certificate_seen) {
+                    let now = look(&certificate_files(files));
+                    if now != *before {
+                        *before = now;
+                        reload_certificate(files, served);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn certificate_files(files: &Tls) -> Vec<PathBuf> {
+    vec![files.cert_file.clone(), files.key_file.clone()]
+}
+
+fn look(files: &[PathBuf]) -> Looks {
+    let facts = |file: &Path| {
+        let metadata = std::fs::metadata(file).ok()?;
+        Some((metadata.len(), metadata.modified().ok()?))
+    };
+    files.iter().map(|file| (file.clone(), facts(file))).collect()
+}
+
+async fn reload(gateway: &Gateway, why: &str) {
+    match gateway.reload().await {
+        Ok(warnings) => {
+            for warning in warnings {
+                tracing::warn!("{warning}");
+            }
+            tracing::info!(why, "the configuration was applied");
+        }
+        Err(error) => tracing::error!(
+            why,
+            error = %error.detail,
+            "the new configuration is wrong and was not applied; the old one stays in force"
+        ),
+    }
+}
+
+fn reload_certificate(files: &Tls, served: &Served) {
+    match tls::from_files(&files.cert_file, &files.key_file) {
+        Ok(config) => {
+            served.store(Arc::new(config));
+            tracing::info!("the certificate was read again");
+        }
+        Err(error) => {
+            tracing::error!(error = %error, "the new certificate is wrong; the old one stays in force");
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! The engine's handle: starting and stopping the shards, and the calls that other threads make.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use becket_model::{EndpointKey, EndpointState};
+use becket_store::LeasedDelivery;
+use parking_lot::Mutex;
+use tokio::sync::mpsc::{
+    UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel,
+};
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+
+use crate::config::{EngineConfig, EngineError, Environment};
+use crate::door::Door;
+use crate::endpoint::{EndpointRuntime, Prepared};
+use crate::job::Tools;
+use crate::lane::delivery_bytes;
+use crate::maintenance;
+use crate::run::run;
+use crate::shard::{Command, Shard};
+use crate::shared::{Closed, LaneShared, ShardShared};
+
+/// A handle on the delivery engine; cheap to clone. When the last one is dropped, the engine stops
+/// at once, as in a crash: nothing is lost, but attempts under way will be repeated.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Arc<EngineConfig>,
+    lanes: ArcSwap<HashMap<EndpointKey, Arc<LaneShared>>>,
+    /// Held while the endpoints are being exchanged.
+    exchange: Mutex<()>,
+    shards: Vec<ShardHandle>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct ShardHandle {
+    commands: UnboundedSender<Command>,
+    shared: Arc<ShardShared>,
+    /// `true`, or closed, once the shard has ended.
+    ended: watch::Receiver<bool>,
+}
+
+/// What the engine is doing now, summed over all shards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EngineStats {
+    /// Attempts under way.
+    pub in_flight: usize,
+    /// Deliveries waiting in memory.
+    pub queued: usize,
+    /// Their size in bytes.
+    pub queued_bytes: usize,
+    /// Endpoints.
+    pub lanes: usize,
+    /// Endpoints whose breaker is open.
+    pub breakers_open: usize,
+    /// Results on their way into the store.
+    pub finishing: usize,
+    /// Those among them that the store has refused and that are tried again.
+    pub results_held: usize,
+    /// Results that came too late to be recorded, since the start.
+    pub stale: usize,
+}
+
+/// Everything a shard's thread begins with.
+struct Beginning {
+    shard: Shard,
+    commands: UnboundedReceiver<Command>,
+    environment: Environment,
+    refresh: Arc<Notify>,
+    /// The senders to all shards, for the one that looks after maintenance.
+    upkeep: Option<Vec<WeakUnboundedSender<Command>>>,
+    config: Arc<EngineConfig>,
+    ended: watch::Sender<bool>,
+}
+
+impl Engine {
+    /// Starts the shards, each on a thread of its own. `door` is called once on each of them, inside
+    /// its runtime. Nothing is delivered before [`Self::endpoints_set`].
+    ///
+    /// # Errors
+    /// [`EngineError::Thread`] if the operating system gives no thread or event queue.
+    pub fn start(
+        config: EngineConfig,
+        environment: Environment,
+        door: impl Fn() -> Arc<dyn Door> + Send + Sync + 'static,
+    ) -> Result<Self, EngineError> {
+        let config = Arc::new(config.in_range());
+        let (engine, beginnings) = Self::prepare(config, &environment);
+        let door = Arc::new(door);
+        for (number, beginning) in beginnings.into_iter().enumerate() {
+            let failed = |cause| EngineError::Thread { shard: number, cause };
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(failed)?;
+            let door = door.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("deliver-{number}"))
+                .spawn(move || {
+                    let door = {
+                        let _inside = runtime.enter();
+                        door()
+                    };
+                    runtime.block_on(beginning.run(door));
+                })
+                .map_err(failed)?;
+            engine.inner.threads.lock().push(thread);
+        }
+        Ok(engine)
+    }
+
+    /// An engine of a single shard, to be run by awaiting the future on a current-thread runtime:
+    /// for simulations with a paused clock. Dropping the future is a crash.
+    pub fn local(
+        config: EngineConfig,
+        environment: Environment,
+        door: Arc<dyn Door>,
+    ) -> (Self, impl Future<Output = ()>) {
+        let config = Arc::new(EngineConfig { shards: 1, ..config }.in_range());
+        let (engine, beginnings) = Self::prepare(config, &environment);
+        let running = async move {
+            for beginning in beginnings {
+                beginning.run(door.clone()).await;
+            }
+        };
+        (engine, running)
+    }
+
+    fn prepare(config: Arc<EngineConfig>, environment: &Environment) -> (Self, Vec<Beginning>) {
+        let refresh = Arc::new(Notify::new());
+        let (mut shards, mut beginnings) = (Vec::new(), Vec::new());
+        for number in 0..config.shards {
+            let (sender, commands) = unbounded_channel();
+            let shared = Arc::new(ShardShared::new(config.lane_queue_bytes_max));
+            let (ended, is_ended) = watch::channel(false);
+            let slots = config.slots_of(number);
+            let shard =
+                Shard::new(config.clone(), environment.clone(), shared.clone(), slots);
+            shards.push(ShardHandle { commands: sender, shared, ended: is_ended });
+            beginnings.push(Beginning {
+                shard,
+                commands,
+                environment: environment.clone(),
+                refresh: refresh.clone(),
+                upkeep: None,
+                config: config.clone(),
+                ended,
+            });
+        }
+        if let Some(first) = beginnings.first_mut() {
+            first.upkeep = Some(shards.iter().map(|shard| shard.commands.downgrade()).collect());
+        }
+        let inner = Inner {
+            config,
+            lanes: ArcSwap::default(),
+            exchange: Mutex::new(()),
+            shards,
+            threads: Mutex::default(),
+        };
+        (Self { inner: Arc::new(inner) }, beginnings)
+    }
+
+    /// Exchanges the endpoints, all at once. Known ones keep their lane and take over the new
+    /// settings; those that are no longer there give back what they hold.
+    pub fn endpoints_set(&self, endpoints: Vec<EndpointRuntime>) {
+        let inner = &self.inner;
+        let _exchange = inner.exchange.lock();
+        let known = inner.lanes.load();
+        let mut lanes = HashMap::with_capacity(endpoints.len());
+        let mut parts: Vec<Vec<_>> = inner.shards.iter().map(|_| Vec::new()).collect();
+        for runtime in endpoints {
+            let key = runtime.key;
+            let number = inner.shard_of(key);
+            let lane = known.get(&key).cloned().unwrap_or_else(|| {
+                let shared = inner.shards[number].shared.clone();
+                Arc::new(LaneShared::new(key, shared, inner.config.lane_queue_max))
+            });
+            lanes.insert(key, lane.clone());
+            parts[number].push((lane, Arc::new(Prepared::new(runtime))));
+        }
+        for (key, lane) in known.iter() {
+            if !lanes.contains_key(key) {
+                lane.set(Closed::State, true);
+            }
+        }
+        inner.lanes.store(Arc::new(lanes));
+        for (shard, part) in inner.shards.iter().zip(parts) {
+            shard.tell(Command::Endpoints(part));
+        }
+    }
+
+    /// Sets whether an endpoint takes deliveries, before the next [`Self::endpoints_set`] would.
+    pub fn endpoint_state_set(&self, key: EndpointKey, state: EndpointState) {
+        let inner = &self.inner;
+        if let Some(lane) = inner.lanes.load().get(&key)
+            && state != EndpointState::Enabled
+        {
+            lane.set(Closed::State, true);
+        }
+        inner.shards[inner.shard_of(key)].tell(Command::State(key, state));
+    }
+
+    /// How long the lease of a planned delivery has to hold from the receipt of its event, in
+    /// milliseconds: `lease_until_ms = received_at_ms + lease_ms`.
+    #[must_use]
+    pub fn lease_ms(&self) -> u64 {
+        self.inner.config.lease_ms
+    }
+
+    /// Takes a place for a delivery that is about to be stored. After `true` either
+    /// [`Self::hand_over`] or [`Self::cancel`] has to follow. After `false` the delivery is planned
+    /// without a lease, and [`Self::wake`] is called once it is stored. Takes no lock.
+    #[must_use]
+    pub fn reserve(&self, key: EndpointKey) -> bool {
+        self.inner.lanes.load().get(&key).is_some_and(|lane| lane.reserve())
+    }
+
+    /// Gives a reserved place back: the delivery was not stored.
+    pub fn cancel(&self, key: EndpointKey) {
+        if let Some(lane) = self.inner.lanes.load().get(&key) {
+            lane.vacate();
+        }
+    }
+
+    /// Hands over a stored delivery whose place was reserved. Does not block.
+    pub fn hand_over(&self, delivery: LeasedDelivery) {
+        let inner = &self.inner;
+        let shard = &inner.shards[inner.shard_of(delivery.key.endpoint)];
+        shard.shared.queued_add(delivery_bytes(&delivery));
+        shard.tell(Command::HandOver(delivery));
+    }
+
+    /// Says that something waits in the store for an endpoint, due now. Does not block.
+    pub fn wake(&self, key: EndpointKey) {
+        let inner = &self.inner;
+        if inner.lanes.load().get(&key).is_some_and(|lane| lane.wake()) {
+            inner.shards[inner.shard_of(key)].tell(Command::Wake(key));
+        }
+    }
+
+    /// Stops: starts nothing more, gives back what waits, lets what is under way end and records
+    /// it. What has not ended after `grace_ms` is broken off and will be repeated.
+    pub async fn shutdown(&self, grace_ms: u64) {
+        for shard in &self.inner.shards {
+            shard.shared.stopping.store(true, Ordering::Relaxed);
+            shard.tell(Command::Stop { grace_ms });
+        }
+        for shard in &self.inner.shards {
+            let mut ended = shard.ended.clone();
+            // An error means that the sender is gone, and the shard with it.
+            let _gone_or_ended = ended.wait_for(|ended| *ended).await.is_ok();
+        }
+        let threads = std::mem::take(&mut *self.inner.threads.lock());
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a delivery thread ended by a panic");
+            }
+        }
+    }
+
+    /// What the engine is doing now.
+    #[must_use]
+    pub fn snapshot(&self) -> EngineStats {
+        let mut stats = EngineStats::default();
+        for ShardHandle { shared, .. } in &self.inner.shards {
+            let read = |counter: &std::sync::atomic::AtomicUsize| counter.load(Ordering::Relaxed);
+            stats.in_flight += read(&shared.in_flight);
+            stats.queued += read(&shared.queued);
+            stats.queued_bytes += read(&shared.queued_bytes);
+            stats.lanes += read(&shared.lanes);
+            stats.breakers_open += read(&shared.breakers_open);
+            stats.finishing += read(&shared.finishing);
+            stats.results_held += read(&shared.held);
+            stats.stale += read(&shared.stale);
+        }
+        stats
+    }
+}
+
+impl Inner {
+    fn shard_of(&self, key: EndpointKey) -> usize {
+        key.0 as usize % self.shards.len()
+    }
+}
+
+impl ShardHandle {
+    /// A shard that has ended takes nothing: what was meant for it stays in the store, and its lease
+    /// ends by itself.
+    fn tell(&self, command: Command) {
+        if self.commands.send(command).is_err() {
+            tracing::debug!("a command came after the end of its delivery thread");
+        }
+    }
+}
+
+impl Beginning {
+    async fn run(self, door: Arc<dyn Door>) {
+        let mut upkeep = Upkeep::default();
+        if let Some(shards) = self.upkeep {
+            let watch =
+                maintenance::watch_due(self.environment.clone(), shards, self.refresh.clone());
+            upkeep.0.push(tokio::spawn(watch).abort_handle());
+            if let Some(policy) = self.config.retention {
+                let sweep = maintenance::sweep(self.environment.clone(), policy);
+                upkeep.0.push(tokio::spawn(sweep).abort_handle());
+            }
+        }
+        let tools = Tools { environment: self.environment, door };
+        run(self.shard, self.commands, tools, self.refresh).await;
+        self.ended.send_replace(true);
+    }
+}
+
+/// The tasks beside a shard; they end with it.
+#[derive(Default)]
+struct Upkeep(Vec<AbortHandle>);
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}

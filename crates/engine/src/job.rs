@@ -1,0 +1,213 @@
+//! What a shard wants done outside of itself, and what came of it.
+//!
+//! A shard decides and never waits; everything that waits is a [`Job`], run by [`perform`] among all
+//! others of the shard on its one thread, without a task of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use becket_egress::{AttemptError, AttemptOutcome, Timings};
+use becket_model::{
+    ApplicationKey, DeliveryKey, EndpointId, EndpointKey, Outcome, RetryAfter, Trigger,
+};
+use becket_store::{
+    AttemptFinish, EndpointChange, FinishOutcome, LeaseToken, LeasedDelivery, Owner, StoreError,
+};
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::config::Environment;
+use crate::door::Door;
+use crate::endpoint::Prepared;
+use crate::request;
+
+const BACKOFF_FIRST_MS: u64 = 100;
+const BACKOFF_MAX_MS: u64 = 5_000;
+
+/// How long to wait before a call to the store is repeated that has failed so often.
+pub(crate) fn backoff_ms(failures: u32) -> u64 {
+    match failures.checked_sub(1) {
+        None => 0,
+        Some(doublings) => (BACKOFF_FIRST_MS << doublings.min(10)).min(BACKOFF_MAX_MS),
+    }
+}
+
+pub(crate) enum Job {
+    Attempt(AttemptJob),
+    Lease(LeaseJob),
+    Finish { finish: AttemptFinish, failures: u32 },
+    Release { endpoint: EndpointKey, deliveries: Vec<Leased>, failures: u32 },
+    Change(ChangeJob),
+}
+
+/// A delivery under lease, by name.
+pub(crate) type Leased = (DeliveryKey, LeaseToken);
+
+pub(crate) struct AttemptJob {
+    pub(crate) endpoint: Arc<Prepared>,
+    pub(crate) delivery: LeasedDelivery,
+    pub(crate) number: u32,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct LeaseJob {
+    pub(crate) endpoint: EndpointKey,
+    pub(crate) now_ms: i64,
+    pub(crate) lease_ms: u64,
+    pub(crate) limit: usize,
+}
+
+#[derive(Clone)]
+pub(crate) struct ChangeJob {
+    pub(crate) endpoint: EndpointKey,
+    pub(crate) owner: Owner,
+    pub(crate) id: EndpointId,
+    pub(crate) change: EndpointChange,
+    pub(crate) failures: u32,
+}
+
+pub(crate) enum Done {
+    Attempt(AttemptEnded),
+    Lease { job: LeaseJob, result: Result<Vec<LeasedDelivery>, StoreError> },
+    Finish { finish: AttemptFinish, failures: u32, result: Result<FinishOutcome, StoreError> },
+    Release {
+        endpoint: EndpointKey,
+        deliveries: Vec<Leased>,
+        failures: u32,
+        result: Result<(), StoreError>,
+    },
+    Change { job: ChangeJob, result: Result<bool, StoreError> },
+}
+
+/// What an attempt came to, reduced to what is decided on and recorded.
+pub(crate) struct AttemptEnded {
+    pub(crate) key: DeliveryKey,
+    pub(crate) lease: LeaseToken,
+    pub(crate) number: u32,
+    pub(crate) application: ApplicationKey,
+    pub(crate) received_at_ms: i64,
+    pub(crate) started_at_ms: i64,
+    pub(crate) ended_at_ms: i64,
+    pub(crate) outcome: Outcome,
+    pub(crate) error: Option<AttemptError>,
+    pub(crate) timings: Timings,
+    pub(crate) detail: Bytes,
+}
+
+impl AttemptEnded {
+    pub(crate) fn trigger(&self) -> Trigger {
+        if self.key.generation == 0 { Trigger::Receipt } else { Trigger::Replay }
+    }
+
+    pub(crate) fn duration_ms(&self) -> u32 {
+        let by_clock = self.ended_at_ms.saturating_sub(self.started_at_ms).max(0).unsigned_abs();
+        let measured = self.timings.total_us.div_ceil(1_000);
+        u32::try_from(if measured > 0 { measured } else { by_clock }).unwrap_or(u32::MAX)
+    }
+}
+
+/// What jobs are done with.
+pub(crate) struct Tools {
+    pub(crate) environment: Environment,
+    pub(crate) door: Arc<dyn Door>,
+}
+
+/// Does one job. Dropping the future gives it up.
+pub(crate) async fn perform(tools: std::rc::Rc<Tools>, job: Job) -> Done {
+    let store = &tools.environment.store;
+    match job {
+        Job::Attempt(job) => Done::Attempt(attempt(&tools, job).await),
+        Job::Lease(job) => {
+            let LeaseJob { endpoint, now_ms, lease_ms, limit } = job;
+            let result = store.delivery_lease(endpoint, now_ms, lease_ms, limit).await;
+            Done::Lease { job, result }
+        }
+        Job::Finish { finish, failures } => {
+            wait(failures).await;
+            let result = store.attempt_finish(finish.clone()).await;
+            Done::Finish { finish, failures, result }
+        }
+        Job::Release { endpoint, deliveries, failures } => {
+            wait(failures).await;
+            let due_ms = tools.environment.clock.now_ms();
+            let result = store.delivery_release(deliveries.clone(), due_ms).await;
+            Done::Release { endpoint, deliveries, failures, result }
+        }
+        Job::Change(job) => {
+            wait(job.failures).await;
+            let now_ms = tools.environment.clock.now_ms();
+            let changed = store.endpoint_change(job.owner, job.id, job.change.clone(), now_ms);
+            let result = changed.await.map(|endpoint| endpoint.is_some());
+            Done::Change { job, result }
+        }
+    }
+}
+
+async fn wait(failures: u32) {
+    if failures > 0 {
+        tokio::time::sleep(Duration::from_millis(backoff_ms(failures))).await;
+    }
+}
+
+async fn attempt(tools: &Tools, job: AttemptJob) -> AttemptEnded {
+    let AttemptJob { endpoint, delivery, number } = job;
+    let clock = &tools.environment.clock;
+    let started_at_ms = clock.now_ms();
+    let request_bytes = delivery.record.body().len() as u64;
+    let (sent, outcome) = match request::build(&endpoint, &delivery, number, started_at_ms) {
+        Ok(request) => {
+            let sent = request.headers.clone();
+            (sent, tools.door.send(request).await)
+        }
+        Err(error) => (HeaderMap::new(), AttemptOutcome::failed(error)),
+    };
+    AttemptEnded {
+        key: delivery.key,
+        lease: delivery.lease,
+        number,
+        application: delivery.application,
+        received_at_ms: delivery.received_at_ms,
+        started_at_ms,
+        ended_at_ms: clock.now_ms(),
+        outcome: reduced(&outcome),
+        error: outcome.error,
+        timings: outcome.timings,
+        detail: request::detail_json(&endpoint, &sent, request_bytes, &outcome),
+    }
+}
+
+/// A status counts only with its whole response; a hint when to come back counts anyway.
+fn reduced(outcome: &AttemptOutcome) -> Outcome {
+    Outcome {
+        status: outcome.status.filter(|_| outcome.error.is_none()),
+        retry_after: outcome.retry_after.map(|hint| match hint {
+            becket_egress::RetryAfter::Seconds(seconds) => RetryAfter::Seconds(seconds),
+            becket_egress::RetryAfter::At(at_s) => {
+                RetryAfter::At(i64::try_from(at_s).unwrap_or(i64::MAX))
+            }
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_grows_to_a_limit() {
+        let waits: Vec<u64> = (0..9).map(backoff_ms).collect();
+        assert_eq!(waits, [0, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+        assert_eq!(backoff_ms(u32::MAX), BACKOFF_MAX_MS);
+    }
+
+    #[test]
+    fn a_status_without_its_whole_response_does_not_count() {
+        let mut outcome = AttemptOutcome { status: Some(200), ..AttemptOutcome::default() };
+        assert!(reduced(&outcome).succeeded());
+        outcome.error = Some(AttemptError::BodyReadFailed);
+        outcome.retry_after = Some(becket_egress::RetryAfter::At(u64::MAX));
+        let reduced = reduced(&outcome);
+        assert!(!reduced.succeeded());
+        assert_eq!(reduced.retry_after, Some(RetryAfter::At(i64::MAX)));
+    }
+}

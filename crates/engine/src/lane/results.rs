@@ -1,0 +1,207 @@
+//! What follows from an attempt's end: the breaker, the decision, the report, and the recording.
+
+use std::sync::atomic::Ordering;
+
+use becket_model::{
+    Breaker, BreakerState, EndpointState, FailureReason, NextStep, decide_next,
+};
+use becket_store::{AttemptFinish, AttemptWrite, FinishOutcome, StoreError};
+
+use crate::failing::FailingStep;
+use crate::job::{AttemptEnded, ChangeJob, Job};
+use crate::lane::{Lane, Now, Surroundings};
+use crate::observer::{AttemptReport, DisabledReason, EndpointEvent, EndpointNotice};
+use crate::shared::Closed;
+use crate::slots::Standing;
+
+impl Lane {
+    /// The exchange of an attempt is over: its slot is free, its result is to be recorded.
+    pub(crate) fn attempt_ended(&mut self, ended: AttemptEnded, around: &mut Surroundings<'_>) {
+        around.slots.give_back();
+        let leased = (ended.key, ended.lease);
+        if let Some(index) = self.in_flight.iter().position(|attempt| attempt.leased == leased) {
+            self.in_flight.swap_remove(index);
+        }
+        let succeeded = ended.outcome.succeeded();
+        self.standing = if succeeded { Standing::Quick } else { Standing::Doubtful };
+        let next = self.decide(&ended, around);
+        around.environment.observer.attempt(&self.report(&ended, next));
+        self.breaker_record(succeeded, around);
+        self.note_failing(succeeded, around);
+        if next == NextStep::Failed(FailureReason::Gone) {
+            self.disable(DisabledReason::Gone, around);
+        }
+        self.finishing += 1;
+        self.shared.shard.finishing.fetch_add(1, Ordering::Relaxed);
+        around.jobs.push(Job::Finish { finish: finish_of(ended, next), failures: 0 });
+    }
+
+    fn decide(&self, ended: &AttemptEnded, around: &Surroundings<'_>) -> NextStep {
+        let settings = &self.prepared.runtime.settings;
+        let jitter = if ended.outcome.succeeded() {
+            0.0
+        } else {
+            let mut bytes = [0_u8; 4];
+            around.environment.noise.fill(&mut bytes);
+            f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
+        };
+        decide_next(ended.outcome, settings, ended.number, ended.ended_at_ms, jitter)
+    }
+
+    fn report(&self, ended: &AttemptEnded, next: NextStep) -> AttemptReport {
+        AttemptReport {
+            delivery: ended.key,
+            endpoint: self.prepared.runtime.id,
+            application: ended.application,
+            number: ended.number,
+            trigger: ended.trigger(),
+            succeeded: ended.outcome.succeeded(),
+            status: ended.outcome.status,
+            error_code: ended.error.map(becket_egress::AttemptError::code),
+            started_at_ms: ended.started_at_ms,
+            duration_ms: ended.duration_ms(),
+            timings: ended.timings,
+            latency_ms: u64::try_from(ended.ended_at_ms - ended.received_at_ms).unwrap_or(0),
+            next,
+        }
+    }
+
+    fn notify(&self, change: EndpointEvent, around: &Surroundings<'_>) {
+        let runtime = &self.prepared.runtime;
+        around.environment.observer.endpoint_changed(&EndpointNotice {
+            key: runtime.key,
+            endpoint: runtime.id,
+            application: runtime.application,
+            at_ms: around.now.wall_ms,
+            change,
+        });
+    }
+
+    fn breaker_record(&mut self, succeeded: bool, around: &mut Surroundings<'_>) {
+        let was_closed = self.breaker.state() == BreakerState::Closed;
+        self.breaker.record(succeeded, around.now.mono());
+        let is_closed = self.breaker.state() == BreakerState::Closed;
+        if was_closed == is_closed {
+            return;
+        }
+        self.breaker_shown(is_closed);
+        let change =
+            if is_closed { EndpointEvent::BreakerClosed } else { EndpointEvent::BreakerOpened };
+        self.notify(change, around);
+    }
+
+    /// Starts afresh: the endpoint was moved or enabled by a person.
+    pub(super) fn breaker_reset(&mut self) {
+        let was_closed = self.breaker.state() == BreakerState::Closed;
+        self.breaker = Breaker::closed();
+        if !was_closed {
+            self.breaker_shown(true);
+        }
+    }
+
+    fn breaker_shown(&mut self, is_closed: bool) {
+        self.shared.set(Closed::Breaker, !is_closed);
+        if is_closed {
+            // What came meanwhile waits in the store.
+            self.set_backlog(true);
+            self.shared.shard.breakers_open.fetch_sub(1, Ordering::Relaxed);
+        } else {
+            self.shared.shard.breakers_open.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn note_failing(&mut self, succeeded: bool, around: &mut Surroundings<'_>) {
+        let limit_ms = around.config.failing_limit_ms;
+        match self.failing.record(succeeded, around.now.wall_ms, limit_ms) {
+            FailingStep::Nothing => {}
+            FailingStep::Began(since_ms) => self.changes.failing_since(Some(since_ms)),
+            FailingStep::Warn { percent, since_ms } => {
+                self.notify(EndpointEvent::Failing { percent, since_ms }, around);
+            }
+            FailingStep::GiveUp => self.disable(DisabledReason::FailingTooLong, around),
+            FailingStep::Recovered { since_ms } => {
+                self.changes.failing_since(None);
+                self.notify(EndpointEvent::Recovered { since_ms }, around);
+            }
+        }
+    }
+
+    /// Switches the endpoint off, here at once and then in the store. What is pending waits there.
+    fn disable(&mut self, reason: DisabledReason, around: &mut Surroundings<'_>) {
+        if self.state == EndpointState::Enabled || self.state == EndpointState::Paused {
+            self.set_state(EndpointState::Disabled, around);
+            self.changes.disable(reason);
+        }
+    }
+
+    /// A result has been recorded, or has to be tried again.
+    pub(crate) fn finish_ended(
+        &mut self,
+        finish: AttemptFinish,
+        failures: u32,
+        result: &Result<FinishOutcome, StoreError>,
+        around: &mut Surroundings<'_>,
+    ) {
+        let shard = &self.shared.shard;
+        let Ok(outcome) = result else {
+            if failures == 0 {
+                self.held += 1;
+                shard.held.fetch_add(1, Ordering::Relaxed);
+            }
+            around.jobs.push(Job::Finish { finish, failures: failures.saturating_add(1) });
+            return;
+        };
+        if failures > 0 {
+            self.held = self.held.saturating_sub(1);
+            shard.held.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.finishing = self.finishing.saturating_sub(1);
+        shard.finishing.fetch_sub(1, Ordering::Relaxed);
+        match (outcome, finish.next) {
+            (FinishOutcome::Recorded(_), NextStep::RetryAt(due_ms)) => self.due.insert(due_ms),
+            (FinishOutcome::Recorded(_), _) => {}
+            (FinishOutcome::Stale, _) => {
+                shard.stale.fetch_add(1, Ordering::Relaxed);
+                let event = finish.delivery.event;
+                let endpoint = self.prepared.runtime.id;
+                let number = finish.attempt.number;
+                tracing::warn!(%event, %endpoint, number, "an attempt was not recorded again: its delivery has moved on");
+                self.look_again(around.now, around.config.lease_ms);
+            }
+        }
+    }
+
+    /// Whoever holds the delivery may have lost it: its lease ends by then.
+    fn look_again(&mut self, now: Now, lease_ms: u64) {
+        self.due.insert(now.wall_ms.saturating_add_unsigned(lease_ms));
+        self.set_backlog(true);
+        self.woken_while_leasing |= self.leasing;
+    }
+
+    /// A change of the endpoint has been written, or has to be tried again.
+    pub(crate) fn change_ended(
+        &mut self,
+        job: ChangeJob,
+        result: &Result<bool, StoreError>,
+        around: &mut Surroundings<'_>,
+    ) {
+        self.changes.ended(job, result, &self.prepared, around);
+    }
+}
+
+fn finish_of(ended: AttemptEnded, next: NextStep) -> AttemptFinish {
+    AttemptFinish {
+        delivery: ended.key,
+        lease: ended.lease,
+        attempt: AttemptWrite {
+            number: ended.number,
+            trigger: ended.trigger(),
+            started_at_ms: ended.started_at_ms,
+            duration_ms: ended.duration_ms(),
+            status: ended.outcome.status,
+            error_code: ended.error.map(|error| error.code().to_owned()),
+            detail: ended.detail,
+        },
+        next,
+    }
+}

@@ -1,0 +1,276 @@
+//! A store in front of the model store: calls take time, fail before or after they were done, and
+//! one of them may be the last before a crash.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use becket_model::{AttemptId, EndpointId, EndpointKey, EventId, EventRecord};
+use becket_store::{
+    Accepted, AttemptFinish, AttemptRow, ConfigSnapshot, DuplicateRow, Endpoint, EndpointChange,
+    EndpointDue, EventAccept, EventFilter, EventRow, FinishOutcome, LeaseToken, LeasedDelivery,
+    Owner, Page, QuarantineRow, QuarantineWrite, Replayed, Result, RetentionPolicy, Scope,
+    SourceDeclaration, Store, StoreError, StoreStats, Swept,
+};
+use becket_store_test::ModelStore;
+use tokio::sync::Notify;
+use tokio::time::{Duration, sleep};
+
+use crate::world::{Dice, Shared};
+
+/// How a store misbehaves.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Faults {
+    /// Calls of a hundred that fail without having been done.
+    pub fail_percent: u64,
+    /// Calls of a hundred that are done and whose answer is lost.
+    pub lose_percent: u64,
+    /// The longest a call takes, in milliseconds.
+    pub slowest_ms: u64,
+    /// The call, counted from 1, at which the world ends; 0 for none.
+    pub crash_at: u64,
+    /// Whether that call is still done.
+    pub crash_after: bool,
+}
+
+/// The misbehaving store of one life.
+pub struct FaultyStore {
+    pub inner: Arc<ModelStore>,
+    pub dice: Dice,
+    pub record: Shared,
+    pub faults: Faults,
+    pub calls: AtomicU64,
+    pub crash: Arc<Notify>,
+}
+
+impl FaultyStore {
+    /// Whether the next call fails or is lost; ends the world if its time has come.
+    async fn before(&self) -> Result<Fate> {
+        if self.faults.slowest_ms > 0 {
+            // Now and then the disk takes its time.
+            let most = self.faults.slowest_ms * if self.dice.chance(3) { 20 } else { 1 };
+            sleep(Duration::from_millis(self.dice.below(most + 1))).await;
+        }
+        let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        if call == self.faults.crash_at {
+            if self.faults.crash_after {
+                return Ok(Fate::LastOne);
+            }
+            self.end_world().await;
+        }
+        if self.dice.chance(self.faults.fail_percent) {
+            self.record.lock().faults += 1;
+            return Err(StoreError::Busy { waiting: 1 });
+        }
+        let lost = self.dice.chance(self.faults.lose_percent);
+        Ok(if lost { Fate::Lost } else { Fate::Good })
+    }
+
+    async fn after<T>(&self, fate: Fate, answer: Result<T>) -> Result<T> {
+        match fate {
+            Fate::Good => answer,
+            Fate::Lost => {
+                self.record.lock().faults += 1;
+                Err(StoreError::Broken { detail: "the answer was lost".to_owned() })
+            }
+            Fate::LastOne => {
+                self.end_world().await;
+                answer
+            }
+        }
+    }
+
+    async fn end_world(&self) {
+        self.crash.notify_one();
+        std::future::pending::<()>().await;
+    }
+
+    fn note_leases<'a>(
+        &self,
+        until_ms: i64,
+        deliveries: impl Iterator<Item = (&'a EventId, EndpointKey)>,
+    ) {
+        let mut record = self.record.lock();
+        let life = record.life;
+        for (event, endpoint) in deliveries {
+            record.leases.insert((*event, endpoint), (until_ms, life));
+        }
+    }
+}
+
+enum Fate {
+    Good,
+    Lost,
+    LastOne,
+}
+
+/// Passes a call on, with its faults.
+macro_rules! faulty {
+    ($self:ident, $call:expr) => {{
+        let fate = $self.before().await?;
+        let answer = $call.await;
+        $self.after(fate, answer).await
+    }};
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn config_declare(
+        &self,
+        owner: Owner,
+        declared: Vec<SourceDeclaration>,
+        now_ms: i64,
+    ) -> Result<ConfigSnapshot> {
+        self.inner.config_declare(owner, declared, now_ms).await
+    }
+
+    async fn config_list(&self, owner: Owner) -> Result<ConfigSnapshot> {
+        self.inner.config_list(owner).await
+    }
+
+    async fn endpoint_change(
+        &self,
+        owner: Owner,
+        endpoint: EndpointId,
+        change: EndpointChange,
+        now_ms: i64,
+    ) -> Result<Option<Endpoint>> {
+        faulty!(self, self.inner.endpoint_change(owner, endpoint, change, now_ms))
+    }
+
+    async fn setting_get(&self, owner: Owner, name: &str) -> Result<Option<Vec<u8>>> {
+        self.inner.setting_get(owner, name).await
+    }
+
+    async fn setting_init(&self, owner: Owner, name: &str, value: Vec<u8>) -> Result<Vec<u8>> {
+        self.inner.setting_init(owner, name, value).await
+    }
+
+    async fn event_accept(&self, scope: Scope, accept: EventAccept) -> Result<Accepted> {
+        let fate = self.before().await?;
+        let (until_ms, planned) = (accept.lease_until_ms, accept.planned.clone());
+        let answer = self.inner.event_accept(scope, accept).await;
+        if let Ok(accepted) = &answer {
+            let event = accepted.event();
+            let leased = planned.iter().filter(|planned| planned.leased);
+            self.note_leases(until_ms, leased.map(|planned| (&event, planned.endpoint)));
+        }
+        self.after(fate, answer).await
+    }
+
+    async fn event_get(&self, scope: Scope, event: EventId) -> Result<Option<EventRow>> {
+        self.inner.event_get(scope, event).await
+    }
+
+    async fn event_record(&self, scope: Scope, event: EventId) -> Result<Option<EventRecord>> {
+        self.inner.event_record(scope, event).await
+    }
+
+    async fn event_list(
+        &self,
+        scope: Scope,
+        filter: EventFilter,
+        page: Page,
+    ) -> Result<Vec<EventRow>> {
+        self.inner.event_list(scope, filter, page).await
+    }
+
+    async fn duplicate_list(
+        &self,
+        scope: Scope,
+        event: EventId,
+        limit: usize,
+    ) -> Result<Vec<DuplicateRow>> {
+        self.inner.duplicate_list(scope, event, limit).await
+    }
+
+    async fn delivery_due(&self) -> Result<Vec<EndpointDue>> {
+        faulty!(self, self.inner.delivery_due())
+    }
+
+    async fn delivery_lease(
+        &self,
+        endpoint: EndpointKey,
+        now_ms: i64,
+        lease_ms: u64,
+        limit: usize,
+    ) -> Result<Vec<LeasedDelivery>> {
+        let fate = self.before().await?;
+        let answer = self.inner.delivery_lease(endpoint, now_ms, lease_ms, limit).await;
+        if let Ok(deliveries) = &answer {
+            let until_ms = now_ms.saturating_add_unsigned(lease_ms);
+            let leased = deliveries.iter().map(|leased| (&leased.key.event, endpoint));
+            self.note_leases(until_ms, leased);
+        }
+        self.after(fate, answer).await
+    }
+
+    async fn delivery_release(
+        &self,
+        deliveries: Vec<(becket_model::DeliveryKey, LeaseToken)>,
+        due_ms: i64,
+    ) -> Result<()> {
+        faulty!(self, self.inner.delivery_release(deliveries, due_ms))
+    }
+
+    async fn delivery_replay(
+        &self,
+        scope: Scope,
+        event: EventId,
+        endpoints: Vec<EndpointKey>,
+        now_ms: i64,
+    ) -> Result<Option<Vec<Replayed>>> {
+        faulty!(self, self.inner.delivery_replay(scope, event, endpoints, now_ms))
+    }
+
+    async fn attempt_finish(&self, finish: AttemptFinish) -> Result<FinishOutcome> {
+        let fate = self.before().await?;
+        let answer = self.inner.attempt_finish(finish).await;
+        if matches!(answer, Ok(FinishOutcome::Stale)) {
+            self.record.lock().stale += 1;
+        }
+        self.after(fate, answer).await
+    }
+
+    async fn attempt_list(&self, scope: Scope, event: EventId) -> Result<Vec<AttemptRow>> {
+        self.inner.attempt_list(scope, event).await
+    }
+
+    async fn attempt_get(&self, scope: Scope, attempt: AttemptId) -> Result<Option<AttemptRow>> {
+        self.inner.attempt_get(scope, attempt).await
+    }
+
+    async fn quarantine_put(&self, scope: Scope, refused: QuarantineWrite) -> Result<bool> {
+        self.inner.quarantine_put(scope, refused).await
+    }
+
+    async fn quarantine_list(
+        &self,
+        scope: Scope,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<QuarantineRow>> {
+        self.inner.quarantine_list(scope, before, limit).await
+    }
+
+    async fn retention_sweep(&self, policy: RetentionPolicy, now_ms: i64) -> Result<Swept> {
+        faulty!(self, self.inner.retention_sweep(policy, now_ms))
+    }
+
+    async fn backup(&self, folder: &Path) -> Result<u64> {
+        self.inner.backup(folder).await
+    }
+
+    async fn stats(&self) -> Result<StoreStats> {
+        self.inner.stats().await
+    }
+
+    fn health(&self) -> Result<()> {
+        self.inner.health()
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.close().await
+    }
+}

@@ -1,0 +1,154 @@
+//! One connection's life: TLS, requests one after the other, and a clean end.
+
+use std::convert::Infallible;
+use std::error::Error as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::strict::{self, Malformed};
+use super::timed_io::TimedIo;
+use super::{Fallback, Serves};
+use crate::address::client_address;
+use crate::answer::{self, Reply, ReplyBody, Turn};
+use crate::body::TimedBody;
+use crate::receive::{Ingress, Peer};
+use crate::report::{ConnectionEvent, Outcome, Telling};
+
+/// The most bytes of a request line with its headers, and of the buffer for reading bodies.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// What all connections of a thread share.
+pub(super) struct Shared {
+    pub ingress: Arc<Ingress>,
+    pub fallback: Arc<dyn Fallback>,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(
+    stream: TcpStream,
+    address: SocketAddr,
+    serves: Serves,
+    tls: Option<Arc<ServerConfig>>,
+    shared: Arc<Shared>,
+    stopped: watch::Receiver<bool>,
+) {
+    let observer = Arc::clone(&shared.ingress.observer);
+    observer.connection(ConnectionEvent::Opened);
+    let peer = Peer { address, tls: tls.is_some() };
+    match tls {
+        None => serve_http(stream, peer, serves, shared, stopped).await,
+        Some(config) => {
+            let patience = Duration::from_millis(shared.ingress.limits.header_timeout_ms);
+            match timeout(patience, TlsAcceptor::from(config).accept(stream)).await {
+                Ok(Ok(stream)) => serve_http(stream, peer, serves, shared, stopped).await,
+                Ok(Err(_)) | Err(_) => observer.connection(ConnectionEvent::TlsFailed),
+            }
+        }
+    }
+    observer.connection(ConnectionEvent::Closed);
+}
+
+async fn serve_http<S>(
+    stream: S,
+    peer: Peer,
+    serves: Serves,
+    shared: Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let turns = Arc::new(AtomicU32::new(0));
+    let io = TimedIo::new(stream, Arc::clone(&turns), &shared.ingress.limits);
+    let observer = Arc::clone(&shared.ingress.observer);
+    let service = service_fn(move |request| {
+        let (shared, turn) = (Arc::clone(&shared), Turn::begin(&turns));
+        async move {
+            let mut reply = shared.answer(request, peer, serves).await;
+            reply.body_mut().hold(turn);
+            Ok::<_, Infallible>(reply)
+        }
+    });
+    // The header timer of the connection is in `TimedIo`.
+    let mut connection = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_header_size(HEAD_BYTES_MAX)
+        .half_close(false)
+        .serve_connection(TokioIo::new(io), service);
+    let ended = tokio::select! {
+        biased;
+        ended = &mut connection => ended,
+        () = super::asked_to_stop(&mut stopped) => {
+            std::pin::Pin::new(&mut connection).graceful_shutdown();
+            (&mut connection).await
+        }
+    };
+    if let Err(error) = ended {
+        observer.connection(if is_timeout(&error) {
+            ConnectionEvent::TimedOut
+        } else {
+            ConnectionEvent::Broken
+        });
+    }
+    connection.into_parts().io.into_inner().linger().await;
+}
+
+fn is_timeout(error: &hyper::Error) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+    error.is_timeout() || source.is_some_and(|source| source.kind() == std::io::ErrorKind::TimedOut)
+}
+
+impl Shared {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer, serves: Serves) -> Reply {
+        let path = request.uri().path();
+        let webhook = path == "/in" || path.starts_with("/in/");
+        let (head, body) = request.into_parts();
+        if let Err(malformed) = strict::check(&head) {
+            return self.refuse(&head, malformed, peer);
+        }
+        let last = strict::ends_connection(&head);
+        let mut reply = match serves {
+            Serves::Everything | Serves::Webhooks if webhook => {
+                self.ingress.receive_webhook(&head, body, peer).await
+            }
+            Serves::Webhooks => {
+                answer::problem(StatusCode::NOT_FOUND, "There is nothing at this address.", None)
+            }
+            Serves::Everything | Serves::Fallback => {
+                let body = TimedBody::new(body, &self.ingress.limits);
+                let request = Request::from_parts(head, body);
+                self.fallback.handle(request, peer).await.map(ReplyBody::stream)
+            }
+        };
+        if last {
+            answer::close(&mut reply);
+        }
+        reply
+    }
+
+    fn refuse(&self, head: &http::request::Parts, malformed: Malformed, peer: Peer) -> Reply {
+        let trusted = &self.ingress.limits.trusted_proxies;
+        let remote = client_address(peer.address.ip(), &head.headers, trusted);
+        let mut telling = Telling::new(&*self.ingress.observer, remote);
+        telling.outcome = Outcome::Malformed;
+        telling.code = Some(malformed.code);
+        telling.status = malformed.status.as_u16();
+        let mut reply = answer::problem(malformed.status, malformed.detail, None);
+        answer::close(&mut reply);
+        reply
+    }
+}

@@ -1,0 +1,239 @@
+//! Opening listeners, and the accept loop of one thread.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::connection::{self, Shared};
+use super::{Bind, Listener, Serves};
+use crate::error::ServeError;
+use crate::limit::Crowded;
+use crate::report::ConnectionEvent;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4096;
+/// After an error that accepting again would only repeat (no file descriptors), how long to rest.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+/// What a connection gets that cannot be taken.
+const SHED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
+    content-length: 0\r\nconnection: close\r\n\r\n";
+
+/// One thread's share of a listener.
+pub(super) struct Opened {
+    listener: StdListener,
+    serves: Serves,
+    tls: Option<Arc<ArcSwap<ServerConfig>>>,
+}
+
+/// A listener with as many shares as there are threads.
+pub(super) struct OpenedAll {
+    pub address: SocketAddr,
+    pub per_thread: Vec<Opened>,
+}
+
+/// Opens a listener for each thread.
+pub(super) fn open(
+    listener: Listener,
+    threads: usize,
+    share: bool,
+) -> Result<OpenedAll, ServeError> {
+    let Listener { bind, serves, tls } = listener;
+    let (address, sockets) = match bind {
+        Bind::Address(address) => bind_all(address, threads, share)
+            .map_err(|error| ServeError::Bind { address, problem: in_words(address, &error) })?,
+        Bind::Inherited(socket) => clone_all(&socket, threads).map_err(ServeError::Inherited)?,
+    };
+    let share = |listener| Opened { listener, serves, tls: tls.clone() };
+    Ok(OpenedAll { address, per_thread: sockets.into_iter().map(share).collect() })
+}
+
+fn bind_all(
+    address: SocketAddr,
+    threads: usize,
+    share: bool,
+) -> io::Result<(SocketAddr, Vec<StdListener>)> {
+    if !share && address.port() != 0 {
+        // Sharing the port among our threads would also let a second gateway join in unnoticed; a
+        // listener that does not share finds out.
+        drop(bind_one(address, false)?);
+    }
+    let first = bind_one(address, true)?;
+    let address = first.local_addr()?;
+    let mut all = vec![first];
+    for _ in 1..threads {
+        all.push(bind_one(address, true)?);
+    }
+    Ok((address, all))
+}
+
+fn bind_one(address: SocketAddr, share: bool) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if share {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn clone_all(socket: &StdListener, threads: usize) -> io::Result<(SocketAddr, Vec<StdListener>)> {
+    socket.set_nonblocking(true)?;
+    let address = socket.local_addr()?;
+    let all = (0..threads).map(|_| socket.try_clone()).collect::<io::Result<_>>()?;
+    Ok((address, all))
+}
+
+fn in_words(address: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "another program already listens there ({error}); stop it, or choose another port"
+        ),
+        io::ErrorKind::PermissionDenied if address.port() < 1024 => {
+            format!("ports below 1024 need a privilege ({error}); use a higher port or a proxy")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!("this machine does not have the address ({error})")
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Runs one thread's listeners until stopped, then waits for what is in flight.
+pub(super) async fn run(
+    listeners: Vec<Opened>,
+    shared: &Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+    grace: Duration,
+) {
+    // Every accept loop and connection holds a sender; when all are gone, nothing is in flight.
+    let (alive, mut all_gone) = mpsc::channel::<()>(1);
+    for opened in listeners {
+        let (shared, stopped, alive) = (Arc::clone(shared), stopped.clone(), alive.clone());
+        tokio::spawn(accept_loop(opened, shared, stopped, alive));
+    }
+    drop(alive);
+    super::asked_to_stop(&mut stopped).await;
+    let deadline = Instant::now() + grace;
+    let _ = timeout_at(deadline, all_gone.recv()).await;
+    while shared.ingress.unfinished_count() > 0 && Instant::now() < deadline {
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn accept_loop(
+    opened: Opened,
+    shared: Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+    alive: mpsc::Sender<()>,
+) {
+    let Opened { listener, serves, tls } = opened;
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "a listener could not be used; its address is not served");
+            return;
+        }
+    };
+    let stopping = stopped.clone();
+    let take = |stream: TcpStream, peer: SocketAddr| {
+        let tls = tls.as_ref().map(|tls| tls.load_full());
+        take(stream, peer, serves, tls, &shared, &stopping, &alive);
+    };
+    loop {
+        tokio::select! {
+            biased;
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => take(stream, peer),
+                Err(error) if is_of_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept connections; trying again");
+                    sleep(ACCEPT_REST).await;
+                }
+            },
+            () = super::asked_to_stop(&mut stopped) => break,
+        }
+    }
+    // Those that already wait have been told by the system that they are connected.
+    let waiting = async {
+        while let Ok((stream, peer)) = listener.accept().await {
+            take(stream, peer);
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_millis(1), waiting).await;
+}
+
+/// Errors that concern the one connection that was to be accepted.
+fn is_of_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+fn take(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    serves: Serves,
+    tls: Option<Arc<ServerConfig>>,
+    shared: &Arc<Shared>,
+    stopped: &watch::Receiver<bool>,
+    alive: &mpsc::Sender<()>,
+) {
+    let slot = match shared.ingress.connections.enter(peer.ip()) {
+        Ok(slot) => slot,
+        Err(crowded) => {
+            shared.ingress.observer.connection(match crowded {
+                Crowded::All => ConnectionEvent::Shed,
+                Crowded::Address => ConnectionEvent::AddressCrowded,
+            });
+            if tls.is_none() {
+                // Nothing waits for this: what the socket does not take at once is not sent.
+                let _ = stream.try_write(SHED);
+            }
+            return;
+        }
+    };
+    let (shared, stopped, alive) = (Arc::clone(shared), stopped.clone(), alive.clone());
+    tokio::spawn(async move {
+        let _alive = alive;
+        let _slot = slot;
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection was gone before it was served");
+            let _ = stream.shutdown().await;
+            return;
+        }
+        connection::serve(stream, peer, serves, tls, shared, stopped).await;
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_share_a_port_and_another_process_is_noticed() {
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let (address, all) = bind_all(any, 3, false).unwrap();
+        assert_eq!(all.len(), 3);
+        assert!(all.iter().all(|one| one.local_addr().unwrap() == address));
+        let error = bind_all(address, 1, false).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(in_words(address, &error).contains("another program"));
+        assert!(bind_all(address, 1, true).is_ok(), "wanted when one process takes over");
+        drop(all);
+    }
+}

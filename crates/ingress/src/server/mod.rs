@@ -1,0 +1,189 @@
+//! The accept loops: threads with a runtime each, and what every connection goes through.
+//!
+//! Each thread has its own single-threaded runtime and, where the address is bound here, its own
+//! listener on the shared port, so that a connection never changes threads. A listener that was
+//! handed over (socket activation) is accepted from by all threads.
+//!
+//! Invariants: nothing is spawned per request; stopping first takes what already waits to be
+//! accepted, then finishes the requests in flight, bounded by a grace time.
+//!
+//! Where next: `connection` for one connection's life, `timed_io` for its timers, `strict` for what
+//! is demanded of a request beyond what the HTTP parser demands.
+
+mod connection;
+mod listen;
+mod strict;
+mod timed_io;
+
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use rustls::ServerConfig;
+use tokio::sync::watch;
+
+use crate::answer::BoxedBody;
+use crate::body::TimedBody;
+use crate::error::ServeError;
+use crate::receive::{Ingress, Peer};
+
+/// The future of a fallback's answer.
+pub type FallbackFuture<'a> = Pin<Box<dyn Future<Output = Response<BoxedBody>> + Send + 'a>>;
+
+/// Answers everything that is not a webhook: management, health, metrics, dashboard.
+pub trait Fallback: Send + Sync + 'static {
+    /// Answers a request. Its body ends with an error when the sender is too slow; its size is for
+    /// the fallback to bound.
+    fn handle(&self, request: Request<TimedBody<Incoming>>, peer: Peer) -> FallbackFuture<'_>;
+}
+
+/// What a listener answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serves {
+    /// Webhooks under `/in/`, and the fallback for the rest.
+    Everything,
+    /// Webhooks only; the rest is 404.
+    Webhooks,
+    /// The fallback only.
+    Fallback,
+}
+
+/// Where connections come from.
+#[derive(Debug)]
+pub enum Bind {
+    /// An address that is bound here, once per thread; port 0 takes a free one.
+    Address(SocketAddr),
+    /// A listener that somebody else has bound, accepted from by all threads.
+    Inherited(TcpListener),
+}
+
+/// One listener.
+pub struct Listener {
+    /// Where connections come from.
+    pub bind: Bind,
+    /// What it answers.
+    pub serves: Serves,
+    /// The certificate and keys, if it speaks TLS; new connections see a change at once.
+    pub tls: Option<Arc<ArcSwap<ServerConfig>>>,
+}
+
+impl Listener {
+    /// Webhooks and fallback on an address, without TLS.
+    #[must_use]
+    pub const fn on(address: SocketAddr) -> Self {
+        Self { bind: Bind::Address(address), serves: Serves::Everything, tls: None }
+    }
+}
+
+/// What to serve, and with how much.
+pub struct ServeConfig {
+    /// The listeners; at least one.
+    pub listeners: Vec<Listener>,
+    /// How many threads; `None` is one per core.
+    pub threads: Option<usize>,
+    /// Whether an address may be shared with another process that is already bound to it, which is
+    /// wanted only while one process takes over from another.
+    pub share_addresses: bool,
+    /// How long requests in flight may take to finish when stopping.
+    pub grace: Duration,
+}
+
+impl ServeConfig {
+    /// One thread per core, addresses not shared, 30 s of grace.
+    #[must_use]
+    pub const fn new(listeners: Vec<Listener>) -> Self {
+        Self { listeners, threads: None, share_addresses: false, grace: Duration::from_secs(30) }
+    }
+}
+
+/// The running threads. Dropping it stops them without waiting.
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    stop: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Binds all listeners and starts the threads; connections are accepted when it returns.
+    ///
+    /// # Errors
+    /// [`ServeError`] if an address cannot be bound or a thread not be started; then nothing runs.
+    pub fn start(
+        config: ServeConfig,
+        ingress: Arc<Ingress>,
+        fallback: Arc<dyn Fallback>,
+    ) -> Result<Self, ServeError> {
+        if config.listeners.is_empty() {
+            return Err(ServeError::NoListener);
+        }
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let count = config.threads.unwrap_or_else(cores).max(1);
+        let mut addresses = Vec::with_capacity(config.listeners.len());
+        let mut of_threads: Vec<Vec<listen::Opened>> = (0..count).map(|_| Vec::new()).collect();
+        for listener in config.listeners {
+            let opened = listen::open(listener, count, config.share_addresses)?;
+            addresses.push(opened.address);
+            for (thread, one) in of_threads.iter_mut().zip(opened.per_thread) {
+                thread.push(one);
+            }
+        }
+        let (stop, stopped) = watch::channel(false);
+        let mut server = Self { addresses, stop, threads: Vec::with_capacity(count) };
+        for (number, listeners) in of_threads.into_iter().enumerate() {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(ServeError::Thread)?;
+            let shared = Arc::new(connection::Shared {
+                ingress: Arc::clone(&ingress),
+                fallback: Arc::clone(&fallback),
+            });
+            let (stopped, grace) = (stopped.clone(), config.grace);
+            let run = move || {
+                runtime.block_on(listen::run(listeners, &shared, stopped, grace));
+            };
+            let thread = std::thread::Builder::new().name(format!("ingress-{number}")).spawn(run);
+            server.threads.push(thread.map_err(ServeError::Thread)?);
+        }
+        Ok(server)
+    }
+
+    /// The bound addresses, in the order of the listeners.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Stops accepting; requests in flight go on. Does not wait.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Stops, and blocks until all threads have ended, at most the grace time. Call it from a thread
+    /// that may block.
+    pub fn join(mut self) {
+        self.stop();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the listeners ended by a panic");
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Waits until the server is asked to stop, or dropped, which means the same.
+async fn asked_to_stop(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await.is_ok();
+}

@@ -1,0 +1,680 @@
+//! The thread that owns every segment that is no longer hot.
+//!
+//! It takes over what is pending into the segment's own tables, indexes it (sealing), records late
+//! attempts, hands out due deliveries and removes what has become too old. It never touches the hot
+//! segment, so nothing it does holds up an acknowledgement.
+//!
+//! A left-over from a crash (a segment without its entry in the list of sealed ones) is taken over
+//! at start just like one that was rolled.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use becket_model::{DeliveryKey, EndpointKey, NextStep};
+use becket_store::{
+    Accepted, AttemptFinish, EndpointDue, FinishOutcome, LeaseToken, Replayed, Result,
+    RetentionPolicy, StoreError, Swept,
+};
+use rusqlite::{Connection, params};
+use tokio::sync::oneshot;
+
+use crate::backup;
+use crate::errors::database;
+use crate::layout::{Role, open_segment};
+use crate::load;
+use crate::memory::{Key, Lease, Memory, Taken};
+use crate::reply::{Answers, Promise};
+use crate::retention;
+use crate::seal;
+use crate::segment::Segment;
+use crate::shared::Shared;
+use crate::write;
+
+/// Connections to older segments kept open.
+const OPEN_MAX: usize = 8;
+
+/// A segment on its way from hot to sealed.
+pub(crate) struct Late {
+    pub(crate) segment: Arc<Segment>,
+    connection: Option<Connection>,
+}
+
+impl Late {
+    pub(crate) fn new(segment: Arc<Segment>, connection: Connection) -> Self {
+        Self { segment, connection: Some(connection) }
+    }
+
+    /// A segment found at start.
+    pub(crate) fn found(segment: Arc<Segment>) -> Self {
+        Self { segment, connection: None }
+    }
+}
+
+type Reply<T> = oneshot::Sender<Result<T>>;
+
+/// What the keeper is asked to do.
+pub(crate) enum Task {
+    Adopt(Late),
+    /// Count what is pending in the segments that were sealed before the start.
+    Count,
+    Finish(Box<AttemptFinish>, Promise<FinishOutcome>),
+    Duplicate(i64, i64, Promise<Accepted>),
+    Lease {
+        endpoint: u32,
+        now_ms: i64,
+        until_ms: i64,
+        limit: usize,
+        reply: Reply<Vec<Taken>>,
+    },
+    Release(Vec<(DeliveryKey, LeaseToken)>, i64, Reply<()>),
+    Replay(i64, Vec<EndpointKey>, i64, Reply<Option<Vec<Replayed>>>),
+    Due(Reply<Vec<EndpointDue>>),
+    Sweep(RetentionPolicy, i64, Reply<Swept>),
+    Backup(PathBuf, Reply<u64>),
+    Close(oneshot::Sender<()>),
+}
+
+/// A delivery of an older segment under lease.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    lease: Lease,
+    due_ms: i64,
+    attempts: u32,
+}
+
+pub(crate) struct Keeper {
+    pub(crate) shared: Arc<Shared>,
+    open: VecDeque<(i64, Connection)>,
+    leases: BTreeMap<Key, Held>,
+    sealing: VecDeque<seal::Sealing>,
+}
+
+impl Keeper {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, open: VecDeque::new(), leases: BTreeMap::new(), sealing: VecDeque::new() }
+    }
+
+    /// Works until it is told to close; seals when there is nothing more urgent.
+    pub(crate) fn run(mut self) {
+        let mut tasks = Vec::new();
+        loop {
+            let shared = Arc::clone(&self.shared);
+            if self.sealing.is_empty() {
+                shared.keeper.take(&mut tasks);
+            } else {
+                shared.keeper.take_now(&mut tasks);
+            }
+            let mut finishes = Vec::new();
+            for task in std::mem::take(&mut tasks) {
+                if let Task::Finish(finish, promise) = task {
+                    finishes.push((finish, promise));
+                    continue;
+                }
+                self.finish_all(std::mem::take(&mut finishes));
+                if let Task::Close(done) = task {
+                    // What comes later is told that the store is closed by being dropped.
+                    drop(self.shared.keeper.close());
+                    let _ = done.send(());
+                    return;
+                }
+                self.act(task);
+            }
+            self.finish_all(finishes);
+            self.seal_a_little();
+        }
+    }
+
+    fn act(&mut self, task: Task) {
+        match task {
+            Task::Adopt(late) => self.adopt(late),
+            Task::Count => self.count_all(),
+            Task::Duplicate(seq, now_ms, promise) => {
+                let result = self.repeat(seq, now_ms);
+                let mut answers = Answers::default();
+                answers.accepted(promise, result);
+                answers.send();
+            }
+            Task::Lease { endpoint, now_ms, until_ms, limit, reply } => {
+                drop(reply.send(self.lease(endpoint, now_ms, until_ms, limit)));
+            }
+            Task::Release(deliveries, due_ms, reply) => {
+                drop(reply.send(self.release(&deliveries, due_ms)));
+            }
+            Task::Replay(seq, endpoints, now_ms, reply) => {
+                drop(reply.send(self.replay(seq, &endpoints, now_ms)));
+            }
+            Task::Due(reply) => drop(reply.send(self.due())),
+            Task::Sweep(policy, now_ms, reply) => {
+                drop(reply.send(retention::sweep(self, policy, now_ms)));
+            }
+            Task::Backup(folder, reply) => drop(reply.send(backup::write(&self.shared, &folder))),
+            Task::Finish(finish, promise) => self.finish_all(vec![(finish, promise)]),
+            Task::Close(done) => {
+                let _ = done.send(());
+            }
+        }
+    }
+
+    // --- taking over ---
+
+    fn adopt(&mut self, late: Late) {
+        let segment = Arc::clone(&late.segment);
+        match self.try_adopt(late) {
+            Ok(()) => {
+                self.shared.adopting.fetch_sub(1, Ordering::AcqRel);
+                self.sealing.push_back(seal::Sealing::new(segment));
+            }
+            Err((error, late)) => {
+                tracing::error!(error = %error, path = %segment.path.display(), "a segment cannot be taken over yet");
+                std::thread::sleep(std::time::Duration::from_millis(250));
+                // Behind what waits, so that closing is still possible.
+                self.shared.keeper.push(Task::Adopt(late));
+            }
+        }
+    }
+
+    fn try_adopt(&mut self, mut late: Late) -> std::result::Result<(), (StoreError, Late)> {
+        let segment = Arc::clone(&late.segment);
+        let connection = match late.connection.take() {
+            Some(connection) => connection,
+            None => match open_segment(&segment.path, Role::Writer) {
+                Ok(connection) => connection,
+                Err(error) => return Err((error, late)),
+            },
+        };
+        match self.take_over(&segment, &connection) {
+            Ok(()) => {
+                // From here on the log is kept short by itself.
+                if let Err(error) = connection.execute_batch("PRAGMA wal_autocheckpoint = 512;") {
+                    tracing::warn!(error = %error, "the log of a segment will grow");
+                }
+                self.keep_open(segment.first, connection);
+                Ok(())
+            }
+            Err(error) => {
+                late.connection = Some(connection);
+                Err((error, late))
+            }
+        }
+    }
+
+    /// Writes what is pending and failed into the segment's tables, once.
+    fn take_over(&mut self, segment: &Segment, connection: &Connection) -> Result<()> {
+        let failed = database("take over segment");
+        let step: i64 = connection
+            .query_row("SELECT step FROM progress", [], |row| row.get(0))
+            .map_err(failed)?;
+        if step > 0 {
+            return self.count(segment, connection);
+        }
+        let memory = segment.memory.lock().take();
+        let memory = match memory {
+            Some(memory) => memory,
+            None => load::load(connection)?.memory,
+        };
+        if let Err(error) = write_deliveries(connection, &memory).map_err(failed) {
+            if !connection.is_autocommit() {
+                connection.execute_batch("ROLLBACK").map_err(failed)?;
+            }
+            *segment.memory.lock() = Some(memory);
+            return Err(error);
+        }
+        for (key, waiting) in &memory.pending {
+            if let Some(lease) = waiting.lease {
+                let held = Held { lease, due_ms: waiting.due_ms, attempts: waiting.attempts };
+                self.leases.insert(*key, held);
+            }
+        }
+        self.count(segment, connection)
+    }
+
+    /// Counts a segment's pending deliveries by endpoint.
+    fn count(&self, segment: &Segment, connection: &Connection) -> Result<()> {
+        let failed = database("count deliveries");
+        let mut statement = connection
+            .prepare("SELECT endpoint, count(*) FROM pending GROUP BY endpoint")
+            .map_err(failed)?;
+        let counts: HashMap<u32, i64> = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .and_then(Iterator::collect)
+            .map_err(failed)?;
+        let mut waiting = segment.waiting.lock();
+        for (endpoint, count) in counts {
+            waiting.insert(endpoint, count.unsigned_abs());
+            self.shared.late_add(endpoint, count.unsigned_abs());
+        }
+        Ok(())
+    }
+
+    fn count_all(&mut self) {
+        for segment in self.shared.segments.all() {
+            if !segment.sealed.load(Ordering::Acquire) {
+                continue;
+            }
+            let counted =
+                self.shared.segments.read(&segment, |reader| self.count(&segment, reader));
+            if let Err(error) = counted {
+                tracing::error!(error = %error, path = %segment.path.display(), "a segment's pending deliveries cannot be counted");
+            }
+        }
+        self.shared.adopting.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    // --- connections ---
+
+    /// Works on a segment with the kept connection, or a new one.
+    pub(crate) fn with<T>(
+        &mut self,
+        segment: &Segment,
+        work: impl FnOnce(&Connection) -> Result<T>,
+    ) -> Result<T> {
+        let at = self.open.iter().position(|(first, _)| *first == segment.first);
+        let connection = match at.and_then(|at| self.open.remove(at)) {
+            Some((_, connection)) => connection,
+            None => open_segment(&segment.path, Role::Writer)?,
+        };
+        let result = work(&connection);
+        if result.is_err() && !connection.is_autocommit() {
+            // The failure is what the caller hears of; a connection that cannot roll back is dropped.
+            if connection.execute_batch("ROLLBACK").is_err() {
+                return result;
+            }
+        }
+        self.keep_open(segment.first, connection);
+        result
+    }
+
+    fn keep_open(&mut self, first: i64, connection: Connection) {
+        if self.open.len() >= OPEN_MAX {
+            self.open.pop_front();
+        }
+        self.open.push_back((first, connection));
+    }
+
+    /// Closes the kept connection to a segment.
+    pub(crate) fn close(&mut self, first: i64) {
+        self.open.retain(|(of, _)| *of != first);
+        self.sealing.retain(|sealing| sealing.segment.first != first);
+    }
+
+    fn holding(&self, seq: i64) -> Option<Arc<Segment>> {
+        self.shared.segments.holding(seq)
+    }
+
+    // --- deliveries ---
+
+    fn lease(
+        &mut self,
+        endpoint: u32,
+        now_ms: i64,
+        until_ms: i64,
+        limit: usize,
+    ) -> Result<Vec<Taken>> {
+        self.leases.retain(|_, held| held.lease.until_ms > now_ms);
+        let mut found: Vec<(i64, Key, u32)> = Vec::new();
+        for segment in self.shared.segments.all() {
+            if segment.waiting.lock().get(&endpoint).is_none_or(|count| *count == 0) {
+                continue;
+            }
+            let held = self
+                .leases
+                .range(
+                    (segment.first, 0, 0)
+                        ..=(segment.last.load(Ordering::Relaxed), u32::MAX, u16::MAX),
+                )
+                .filter(|(key, _)| key.1 == endpoint)
+                .count();
+            let rows = self.with(&segment, |connection| {
+                due_rows(connection, endpoint, now_ms, limit + held)
+                    .map_err(database("find due deliveries"))
+            })?;
+            found.extend(rows.into_iter().filter(|(_, key, _)| !self.leases.contains_key(key)));
+        }
+        found.sort_unstable_by_key(|(due_ms, key, _)| (*due_ms, *key));
+        found.truncate(limit);
+        let mut taken = Vec::with_capacity(found.len());
+        for (due_ms, key, attempts) in found {
+            let token = self.shared.lease_token();
+            let lease = Lease { token, until_ms };
+            self.leases.insert(key, Held { lease, due_ms, attempts });
+            taken.push(Taken { key, token, attempts });
+        }
+        Ok(taken)
+    }
+
+    fn release(&mut self, deliveries: &[(DeliveryKey, LeaseToken)], due_ms: i64) -> Result<()> {
+        for (delivery, token) in deliveries {
+            let key = write::short_key(delivery);
+            let Some(held) =
+                self.leases.get(&key).copied().filter(|held| held.lease.token == *token)
+            else {
+                continue;
+            };
+            let Some(segment) = self.holding(key.0) else { continue };
+            self.with(&segment, |connection| {
+                move_pending(connection, key, held.due_ms, due_ms, held.attempts)
+                    .map_err(database("release delivery"))
+            })?;
+            self.leases.remove(&key);
+        }
+        Ok(())
+    }
+
+    fn due(&mut self) -> Result<Vec<EndpointDue>> {
+        let endpoints: Vec<u32> = self.shared.late_waiting.lock().keys().copied().collect();
+        let mut list = Vec::new();
+        for endpoint in endpoints {
+            let mut earliest: Option<i64> = None;
+            let mut waiting = 0;
+            for segment in self.shared.segments.all() {
+                let count = segment.waiting.lock().get(&endpoint).copied().unwrap_or(0);
+                if count == 0 {
+                    continue;
+                }
+                let last = segment.last.load(Ordering::Relaxed);
+                let held = self
+                    .leases
+                    .range((segment.first, 0, 0)..=(last, u32::MAX, u16::MAX))
+                    .filter(|(key, _)| key.1 == endpoint)
+                    .count();
+                waiting += count.saturating_sub(held as u64);
+                let rows = self.with(&segment, |connection| {
+                    due_rows(connection, endpoint, i64::MAX, held + 1)
+                        .map_err(database("find due deliveries"))
+                })?;
+                let first = rows.iter().find(|(_, key, _)| !self.leases.contains_key(key));
+                if let Some((due_ms, ..)) = first {
+                    earliest = Some(earliest.map_or(*due_ms, |at| at.min(*due_ms)));
+                }
+            }
+            if let Some(due_ms) = earliest {
+                list.push(EndpointDue { endpoint: EndpointKey(endpoint), waiting, due_ms });
+            }
+        }
+        Ok(list)
+    }
+
+    fn replay(
+        &mut self,
+        seq: i64,
+        endpoints: &[EndpointKey],
+        now_ms: i64,
+    ) -> Result<Option<Vec<Replayed>>> {
+        let Some(segment) = self.holding(seq) else { return Ok(None) };
+        let failed = database("replay");
+        let planned = self.with(&segment, |connection| {
+            let Some(facts) = write::facts(connection, seq).map_err(failed)? else {
+                return Ok(None);
+            };
+            write::plan_replay(connection, &facts, endpoints).map(Some).map_err(failed)
+        })?;
+        let Some(plan) = planned else { return Ok(None) };
+        self.start_again(&segment, &plan, now_ms)?;
+        Ok(Some(plan.replayed))
+    }
+
+    fn start_again(
+        &mut self,
+        segment: &Segment,
+        plan: &write::ReplayPlan,
+        now_ms: i64,
+    ) -> Result<()> {
+        let failed = database("replay");
+        let leases = std::mem::take(&mut self.leases);
+        let written = self.with(segment, |connection| {
+            connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+            write::insert_replays(connection, &plan.replayed, now_ms).map_err(failed)?;
+            for (replay, attempts) in plan.replayed.iter().zip(&plan.attempts) {
+                let key = write::short_key(&replay.key);
+                if replay.fresh {
+                    put_pending(connection, key, now_ms, 0).map_err(failed)?;
+                } else if !leases.contains_key(&key) {
+                    make_due(connection, key, now_ms, *attempts).map_err(failed)?;
+                }
+            }
+            connection.execute_batch("COMMIT").map_err(failed)
+        });
+        self.leases = leases;
+        written?;
+        for replay in plan.replayed.iter().filter(|replay| replay.fresh) {
+            let endpoint = replay.key.endpoint.0;
+            *segment.waiting.lock().entry(endpoint).or_insert(0) += 1;
+            self.shared.late_add(endpoint, 1);
+        }
+        Ok(())
+    }
+
+    fn repeat(&mut self, seq: i64, now_ms: i64) -> Result<Accepted> {
+        let failed = database("record a repeat");
+        let gone = || StoreError::Database {
+            operation: "record a repeat",
+            detail: format!("the first event {seq} has been removed meanwhile; send again"),
+        };
+        let segment = self.holding(seq).ok_or_else(gone)?;
+        let (event, plan) = self.with(&segment, |connection| {
+            let facts = write::facts(connection, seq).map_err(failed)?.ok_or_else(gone)?;
+            write::insert_duplicate(connection, seq, now_ms).map_err(failed)?;
+            let again = write::has_failed(connection, &facts).map_err(failed)?;
+            let plan = if again {
+                Some(write::plan_replay(connection, &facts, &[]).map_err(failed)?)
+            } else {
+                None
+            };
+            Ok((facts.event, plan))
+        })?;
+        let replayed = match plan {
+            Some(plan) => {
+                self.start_again(&segment, &plan, now_ms)?;
+                plan.replayed
+            }
+            None => Vec::new(),
+        };
+        Ok(Accepted::Duplicate { event, replayed })
+    }
+
+    // --- attempts ---
+
+    /// Records late attempts, one transaction for each segment.
+    fn finish_all(&mut self, finishes: Vec<(Box<AttemptFinish>, Promise<FinishOutcome>)>) {
+        if finishes.is_empty() {
+            return;
+        }
+        let mut answers = Answers::default();
+        let mut by_segment: BTreeMap<i64, (Arc<Segment>, Vec<_>)> = BTreeMap::new();
+        for (finish, promise) in finishes {
+            let key = write::short_key(&finish.delivery);
+            let holds = self.leases.get(&key).is_some_and(|held| held.lease.token == finish.lease);
+            match self.holding(key.0).filter(|_| holds) {
+                Some(segment) => by_segment
+                    .entry(segment.first)
+                    .or_insert_with(|| (segment, Vec::new()))
+                    .1
+                    .push((key, finish, promise)),
+                None => answers.finished(promise, Ok(FinishOutcome::Stale)),
+            }
+        }
+        for (segment, list) in by_segment.into_values() {
+            self.finish_in(&segment, list, &mut answers);
+        }
+        answers.send();
+    }
+
+    fn finish_in(
+        &mut self,
+        segment: &Segment,
+        list: Vec<(Key, Box<AttemptFinish>, Promise<FinishOutcome>)>,
+        answers: &mut Answers,
+    ) {
+        let failed = database("insert attempt");
+        let leases = std::mem::take(&mut self.leases);
+        let noise = Arc::clone(&self.shared.options.noise);
+        let mut seen = std::collections::HashSet::new();
+        let written = self.with(segment, |connection| {
+            connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+            let mut outcomes = Vec::with_capacity(list.len());
+            for (key, finish, _) in &list {
+                let Some(held) = leases.get(key).filter(|_| seen.insert(*key)) else {
+                    outcomes.push(FinishOutcome::Stale);
+                    continue;
+                };
+                let mut tail = [0; 6];
+                noise.fill(&mut tail);
+                let id = write::insert_attempt(connection, finish, tail).map_err(failed)?;
+                remove_pending(connection, *key, held.due_ms).map_err(failed)?;
+                match finish.next {
+                    NextStep::RetryAt(due_ms) => {
+                        put_pending(connection, *key, due_ms, finish.attempt.number)
+                    }
+                    NextStep::Failed(_) => put_failed(connection, *key),
+                    NextStep::Delivered => Ok(()),
+                }
+                .map_err(failed)?;
+                outcomes.push(FinishOutcome::Recorded(id));
+            }
+            connection.execute_batch("COMMIT").map_err(failed)?;
+            Ok(outcomes)
+        });
+        self.leases = leases;
+        match written {
+            Ok(outcomes) => {
+                for ((key, finish, promise), outcome) in list.into_iter().zip(outcomes) {
+                    if outcome != FinishOutcome::Stale {
+                        self.leases.remove(&key);
+                        if write::ended(finish.next).is_some() {
+                            self.forget_waiting(segment, key.1);
+                        }
+                    }
+                    answers.finished(promise, Ok(outcome));
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = %error, path = %segment.path.display(), "attempts cannot be recorded yet");
+                for (_, _, promise) in list {
+                    answers.finished(promise, Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    fn forget_waiting(&self, segment: &Segment, endpoint: u32) {
+        let mut waiting = segment.waiting.lock();
+        if let Some(count) = waiting.get_mut(&endpoint) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                waiting.remove(&endpoint);
+            }
+        }
+        drop(waiting);
+        self.shared.late_remove(endpoint, 1);
+    }
+
+    // --- sealing ---
+
+    fn seal_a_little(&mut self) {
+        let Some(mut sealing) = self.sealing.pop_front() else { return };
+        let segment = Arc::clone(&sealing.segment);
+        let shared = Arc::clone(&self.shared);
+        match self.with(&segment, |connection| sealing.step(connection, &shared)) {
+            Ok(true) => {}
+            Ok(false) => self.sealing.push_front(sealing),
+            Err(error) => {
+                tracing::error!(error = %error, path = %segment.path.display(), "a segment cannot be sealed yet");
+                std::thread::sleep(std::time::Duration::from_millis(250));
+                self.sealing.push_back(sealing);
+            }
+        }
+    }
+}
+
+fn write_deliveries(connection: &Connection, memory: &Memory) -> rusqlite::Result<()> {
+    connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM pending; DELETE FROM failed;")?;
+    let mut pending: Vec<_> = memory.pending.iter().collect();
+    pending.sort_unstable_by_key(|(key, waiting)| (key.1, waiting.due_ms, key.0, key.2));
+    for (key, waiting) in pending {
+        put_pending(connection, *key, waiting.due_ms, waiting.attempts)?;
+    }
+    for key in &memory.failed {
+        put_failed(connection, *key)?;
+    }
+    connection.execute_batch("UPDATE progress SET step = 1; COMMIT;")
+}
+
+fn put_pending(
+    connection: &Connection,
+    (seq, endpoint, generation): Key,
+    due_ms: i64,
+    attempts: u32,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO pending VALUES(?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![endpoint, due_ms, seq, generation, attempts])
+        .map(drop)
+}
+
+fn remove_pending(
+    connection: &Connection,
+    (seq, endpoint, generation): Key,
+    due_ms: i64,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "DELETE FROM pending
+             WHERE endpoint = ?1 AND due_ms = ?2 AND event_seq = ?3 AND generation = ?4",
+        )?
+        .execute(params![endpoint, due_ms, seq, generation])
+        .map(drop)
+}
+
+fn move_pending(
+    connection: &Connection,
+    key: Key,
+    from_ms: i64,
+    to_ms: i64,
+    attempts: u32,
+) -> rusqlite::Result<()> {
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    remove_pending(connection, key, from_ms)?;
+    put_pending(connection, key, to_ms, attempts)?;
+    connection.execute_batch("COMMIT")
+}
+
+/// Makes a waiting delivery due whose due time is not known to the caller.
+fn make_due(
+    connection: &Connection,
+    (seq, endpoint, generation): Key,
+    due_ms: i64,
+    attempts: u32,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "DELETE FROM pending WHERE endpoint = ?1 AND event_seq = ?2 AND generation = ?3",
+        )?
+        .execute(params![endpoint, seq, generation])?;
+    put_pending(connection, (seq, endpoint, generation), due_ms, attempts)
+}
+
+fn put_failed(connection: &Connection, (seq, endpoint, generation): Key) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO failed VALUES(?1, ?2, ?3)")?
+        .execute(params![seq, endpoint, generation])
+        .map(drop)
+}
+
+fn due_rows(
+    connection: &Connection,
+    endpoint: u32,
+    now_ms: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<(i64, Key, u32)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT due_ms, event_seq, generation, attempts FROM pending
+         WHERE endpoint = ?1 AND due_ms <= ?2 ORDER BY due_ms, event_seq, generation LIMIT ?3",
+    )?;
+    statement
+        .query_map(params![endpoint, now_ms, limit as i64], |row| {
+            Ok((row.get(0)?, (row.get(1)?, endpoint, row.get(2)?), row.get(3)?))
+        })?
+        .collect()
+}

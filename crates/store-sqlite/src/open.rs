@@ -1,0 +1,227 @@
+//! Opening a store: the lock, the files, what is in memory, the threads.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::JoinHandle;
+
+use becket_store::{Result, StoreError};
+
+use crate::catalog::{Catalog, SealedRow};
+use crate::dedupe::{DedupeIndex, SealedFilter};
+use crate::errors::database;
+use crate::keeper::{Keeper, Late, Task};
+use crate::layout::{Folder, Role, open_segment};
+use crate::load;
+use crate::memory::Memory;
+use crate::quarantine::Quarantine;
+use crate::segment::Segment;
+use crate::shared::{Options, Shared};
+use crate::writer::Writer;
+
+/// A running store's parts.
+pub(crate) struct Parts {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) quarantine: Quarantine,
+    pub(crate) threads: Vec<JoinHandle<()>>,
+    /// Held as long as the store is open.
+    pub(crate) lock: File,
+}
+
+/// Opens the folder, making it if it is missing.
+pub(crate) fn open(options: Options) -> Result<Parts> {
+    let folder = Folder(options.folder.clone());
+    let unusable = |error: std::io::Error| StoreError::Unusable {
+        path: folder.0.display().to_string(),
+        detail: error.to_string(),
+    };
+    std::fs::create_dir_all(folder.segments()).map_err(unusable)?;
+    let lock = lock(&folder)?;
+    remove_leftovers(&folder)?;
+    let catalog = Catalog::open(&folder.catalog())?;
+    let sealed = catalog.segments()?;
+    let owners = catalog.owners()?;
+    let quarantine = Quarantine::open(&folder.quarantine())?;
+    let shared = Arc::new(Shared::new(options, folder, catalog));
+    *shared.owners.write() = owners;
+
+    let mut dedupe = DedupeIndex::default();
+    let now_ms = shared.options.clock.now_ms();
+    let mut last = 0;
+    let firsts = shared.folder.segment_firsts()?;
+    for row in sealed {
+        last = last.max(row.last);
+        if firsts.binary_search(&row.first).is_err() {
+            tracing::warn!(first = row.first, "a listed segment has no file; its events are gone");
+            shared.catalog.lock().segment_remove(row.first)?;
+            continue;
+        }
+        insert_sealed(&shared, &mut dedupe, row, now_ms);
+    }
+    let mut unsealed: Vec<i64> = firsts
+        .into_iter()
+        .filter(|first| {
+            shared.segments.holding(*first).is_none_or(|segment| segment.first != *first)
+        })
+        .collect();
+    let newest = unsealed.pop();
+    let mut late = Vec::new();
+    for first in unsealed {
+        let segment = Arc::new(Segment::new(&shared.folder, first));
+        last = last.max(load_segment(&shared, &segment, &mut dedupe, false)?);
+        late.push(Late::found(segment));
+    }
+    // A left-over that is older than a sealed segment cannot become the hot one again.
+    let newest = newest.filter(|first| {
+        let hot = *first > last;
+        if !hot {
+            let segment = Arc::new(Segment::new(&shared.folder, *first));
+            match load_segment(&shared, &segment, &mut dedupe, false) {
+                Ok(top) => last = last.max(top),
+                Err(error) => tracing::error!(error = %error, "a left-over segment cannot be read"),
+            }
+            late.push(Late::found(segment));
+        }
+        hot
+    });
+    let first = newest.unwrap_or_else(|| (now_ms.max(0) << 20).max(last + 1));
+    let hot = Arc::new(Segment::new(&shared.folder, first));
+    last = last.max(load_segment(&shared, &hot, &mut dedupe, true)?).max(first);
+    shared.hot_first.store(first, Ordering::Release);
+
+    let threads = start_threads(&shared, hot, dedupe, last)?;
+    for left_over in late {
+        shared.adopting.fetch_add(1, Ordering::AcqRel);
+        shared.keeper.push(Task::Adopt(left_over));
+    }
+    shared.keeper.push(Task::Count);
+    Ok(Parts { shared, quarantine, threads, lock })
+}
+
+fn lock(folder: &Folder) -> Result<File> {
+    let unusable =
+        |detail: String| StoreError::Unusable { path: folder.0.display().to_string(), detail };
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(folder.lock())
+        .map_err(|error| unusable(error.to_string()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(unusable(
+            "another becket process is using this folder; stop it or give another folder"
+                .to_owned(),
+        )),
+        Err(std::fs::TryLockError::Error(error)) => Err(unusable(error.to_string())),
+    }
+}
+
+/// Removes files that a crash left in the middle of a rewrite.
+fn remove_leftovers(folder: &Folder) -> Result<()> {
+    let unusable = |error: std::io::Error| StoreError::Unusable {
+        path: folder.segments().display().to_string(),
+        detail: error.to_string(),
+    };
+    for entry in std::fs::read_dir(folder.segments()).map_err(unusable)? {
+        let path: PathBuf = entry.map_err(unusable)?.path();
+        if path.to_string_lossy().contains(".db.new") {
+            std::fs::remove_file(&path).map_err(unusable)?;
+        }
+    }
+    Ok(())
+}
+
+fn insert_sealed(shared: &Shared, dedupe: &mut DedupeIndex, row: SealedRow, now_ms: i64) {
+    let segment = Segment::new(&shared.folder, row.first);
+    segment.last.store(row.last, Ordering::Relaxed);
+    segment.events.store(row.events, Ordering::Relaxed);
+    segment.bytes.store(row.bytes, Ordering::Relaxed);
+    segment.received_min_ms.store(row.received_min_ms, Ordering::Relaxed);
+    segment.received_max_ms.store(row.received_max_ms, Ordering::Relaxed);
+    segment.dedupe_until_ms.store(row.dedupe_until_ms, Ordering::Relaxed);
+    segment.compacted_at_ms.store(row.compacted_at_ms, Ordering::Relaxed);
+    segment.sealed.store(true, Ordering::Release);
+    *segment.kinds.lock() = row.kinds;
+    shared.segments.insert(Arc::new(segment));
+    if row.dedupe_until_ms > now_ms {
+        dedupe.seal(row.first, SealedFilter::from_bytes(&row.filter, row.dedupe_until_ms));
+    }
+}
+
+/// Reads a segment that is not sealed into memory; answers with its last place.
+fn load_segment(
+    shared: &Shared,
+    segment: &Arc<Segment>,
+    dedupe: &mut DedupeIndex,
+    hot: bool,
+) -> Result<i64> {
+    let connection = open_segment(&segment.path, if hot { Role::HotWriter } else { Role::Writer })?;
+    let loaded = load::load(&connection)?;
+    let last = loaded.last.max(segment.first);
+    segment.last.store(last, Ordering::Relaxed);
+    segment.events.store(loaded.events, Ordering::Relaxed);
+    segment.bytes.store(loaded.bytes, Ordering::Relaxed);
+    segment.received_min_ms.store(loaded.received_min_ms, Ordering::Relaxed);
+    segment.received_max_ms.store(loaded.received_max_ms, Ordering::Relaxed);
+    segment.dedupe_until_ms.store(loaded.dedupe_until_ms, Ordering::Relaxed);
+    *segment.kinds.lock() = loaded.kinds;
+    // An older one was perhaps taken over before the crash; its own tables say what is pending.
+    *segment.memory.lock() = hot.then_some(loaded.memory);
+    dedupe.insert_set(segment.first, loaded.keys);
+    shared.segments.insert(Arc::clone(segment));
+    Ok(last)
+}
+
+fn start_threads(
+    shared: &Arc<Shared>,
+    hot: Arc<Segment>,
+    dedupe: DedupeIndex,
+    last: i64,
+) -> Result<Vec<JoinHandle<()>>> {
+    hot.memory.lock().get_or_insert_with(Memory::default);
+    let (ask, asked) = sync_channel(1);
+    let writer = Writer::new(Arc::clone(shared), hot, dedupe, last, ask)?;
+    let keeper = Keeper::new(Arc::clone(shared));
+    Ok(vec![
+        spawn("becket-writer", move || writer.run())?,
+        spawn("becket-keeper", move || keeper.run())?,
+        spawn("becket-checkpoint", move || write_back(&asked))?,
+    ])
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| {
+        StoreError::Unusable {
+            path: name.to_owned(),
+            detail: format!("no thread could be started: {error}"),
+        }
+    })
+}
+
+/// Writes the hot segment's log back beside the writer, so that it stays short.
+fn write_back(asked: &Receiver<PathBuf>) {
+    let mut open: Option<(PathBuf, rusqlite::Connection)> = None;
+    while let Ok(path) = asked.recv() {
+        if open.as_ref().is_none_or(|(of, _)| *of != path) {
+            open = None;
+            match open_segment(&path, Role::HotWriter) {
+                Ok(connection) => open = Some((path, connection)),
+                Err(error) => {
+                    tracing::warn!(error = %error, "the log cannot be written back yet");
+                    continue;
+                }
+            }
+        }
+        if let Some((_, connection)) = &open
+            && let Err(error) = connection
+                .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+                .map_err(database("checkpoint"))
+        {
+            tracing::warn!(error = %error, "the log cannot be written back yet");
+            open = None;
+        }
+    }
+}

@@ -1,0 +1,715 @@
+//! The thread that owns the hot segment: all that waits becomes one transaction and one sync.
+//!
+//! Memory is changed only after the commit, so a failed one needs no undoing. After a disk error
+//! nothing is acknowledged until the segment has been closed, opened again, written back in full
+//! and checked (a failed sync may have dropped pages that the kernel calls clean).
+//!
+//! Where next: `keeper` for what happens to a segment that is no longer hot.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use becket_model::{ApplicationKey, EndpointKey, EventId, EventSeq, SeqClock};
+use becket_store::{
+    Accepted, AttemptFinish, DedupeKey, EventAccept, FinishOutcome, LeaseToken, Replayed, Result,
+    StoreError,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::oneshot;
+
+use crate::dedupe::{DedupeIndex, Found, Key as DedupeEntry, SealedFilter};
+use crate::errors::{database, needs_reopening};
+use crate::keeper::{Late, Task};
+use crate::layout::{Role, open_segment};
+use crate::load;
+use crate::memory::{Key, Lease, Memory, Waiting};
+use crate::reply::{Answers, Promise};
+use crate::segment::{Segment, count_kind};
+use crate::shared::Shared;
+use crate::space::Space;
+use crate::write;
+
+/// Operations in one transaction at most, so that nobody waits for a very long one.
+const BATCH_MAX: usize = 1_024;
+/// Pages in the log (16 MiB) from which the checkpointer is asked to write back.
+const LOG_PAGES_ASK: usize = 2_048;
+/// Pages in the log (32 MiB) from which the writer writes back by itself, so that it starts anew.
+const LOG_PAGES_FORCE: usize = 4_096;
+/// How long to wait before trying again after the disk was full or failed.
+const RETRY_WAIT: Duration = Duration::from_millis(250);
+
+/// What the writer is asked to do.
+pub(crate) enum Op {
+    Accept(Box<EventAccept>, Promise<Accepted>),
+    Finish(Box<AttemptFinish>, Promise<FinishOutcome>),
+    Replay(i64, Vec<EndpointKey>, i64, oneshot::Sender<Result<Option<Vec<Replayed>>>>),
+    /// Begin a new segment if the hot one holds events older than this.
+    RollIfOlder(i64, oneshot::Sender<bool>),
+    /// The filter of a sealed segment; its index can be queried.
+    Sealed(i64, SealedFilter),
+    /// A segment is gone.
+    Forget(i64),
+    Close(oneshot::Sender<()>),
+}
+
+/// What to do in memory, and whom to tell, once the batch is on disk.
+enum Effect {
+    Stored {
+        promise: Promise<Accepted>,
+        event: EventId,
+        accept: Box<EventAccept>,
+        lease: LeaseToken,
+    },
+    Duplicate {
+        promise: Promise<Accepted>,
+        event: EventId,
+        replayed: Vec<Replayed>,
+        now_ms: i64,
+    },
+    Finished {
+        promise: Promise<FinishOutcome>,
+        finish: Box<AttemptFinish>,
+        outcome: FinishOutcome,
+    },
+    Replayed {
+        reply: oneshot::Sender<Result<Option<Vec<Replayed>>>>,
+        replayed: Option<Vec<Replayed>>,
+        now_ms: i64,
+    },
+}
+
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    connection: Connection,
+    segment: Arc<Segment>,
+    seqs: SeqClock,
+    dedupe: DedupeIndex,
+    space: Space,
+    answers: Answers,
+    scratch: Vec<u8>,
+    log_pages: Arc<AtomicUsize>,
+    checkpointer: std::sync::mpsc::SyncSender<std::path::PathBuf>,
+    /// Keys accepted in the batch that is being written.
+    fresh: HashMap<DedupeEntry, (i64, i64)>,
+    /// Deliveries moved in the batch that is being written.
+    touched: HashSet<Key>,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        segment: Arc<Segment>,
+        dedupe: DedupeIndex,
+        last: i64,
+        checkpointer: std::sync::mpsc::SyncSender<std::path::PathBuf>,
+    ) -> Result<Self> {
+        let log_pages = Arc::new(AtomicUsize::new(0));
+        let connection = open_hot(&segment, &log_pages)?;
+        Ok(Self {
+            space: Space::new(&shared),
+            shared,
+            connection,
+            segment,
+            seqs: SeqClock::after(EventSeq(last)),
+            dedupe,
+            answers: Answers::default(),
+            scratch: Vec::new(),
+            log_pages,
+            checkpointer,
+            fresh: HashMap::new(),
+            touched: HashSet::new(),
+        })
+    }
+
+    /// Works until it is told to close.
+    pub(crate) fn run(mut self) {
+        let mut batch = Vec::new();
+        loop {
+            let shared = Arc::clone(&self.shared);
+            shared.writer.take(&mut batch);
+            let mut waiting = std::mem::take(&mut batch).into_iter().peekable();
+            while waiting.peek().is_some() {
+                let part: Vec<Op> = waiting.by_ref().take(BATCH_MAX).collect();
+                if let Some(done) = self.write(part) {
+                    self.finish(waiting);
+                    // Whoever asked may have gone.
+                    let _ = done.send(());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Answers what is left, and closes the file.
+    fn finish(&mut self, left: impl Iterator<Item = Op>) {
+        let late = self.shared.writer.close();
+        for op in left.chain(late) {
+            self.refuse(op, &StoreError::Closed);
+        }
+        self.answers.send();
+        // A clean end leaves no log behind; if that fails, the next start reads the log instead.
+        if let Err(error) = checkpoint(&self.connection) {
+            tracing::warn!(error = %error, "the log of the hot segment stays for the next start");
+        }
+    }
+
+    /// Writes a batch; `Some` if closing was asked for.
+    fn write(&mut self, batch: Vec<Op>) -> Option<oneshot::Sender<()>> {
+        let mut close = None;
+        let mut effects = Vec::with_capacity(batch.len());
+        let mut begun = false;
+        let mut failure = None;
+        let refusal = self.space.refusal(&self.shared, &self.segment);
+        for op in batch {
+            match op {
+                Op::Close(done) => close = Some(done),
+                Op::Sealed(first, filter) => self.dedupe.seal(first, filter),
+                Op::Forget(first) => self.dedupe.remove(first),
+                Op::RollIfOlder(before_ms, reply) => {
+                    // In the middle of a batch the segment stays; the next step will ask again.
+                    let old = self.segment.events.load(Ordering::Relaxed) > 0
+                        && self.segment.received_min_ms.load(Ordering::Relaxed) < before_ms;
+                    let rolled = old && !begun && self.roll();
+                    // Whoever asked may have gone.
+                    let _ = reply.send(rolled);
+                }
+                op if failure.is_some() => self.refuse_with(op, failure.as_ref()),
+                Op::Accept(..) if refusal.is_some() => self.refuse_with(op, refusal.as_ref()),
+                op => {
+                    if !begun {
+                        if let Err(error) = self.begin() {
+                            self.refuse(op, &error);
+                            failure = Some(error);
+                            continue;
+                        }
+                        begun = true;
+                    }
+                    if let Err(error) = self.apply(op, &mut effects) {
+                        failure = Some(error);
+                    }
+                }
+            }
+        }
+        if begun && failure.is_none() {
+            failure = self.commit().err();
+        }
+        self.fresh.clear();
+        self.touched.clear();
+        match failure {
+            None => self.succeed(effects),
+            Some(error) => self.fail(effects, &error, begun),
+        }
+        self.answers.send();
+        self.keep_log_short();
+        if self.is_long_enough() {
+            self.roll();
+        }
+        close
+    }
+
+    fn begin(&self) -> Result<()> {
+        self.connection
+            .prepare_cached("BEGIN IMMEDIATE")
+            .and_then(|mut statement| statement.execute([]))
+            .map(drop)
+            .map_err(database("begin"))
+    }
+
+    fn commit(&self) -> Result<()> {
+        self.connection
+            .prepare_cached("COMMIT")
+            .and_then(|mut statement| statement.execute([]))
+            .map(drop)
+            .map_err(database("commit"))
+    }
+
+    /// Applies one operation to the open transaction. On an error its caller has been told.
+    fn apply(&mut self, op: Op, effects: &mut Vec<Effect>) -> Result<()> {
+        let (error, op) = match op {
+            Op::Accept(accept, promise) => return self.accept(accept, promise, effects),
+            Op::Finish(finish, promise) => return self.finish_attempt(finish, promise, effects),
+            Op::Replay(seq, endpoints, now_ms, reply) => {
+                match self.replay(seq, &endpoints, now_ms) {
+                    Ok(replayed) => {
+                        effects.push(Effect::Replayed { reply, replayed, now_ms });
+                        return Ok(());
+                    }
+                    Err(error) => (error, Op::Replay(seq, endpoints, now_ms, reply)),
+                }
+            }
+            Op::RollIfOlder(..) | Op::Sealed(..) | Op::Forget(..) | Op::Close(..) => return Ok(()),
+        };
+        self.refuse(op, &error);
+        Err(error)
+    }
+
+    fn accept(
+        &mut self,
+        accept: Box<EventAccept>,
+        promise: Promise<Accepted>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<()> {
+        let now_ms = accept.received_at_ms;
+        let first_seq = match self.first_of(&accept) {
+            Ok(first_seq) => first_seq,
+            Err(error) => {
+                self.answers.accepted(promise, Err(error.clone()));
+                return Err(error);
+            }
+        };
+        if let Some(seq) = first_seq {
+            if seq < self.segment.first {
+                self.shared.keeper.push(Task::Duplicate(seq, now_ms, promise));
+                return Ok(());
+            }
+            return match self.repeat(seq, now_ms) {
+                Ok((event, replayed)) => {
+                    effects.push(Effect::Duplicate { promise, event, replayed, now_ms });
+                    Ok(())
+                }
+                Err(error) => {
+                    self.answers.accepted(promise, Err(error.clone()));
+                    Err(error)
+                }
+            };
+        }
+        let mut noise = [0; 14];
+        self.shared.options.noise.fill(&mut noise);
+        let [low, high, tail @ ..] = noise;
+        let seq = self.seqs.next(now_ms, u16::from_le_bytes([low, high]));
+        let event = EventId::new(seq, tail);
+        let written = write::insert_event(&self.connection, &event, &accept, &mut self.scratch)
+            .map_err(database("insert event"));
+        if let Err(error) = written {
+            self.answers.accepted(promise, Err(error.clone()));
+            return Err(error);
+        }
+        if let Some((key, ..)) = accept.dedupe {
+            self.fresh.insert((accept.application, key), (seq.0, now_ms));
+        }
+        let lease = self.shared.lease_token();
+        effects.push(Effect::Stored { promise, event, accept, lease });
+        Ok(())
+    }
+
+    /// The event that this one repeats, if there is one within the window.
+    fn first_of(&mut self, accept: &EventAccept) -> Result<Option<i64>> {
+        let Some((key, _, window_ms)) = accept.dedupe else { return Ok(None) };
+        let entry = (accept.application, key);
+        let now_ms = accept.received_at_ms;
+        let counts = |at_ms: i64| at_ms.saturating_add_unsigned(window_ms) > now_ms;
+        if let Some((seq, at_ms)) = self.fresh.get(&entry)
+            && counts(*at_ms)
+        {
+            return Ok(Some(*seq));
+        }
+        for found in self.dedupe.find(&entry, now_ms) {
+            let candidate = match found {
+                Found::Event(seq) => self.received_at(seq)?.map(|at_ms| (seq, at_ms)),
+                Found::PerhapsIn(first) => self.look_up(first, accept.application, &key)?,
+            };
+            if let Some((seq, at_ms)) = candidate
+                && counts(at_ms)
+            {
+                return Ok(Some(seq));
+            }
+        }
+        Ok(None)
+    }
+
+    fn received_at(&self, seq: i64) -> Result<Option<i64>> {
+        let read = |connection: &Connection| {
+            connection
+                .prepare_cached("SELECT received_at_ms FROM event WHERE seq = ?1")
+                .and_then(|mut statement| statement.query_row([seq], |row| row.get(0)).optional())
+                .map_err(database("look for a repeat"))
+        };
+        if seq >= self.segment.first {
+            return read(&self.connection);
+        }
+        match self.shared.segments.holding(seq) {
+            Some(segment) => self.shared.segments.read(&segment, read),
+            None => Ok(None),
+        }
+    }
+
+    fn look_up(
+        &self,
+        first: i64,
+        application: ApplicationKey,
+        key: &DedupeKey,
+    ) -> Result<Option<(i64, i64)>> {
+        let Some(segment) = self.shared.segments.holding(first) else { return Ok(None) };
+        self.shared.segments.read(&segment, |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT seq, received_at_ms FROM event
+                     WHERE dedupe = ?1 AND application = ?2 ORDER BY seq DESC LIMIT 1",
+                )
+                .and_then(|mut statement| {
+                    statement
+                        .query_row(params![&key.0[..], application.0], |row| {
+                            Ok((row.get(0)?, row.get(1)?))
+                        })
+                        .optional()
+                })
+                .map_err(database("look for a repeat"))
+        })
+    }
+
+    /// Records a repeat of an event of this segment, and starts it again if it has failed.
+    fn repeat(&mut self, seq: i64, now_ms: i64) -> Result<(EventId, Vec<Replayed>)> {
+        let failed = database("record a repeat");
+        let facts = write::facts(&self.connection, seq).map_err(failed)?.ok_or_else(|| {
+            StoreError::Database {
+                operation: "record a repeat",
+                detail: format!("the first event {seq} is not where it was found"),
+            }
+        })?;
+        write::insert_duplicate(&self.connection, seq, now_ms).map_err(failed)?;
+        if facts.planned.is_empty()
+            || !write::has_failed(&self.connection, &facts).map_err(failed)?
+        {
+            return Ok((facts.event, Vec::new()));
+        }
+        let plan = write::plan_replay(&self.connection, &facts, &[]).map_err(failed)?;
+        write::insert_replays(&self.connection, &plan.replayed, now_ms).map_err(failed)?;
+        Ok((facts.event, plan.replayed))
+    }
+
+    fn replay(
+        &mut self,
+        seq: i64,
+        endpoints: &[EndpointKey],
+        now_ms: i64,
+    ) -> Result<Option<Vec<Replayed>>> {
+        let failed = database("replay");
+        let Some(facts) = write::facts(&self.connection, seq).map_err(failed)? else {
+            return Ok(None);
+        };
+        let plan = write::plan_replay(&self.connection, &facts, endpoints).map_err(failed)?;
+        write::insert_replays(&self.connection, &plan.replayed, now_ms).map_err(failed)?;
+        Ok(Some(plan.replayed))
+    }
+
+    fn finish_attempt(
+        &mut self,
+        finish: Box<AttemptFinish>,
+        promise: Promise<FinishOutcome>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<()> {
+        let key = write::short_key(&finish.delivery);
+        if key.0 < self.segment.first {
+            self.shared.keeper.push(Task::Finish(finish, promise));
+            return Ok(());
+        }
+        let holds = self
+            .segment
+            .memory
+            .lock()
+            .as_ref()
+            .is_some_and(|memory| memory.check(key, finish.lease));
+        if !holds || !self.touched.insert(key) {
+            effects.push(Effect::Finished { promise, finish, outcome: FinishOutcome::Stale });
+            return Ok(());
+        }
+        let mut tail = [0; 6];
+        self.shared.options.noise.fill(&mut tail);
+        match write::insert_attempt(&self.connection, &finish, tail)
+            .map_err(database("insert attempt"))
+        {
+            Ok(id) => {
+                let outcome = FinishOutcome::Recorded(id);
+                effects.push(Effect::Finished { promise, finish, outcome });
+                Ok(())
+            }
+            Err(error) => {
+                self.answers.finished(promise, Err(error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    /// The batch is on disk: change memory and tell everybody.
+    fn succeed(&mut self, effects: Vec<Effect>) {
+        if effects.is_empty() {
+            return;
+        }
+        *self.shared.trouble.lock() = None;
+        let segment = Arc::clone(&self.segment);
+        let mut guard = segment.memory.lock();
+        let memory = guard.get_or_insert_with(Memory::default);
+        let mut kinds = segment.kinds.lock();
+        for effect in effects {
+            match effect {
+                Effect::Stored { promise, event, accept, lease } => {
+                    self.remember(memory, &event, &accept, lease);
+                    count_kind(&mut kinds, accept.application.0, accept.event_type.as_deref());
+                    self.answers.accepted(promise, Ok(Accepted::Stored { event, lease }));
+                }
+                Effect::Duplicate { promise, event, replayed, now_ms } => {
+                    start_again(memory, &replayed, now_ms);
+                    self.answers.accepted(promise, Ok(Accepted::Duplicate { event, replayed }));
+                }
+                Effect::Finished { promise, finish, outcome } => {
+                    if outcome != FinishOutcome::Stale {
+                        let key = write::short_key(&finish.delivery);
+                        match (write::ended(finish.next), finish.next) {
+                            (Some(failed), _) => memory.end(key, failed),
+                            (None, becket_model::NextStep::RetryAt(due_ms)) => {
+                                memory.retry(key, due_ms, finish.attempt.number);
+                            }
+                            (None, _) => {}
+                        }
+                    }
+                    self.answers.finished(promise, Ok(outcome));
+                }
+                Effect::Replayed { reply, replayed, now_ms } => {
+                    if let Some(replayed) = &replayed {
+                        start_again(memory, replayed, now_ms);
+                    }
+                    drop(reply.send(Ok(replayed)));
+                }
+            }
+        }
+    }
+
+    fn remember(
+        &mut self,
+        memory: &mut Memory,
+        event: &EventId,
+        accept: &EventAccept,
+        lease: LeaseToken,
+    ) {
+        let seq = event.seq().0;
+        let mut until_ms = i64::MIN;
+        if let Some((key, _, window_ms)) = accept.dedupe {
+            until_ms = accept.received_at_ms.saturating_add_unsigned(window_ms);
+            self.dedupe.insert(self.segment.first, (accept.application, key), seq);
+        }
+        let bytes = accept.record.packed().len() as u64 + 600;
+        self.segment.note(seq, accept.received_at_ms, until_ms, bytes);
+        for planned in &accept.planned {
+            let held = Lease { token: lease, until_ms: accept.lease_until_ms };
+            let waiting = Waiting {
+                attempts: 0,
+                due_ms: accept.received_at_ms,
+                lease: planned.leased.then_some(held),
+            };
+            memory.add((seq, planned.endpoint.0, 0), waiting);
+        }
+    }
+
+    /// The batch is not on disk: tell everybody, and repair what has to be.
+    fn fail(&mut self, effects: Vec<Effect>, error: &StoreError, begun: bool) {
+        for effect in effects {
+            match effect {
+                Effect::Stored { promise, .. } | Effect::Duplicate { promise, .. } => {
+                    self.answers.accepted(promise, Err(error.clone()));
+                }
+                Effect::Finished { promise, .. } => {
+                    self.answers.finished(promise, Err(error.clone()));
+                }
+                Effect::Replayed { reply, .. } => drop(reply.send(Err(error.clone()))),
+            }
+        }
+        self.answers.send();
+        *self.shared.trouble.lock() = Some(error.clone());
+        tracing::error!(error = %error, code = error.code(), "a batch of writes was refused by the disk");
+        // SQLite has often rolled back by itself by now; then this is refused, rightly.
+        let rolled_back = begun && !self.connection.is_autocommit();
+        if rolled_back && let Err(rollback) = self.connection.execute_batch("ROLLBACK") {
+            tracing::error!(error = %rollback, "rolling back failed");
+        }
+        if needs_reopening(error) {
+            self.reopen();
+        } else {
+            std::thread::sleep(RETRY_WAIT);
+            self.space.recheck();
+        }
+    }
+
+    /// Closes the segment, opens it again, writes its log back, checks it, and rebuilds memory.
+    /// Refuses everything until that has succeeded.
+    fn reopen(&mut self) {
+        loop {
+            match self.try_reopen() {
+                Ok(()) => {
+                    tracing::info!("the hot segment has been reopened and checked");
+                    *self.shared.trouble.lock() = None;
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(error = %error, "the hot segment cannot be reopened yet");
+                    *self.shared.trouble.lock() = Some(error.clone());
+                    if self.refuse_waiting(&error) {
+                        return;
+                    }
+                    std::thread::sleep(RETRY_WAIT);
+                }
+            }
+        }
+    }
+
+    fn try_reopen(&mut self) -> Result<()> {
+        // The old connection is closed before the file is opened anew.
+        self.connection = Connection::open_in_memory().map_err(database("reopen"))?;
+        self.shared.segments.close_readers();
+        let connection = open_hot(&self.segment, &self.log_pages)?;
+        checkpoint(&connection)?;
+        let verdict: String = connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .map_err(database("check"))?;
+        if verdict != "ok" {
+            return Err(StoreError::Unusable {
+                path: self.segment.path.display().to_string(),
+                detail: format!("the check says: {verdict}; restore this file from a backup"),
+            });
+        }
+        let loaded = load::load(&connection)?;
+        let mut guard = self.segment.memory.lock();
+        let mut memory = loaded.memory;
+        if let Some(before) = guard.take() {
+            memory.keep_leases_of(&before);
+        }
+        *guard = Some(memory);
+        drop(guard);
+        self.dedupe.insert_set(self.segment.first, loaded.keys);
+        self.seqs.rise_to(EventSeq(loaded.last.max(self.segment.first)));
+        self.connection = connection;
+        Ok(())
+    }
+
+    /// Refuses what waits while the disk is out of order; `true` if closing was asked for.
+    fn refuse_waiting(&mut self, error: &StoreError) -> bool {
+        let mut waiting = Vec::new();
+        self.shared.writer.take_now(&mut waiting);
+        let mut closing = false;
+        for op in waiting {
+            if let Op::Close(done) = op {
+                // Asked for again by the main loop, which ends there.
+                self.shared.writer.push(Op::Close(done));
+                closing = true;
+            } else {
+                self.refuse(op, error);
+            }
+        }
+        self.answers.send();
+        closing
+    }
+
+    fn refuse_with(&mut self, op: Op, error: Option<&StoreError>) {
+        if let Some(error) = error {
+            self.refuse(op, &error.clone());
+        }
+    }
+
+    fn refuse(&mut self, op: Op, error: &StoreError) {
+        match op {
+            Op::Accept(_, promise) => self.answers.accepted(promise, Err(error.clone())),
+            Op::Finish(_, promise) => self.answers.finished(promise, Err(error.clone())),
+            Op::Replay(.., reply) => drop(reply.send(Err(error.clone()))),
+            Op::RollIfOlder(_, reply) => {
+                let _ = reply.send(false);
+            }
+            Op::Sealed(first, filter) => self.dedupe.seal(first, filter),
+            Op::Forget(first) => self.dedupe.remove(first),
+            Op::Close(done) => {
+                let _ = done.send(());
+            }
+        }
+    }
+
+    fn keep_log_short(&mut self) {
+        let pages = self.log_pages.load(Ordering::Relaxed);
+        if pages >= LOG_PAGES_FORCE {
+            if let Err(error) = self
+                .connection
+                .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+                .map_err(database("checkpoint"))
+            {
+                tracing::warn!(error = %error, "writing the log back failed; it will be tried again");
+            }
+            self.log_pages.store(0, Ordering::Relaxed);
+        } else if pages >= LOG_PAGES_ASK {
+            // A full queue means that the checkpointer is at it already.
+            drop(self.checkpointer.try_send(self.segment.path.clone()));
+        }
+    }
+
+    fn is_long_enough(&self) -> bool {
+        let options = &self.shared.options;
+        self.segment.events.load(Ordering::Relaxed) >= options.segment_events
+            || self.segment.bytes.load(Ordering::Relaxed) >= options.segment_bytes
+    }
+
+    /// Begins a new hot segment and hands the old one to the keeper.
+    fn roll(&mut self) -> bool {
+        match self.try_roll() {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(error = %error, "a new segment could not be begun; the old one goes on");
+                self.space.recheck();
+                false
+            }
+        }
+    }
+
+    fn try_roll(&mut self) -> Result<()> {
+        let started = Instant::now();
+        let now_ms = self.shared.options.clock.now_ms();
+        let first = self.seqs.next(now_ms.max(0), 0).0;
+        let segment = Arc::new(Segment::new(&self.shared.folder, first));
+        let connection = open_hot(&segment, &self.log_pages)?;
+        *segment.memory.lock() = Some(Memory::default());
+        self.shared.adopting.fetch_add(1, Ordering::AcqRel);
+        if let Some(memory) = self.segment.memory.lock().as_mut() {
+            memory.frozen = true;
+        }
+        self.shared.segments.insert(Arc::clone(&segment));
+        self.shared.hot_first.store(first, Ordering::Release);
+        let old_connection = std::mem::replace(&mut self.connection, connection);
+        let old = std::mem::replace(&mut self.segment, segment);
+        tracing::debug!(
+            events = old.events.load(Ordering::Relaxed),
+            took_us = started.elapsed().as_micros() as u64,
+            "a new segment begins"
+        );
+        self.shared.keeper.push(Task::Adopt(Late::new(old, old_connection)));
+        Ok(())
+    }
+}
+
+/// Puts replayed deliveries into memory: fresh ones are added, pending ones made due.
+fn start_again(memory: &mut Memory, replayed: &[Replayed], now_ms: i64) {
+    for replay in replayed {
+        let key = write::short_key(&replay.key);
+        if replay.fresh {
+            memory.add(key, Waiting { attempts: 0, due_ms: now_ms, lease: None });
+        } else {
+            memory.make_due(key, now_ms);
+        }
+    }
+}
+
+fn open_hot(segment: &Segment, log_pages: &Arc<AtomicUsize>) -> Result<Connection> {
+    let mut connection = open_segment(&segment.path, Role::HotWriter)?;
+    let pages_seen = Arc::clone(log_pages);
+    log_pages.store(0, Ordering::Relaxed);
+    connection
+        .wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
+            pages_seen.store(usize::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        }))
+        .map_err(database("open"))?;
+    Ok(connection)
+}
+
+/// Writes the whole log back into the file and empties it.
+pub(crate) fn checkpoint(connection: &Connection) -> Result<()> {
+    connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .map_err(database("checkpoint"))
+}

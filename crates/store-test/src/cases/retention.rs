@@ -1,0 +1,192 @@
+//! Retention: what goes, what stays, and that what stays is unharmed.
+
+use becket_model::{EventId, NextStep};
+use becket_store::{EventFilter, RetentionPolicy};
+
+use crate::Harness;
+use crate::fixture::{DAY_MS, EXHAUSTED, MAIN, POLICY, T0, Wishes, World, attempt, event};
+
+/// Delivered, filtered and otherwise finished events go when they are old, and young ones stay.
+pub async fn old_events_go_and_young_ones_stay<H: Harness>() {
+    let world = World::<H>::new().await;
+    let mut old = Vec::new();
+    for at in 0..4 {
+        old.push(world.one_ended(T0 + at, NextStep::Delivered).await);
+        old.push(world.store_event(event(world.alpha, T0 + at).keyed(at as u32)).await);
+    }
+    let young = world.one_ended(T0 + 5 * DAY_MS, NextStep::Delivered).await;
+    world.sweep(POLICY, T0 + 10 * DAY_MS + 10, &old).await;
+    assert_eq!(world.find(EventFilter::default()).await, [young]);
+    assert_eq!(world.store.stats().await.unwrap().events, 1);
+    assert_eq!(world.store.attempt_list(MAIN, young).await.unwrap().len(), 1);
+}
+
+/// Nothing goes before its time.
+pub async fn nothing_goes_early<H: Harness>() {
+    let world = World::<H>::new().await;
+    world.one_ended(T0, NextStep::Delivered).await;
+    world.one_ended(T0, EXHAUSTED).await;
+    for _ in 0..4 {
+        world.store_event(event(world.alpha, T0)).await;
+    }
+    let before = world.find(EventFilter::default()).await;
+    for _ in 0..3 {
+        let swept = world.store.retention_sweep(POLICY, T0 + 10 * DAY_MS).await.unwrap();
+        assert_eq!((swept.events, swept.more), (0, false));
+    }
+    assert_eq!(world.find(EventFilter::default()).await, before);
+}
+
+/// Events with a failed delivery stay longer, even if a replay succeeded; then they go as well.
+pub async fn failed_events_stay_longer<H: Harness>() {
+    let mut world = World::<H>::new().await;
+    let failed = world.one_ended(T0, EXHAUSTED).await;
+    let delivered = world.one_ended(T0, NextStep::Delivered).await;
+    let replayed = world.one_ended(T0, EXHAUSTED).await;
+    world.store.delivery_replay(MAIN, replayed, Vec::new(), T0).await.unwrap();
+    world.end_all(world.a[0], T0, NextStep::Delivered).await;
+    let mixed = world.store_event(event(world.alpha, T0).waiting(&world.a[..2])).await;
+    world.end_all(world.a[0], T0, NextStep::Delivered).await;
+    world.end_all(world.a[1], T0, EXHAUSTED).await;
+    let kept = [failed, replayed, mixed];
+    let mut before = Vec::new();
+    for event in kept {
+        before.push(everything(&world, event).await);
+    }
+    world.sweep(POLICY, T0 + 20 * DAY_MS, &[delivered]).await;
+    for reopened in [false, true] {
+        if reopened && !world.reopen().await {
+            return;
+        }
+        for (event, before) in kept.into_iter().zip(&before) {
+            assert_eq!(everything(&world, event).await, *before, "it is unharmed");
+        }
+    }
+    world.sweep(POLICY, T0 + 40 * DAY_MS, &kept).await;
+    assert!(world.find(EventFilter::default()).await.is_empty());
+}
+
+/// All that a store knows of an event, as text.
+async fn everything<H: Harness>(world: &World<H>, event: EventId) -> String {
+    let row = world.row(event).await;
+    let record = world.store.event_record(MAIN, event).await.unwrap();
+    let attempts = world.store.attempt_list(MAIN, event).await.unwrap();
+    let repeats = world.store.duplicate_list(MAIN, event, 100).await.unwrap();
+    format!("{row:?}\n{record:?}\n{attempts:?}\n{repeats:?}")
+}
+
+/// Events with something pending stay, however old; when it has ended they go.
+pub async fn pending_events_stay<H: Harness>() {
+    let world = World::<H>::new().await;
+    let mut pending = vec![
+        world.store_event(event(world.alpha, T0).keyed(1).waiting(&world.a[..1])).await,
+        world.one_leased(T0).await.0.event,
+        world.one_ended(T0, NextStep::RetryAt(T0 + 80 * DAY_MS)).await,
+    ];
+    let partly = world.store_event(event(world.alpha, T0).waiting(&world.a[1..])).await;
+    world.end_all(world.a[1], T0, EXHAUSTED).await;
+    pending.push(partly);
+    let restarted = world.one_ended(T0, NextStep::Delivered).await;
+    world.store.delivery_replay(MAIN, restarted, Vec::new(), T0).await.unwrap();
+    pending.push(restarted);
+    let gone = world.one_ended(T0, NextStep::Delivered).await;
+    world.accept(event(world.alpha, T0 + 1).keyed(1)).await;
+    // What was under way is no more, so that time can pass without a change.
+    let now_ms = T0 + 90 * DAY_MS;
+    world.store.delivery_lease(world.b, now_ms, 1, 1).await.unwrap();
+    let mut before = Vec::new();
+    for event in &pending {
+        before.push(everything(&world, *event).await);
+    }
+    world.sweep(POLICY, now_ms, &[gone]).await;
+    let capped = RetentionPolicy { cap_bytes: Some(0), ..POLICY };
+    for _ in 0..3 {
+        world.store.retention_sweep(capped, now_ms).await.unwrap();
+    }
+    for (event, before) in pending.iter().zip(before) {
+        assert_eq!(everything(&world, *event).await, before, "it is unharmed");
+    }
+    for endpoint in world.a {
+        world.end_all(endpoint, now_ms, NextStep::Delivered).await;
+    }
+    world.sweep(POLICY, now_ms + 1, &pending).await;
+}
+
+/// Of an event that went nothing is left, and its key is free again.
+pub async fn nothing_is_left_of_what_went<H: Harness>() {
+    let mut world = World::<H>::new().await;
+    let (key, lease) = world.one_leased(T0).await;
+    let tried = world.record(key, lease, attempt(1, T0), NextStep::Delivered).await;
+    let keyed = world.store_event(event(world.alpha, T0).keyed(1)).await;
+    world.accept(event(world.alpha, T0 + 1).keyed(1)).await;
+    world.sweep(POLICY, T0 + 11 * DAY_MS, &[key.event, keyed]).await;
+    for _ in 0..2 {
+        for event in [key.event, keyed] {
+            assert_eq!(world.store.event_record(MAIN, event).await.unwrap(), None);
+            assert!(world.store.attempt_list(MAIN, event).await.unwrap().is_empty());
+            assert!(world.store.duplicate_list(MAIN, event, 9).await.unwrap().is_empty());
+            let replayed = world.store.delivery_replay(MAIN, event, Vec::new(), T0).await.unwrap();
+            assert_eq!(replayed, None);
+        }
+        assert_eq!(world.store.attempt_get(MAIN, tried).await.unwrap(), None);
+        if !world.reopen().await {
+            return;
+        }
+    }
+    let again = world.store_event(event(world.alpha, T0 + DAY_MS).keyed(1)).await;
+    assert_ne!(again, keyed, "within the window, but the first is gone");
+}
+
+/// Above the cap the oldest go although they are young, and nothing that is pending.
+pub async fn the_cap_takes_the_oldest<H: Harness>() {
+    let world = World::<H>::new().await;
+    let (large, lag) = (vec![7; 20_000], H::capabilities().cap_lag);
+    let mut old = Vec::new();
+    for at in 0..12 {
+        old.push(world.store_event(event(world.alpha, T0 + at).body(&large)).await);
+    }
+    let waiting = event(world.alpha, T0 + 20).body(&large).waiting(&world.a[..1]);
+    let pending = world.store_event(waiting).await;
+    let bytes = world.store.stats().await.unwrap().bytes;
+    let roomy = RetentionPolicy { cap_bytes: Some(bytes * 4 + (1 << 20)), ..POLICY };
+    let swept = world.store.retention_sweep(roomy, T0 + 40).await.unwrap();
+    assert_eq!(swept.events, 0, "there is room");
+    let tight = RetentionPolicy { cap_bytes: Some(1), ..POLICY };
+    if lag <= 64 {
+        for _ in 0..lag {
+            world.store_event(event(world.beta, T0 + 30)).await;
+        }
+        world.sweep(tight, T0 + 40, &old).await;
+    } else {
+        world.store.retention_sweep(tight, T0 + 40).await.unwrap();
+    }
+    assert!(world.store.event_get(MAIN, pending).await.unwrap().is_some());
+    assert!(world.store.event_record(MAIN, pending).await.unwrap().is_some());
+    assert_eq!(world.lease_one(world.a[0], T0 + 40).await.key.event, pending);
+}
+
+/// A sweep of an empty store finds nothing.
+pub async fn an_empty_store_has_nothing_to_sweep<H: Harness>() {
+    let harness = H::fresh().await;
+    let swept = harness.store().retention_sweep(POLICY, T0).await.unwrap();
+    assert_eq!((swept.events, swept.more), (0, false));
+}
+
+/// Deliveries go on while old events are swept from under them.
+pub async fn work_goes_on_during_a_sweep<H: Harness>() {
+    let world = World::<H>::new().await;
+    let mut old = Vec::new();
+    for at in 0..6 {
+        old.push(world.one_ended(T0 + at, NextStep::Delivered).await);
+    }
+    let (held, lease) = world.one_leased(T0 + 7).await;
+    world.sweep(POLICY, T0 + 11 * DAY_MS, &old).await;
+    world.record(held, lease, attempt(1, T0 + 8), NextStep::RetryAt(T0 + 9)).await;
+    let leased = world.lease_one(world.a[0], T0 + 9).await;
+    assert_eq!((leased.key, leased.attempts), (held, 1));
+    let next = NextStep::Delivered;
+    world.record(leased.key, leased.lease, attempt(2, T0 + 10), next).await;
+    let rows = world.store.attempt_list(MAIN, held.event).await.unwrap();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(world.row(held.event).await.deliveries[0].attempts, 2);
+}

@@ -1,0 +1,109 @@
+//! Quarantine, retention and counts of the model store.
+
+use becket_model::{DeliveryState, EventId};
+use becket_store::{QuarantineRow, QuarantineWrite, RetentionPolicy, Scope, StoreStats, Swept};
+
+use super::{KeptEvent, State};
+
+/// How many events one step of retention removes.
+const SWEEP_EVENTS: usize = 100;
+
+impl State {
+    pub(super) fn quarantine_put(&mut self, scope: Scope, refused: QuarantineWrite) -> bool {
+        let Some(application) = scope.application else {
+            return false;
+        };
+        if !self.covers(scope, application) || self.quarantine_rows == 0 {
+            return false;
+        }
+        self.last_quarantined += 1;
+        let number = self.last_quarantined;
+        let row = QuarantineRow { number, application, refused };
+        self.quarantine.insert(number, (scope.owner, row));
+        while self.quarantine.len() > self.quarantine_rows {
+            self.quarantine.pop_first();
+        }
+        true
+    }
+
+    pub(super) fn quarantine_list(
+        &self,
+        scope: Scope,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Vec<QuarantineRow> {
+        self.quarantine
+            .values()
+            .rev()
+            .filter(|(owner, row)| {
+                *owner == scope.owner
+                    && self.covers(scope, row.application)
+                    && before.is_none_or(|before| row.number < before)
+            })
+            .take(limit)
+            .map(|(_, row)| row.clone())
+            .collect()
+    }
+
+    /// The events that are older than the policy allows, oldest first.
+    pub(super) fn outlived(&self, policy: RetentionPolicy, now_ms: i64) -> Vec<EventId> {
+        self.events
+            .iter()
+            .filter(|(_, event)| {
+                let keep_ms = match event {
+                    event if event.has(DeliveryState::Pending) => return false,
+                    event if event.has(DeliveryState::Failed) => policy.failed_ms,
+                    _ => policy.delivered_ms,
+                };
+                event.accepted.received_at_ms.saturating_add_unsigned(keep_ms) < now_ms
+            })
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// The events that have to go so that the rest fits under the cap, oldest first.
+    fn over_cap(&self, policy: RetentionPolicy) -> Vec<EventId> {
+        let mut over =
+            policy.cap_bytes.map_or(0, |cap_bytes| self.bytes().saturating_sub(cap_bytes));
+        let ended = self.events.iter().filter(|(_, event)| !event.has(DeliveryState::Pending));
+        ended
+            .take_while(|(_, event)| {
+                let needed = over > 0;
+                over = over.saturating_sub(event.size_bytes());
+                needed
+            })
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    pub(super) fn retention_sweep(&mut self, policy: RetentionPolicy, now_ms: i64) -> Swept {
+        let mut doomed = self.outlived(policy, now_ms);
+        if doomed.is_empty() {
+            doomed = self.over_cap(policy);
+        }
+        doomed.truncate(SWEEP_EVENTS);
+        let removed: Vec<KeptEvent> =
+            doomed.iter().filter_map(|event| self.events.remove(event)).collect();
+        Swept {
+            events: removed.len() as u64,
+            bytes: removed.iter().map(KeptEvent::size_bytes).sum(),
+            more: !self.outlived(policy, now_ms).is_empty() || !self.over_cap(policy).is_empty(),
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.events.values().map(KeptEvent::size_bytes).sum()
+    }
+
+    pub(super) fn stats(&self) -> StoreStats {
+        let deliveries = self.events.values().flat_map(|event| &event.deliveries);
+        StoreStats {
+            events: self.events.len() as u64,
+            pending: deliveries.filter(|delivery| delivery.state == DeliveryState::Pending).count()
+                as u64,
+            bytes: self.bytes(),
+            segments: 0,
+            quarantined: self.quarantine.len() as u64,
+        }
+    }
+}

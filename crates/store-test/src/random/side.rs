@@ -1,0 +1,545 @@
+//! One of the two stores that are compared: does the operations and tells the answers in words
+//! that do not depend on the store's own ids.
+//!
+//! Events, leases and attempts get numbers in the order in which they came; the same number on
+//! both sides is the same thing, which is the bijection between the stores' ids.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use becket_model::{
+    ApplicationKey, AttemptId, DeliveryKey, EndpointKey, EndpointState, EventId, EventRecord,
+    FailureReason, NextStep, Trigger,
+};
+use becket_store::{
+    Accepted, AttemptFinish, AttemptRow, AttemptWrite, ConfigSnapshot, DedupeKind, Endpoint,
+    EndpointChange, EventAccept, EventFilter, EventRow, FinishOutcome, LeaseToken, Owner, Page,
+    Planned, QuarantineWrite, Replayed, Result, Scope, Store,
+};
+use bytes::Bytes;
+
+use super::operation::{Accept, Change, Filter, Next, Operation, SLOTS, SOURCES, TYPES};
+use crate::fixture;
+
+/// What a store answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// In words.
+    Text(String),
+    /// By endpoint slot: how many wait at least, and when the first is due.
+    Due(BTreeMap<usize, (u64, i64)>),
+}
+
+/// The moments that an operation refers to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) now_ms: i64,
+    /// Refused requests from before this moment may have been lost in a crash.
+    pub(super) quarantine_since_ms: i64,
+}
+
+pub(super) struct Side {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) events: Vec<EventId>,
+    numbers: HashMap<EventId, usize>,
+    sources: Vec<(ApplicationKey, bool)>,
+    endpoints: Vec<EndpointKey>,
+    leases: Vec<(DeliveryKey, LeaseToken, u32)>,
+    attempts: Vec<AttemptId>,
+}
+
+/// The owner of a slot.
+const fn owner(slot: usize) -> Owner {
+    if slot == 0 { Owner::MAIN } else { fixture::OTHER }
+}
+
+/// The element so many places before the last, going round.
+fn back<T>(all: &[T], places: usize) -> Option<&T> {
+    let places = places.checked_rem(all.len())?;
+    all.iter().rev().nth(places)
+}
+
+impl Side {
+    /// Declares everything and learns its keys.
+    pub(super) async fn new(store: Arc<dyn Store>) -> Result<Self> {
+        let mut side = Self {
+            store,
+            events: Vec::new(),
+            numbers: HashMap::new(),
+            sources: Vec::new(),
+            endpoints: Vec::new(),
+            leases: Vec::new(),
+            attempts: Vec::new(),
+        };
+        for slot in 0..2 {
+            side.declare(slot, 0, false, 1_000, fixture::T0).await?;
+        }
+        for (slot, uid, endpoints) in SOURCES {
+            let config = side.store.config_list(owner(slot)).await?;
+            side.sources.push((fixture::application_of(&config, uid), false));
+            let key = |uid: &&str| fixture::endpoint_of(&config, uid).key;
+            side.endpoints.extend(endpoints.iter().map(key));
+        }
+        Ok(side)
+    }
+
+    /// Does an operation. What goes wrong is an answer too.
+    pub(super) async fn apply(&mut self, operation: &Operation, at: Moment) -> Answer {
+        let answer = match operation {
+            Operation::Due => self.due().await,
+            Operation::Accept(accept) => self.accept(accept, at.now_ms).await.map(Answer::Text),
+            other => self.tell(other, at).await.map(Answer::Text),
+        };
+        answer.unwrap_or_else(|error| Answer::Text(format!("error {}: {error}", error.code())))
+    }
+
+    async fn tell(&mut self, operation: &Operation, at: Moment) -> Result<String> {
+        let now_ms = at.now_ms;
+        match operation {
+            Operation::Declare { owner: slot, left_out, without_source, timeout_ms } => {
+                let declared =
+                    self.declare(*slot, *left_out, *without_source, *timeout_ms, now_ms).await?;
+                self.see_removed(&declared);
+                Ok(tell_config(&declared, now_ms))
+            }
+            Operation::Config { owner: slot } => {
+                Ok(tell_config(&self.store.config_list(owner(*slot)).await?, now_ms))
+            }
+            Operation::Change { endpoint, change } => self.change(*endpoint, *change, now_ms).await,
+            Operation::Setting { owner: slot, name, value } => {
+                let (whose, name) = (owner(*slot), format!("setting {name}"));
+                let before = self.store.setting_get(whose, &name).await?;
+                let holds = self.store.setting_init(whose, &name, vec![*value]).await?;
+                Ok(format!("{before:?}, then {holds:?}"))
+            }
+            Operation::Lease { endpoint, lease_ms, limit } => {
+                self.lease(*endpoint, now_ms, *lease_ms, *limit).await
+            }
+            Operation::Finish { lease, next } => self.finish(*lease, *next, now_ms).await,
+            Operation::Release { leases, in_ms } => {
+                let held = leases.iter().filter_map(|places| back(&self.leases, *places));
+                let given = held.map(|(key, token, _)| (*key, *token)).collect();
+                self.store.delivery_release(given, now_ms + in_ms).await?;
+                Ok(String::new())
+            }
+            Operation::Replay { scope, event, endpoints } => {
+                self.replay(*scope, *event, endpoints, now_ms).await
+            }
+            Operation::Read { scope, event, limit } => match back(&self.events, *event) {
+                Some(event) => self.read(self.scope(*scope), *event, *limit).await,
+                None => Ok(String::new()),
+            },
+            Operation::List { scope, filter, limit, before, after } => {
+                let place = |places: &Option<usize>| {
+                    places.and_then(|places| back(&self.events, places)).copied()
+                };
+                let page = Page { limit: *limit, before: place(before), after: place(after) };
+                let filter = self.filter(filter, now_ms);
+                let rows = self.store.event_list(self.scope(*scope), filter, page).await?;
+                Ok(rows.iter().map(|row| self.tell_row(row)).collect())
+            }
+            Operation::Attempt { scope, attempt } => {
+                let Some(id) = back(&self.attempts, *attempt) else { return Ok(String::new()) };
+                let row = self.store.attempt_get(self.scope(*scope), *id).await?;
+                Ok(row.map_or_else(String::new, |row| self.tell_attempt(&row)))
+            }
+            Operation::Stats => {
+                let stats = self.store.stats().await?;
+                Ok(format!("{} events, {} pending", stats.events, stats.pending))
+            }
+            Operation::Quarantine { scope, status } => {
+                self.quarantine(*scope, *status, now_ms).await
+            }
+            Operation::Quarantined { scope, limit } => self.quarantined(*scope, *limit, at).await,
+            _ => Ok(String::new()),
+        }
+    }
+
+    async fn declare(
+        &self,
+        slot: usize,
+        left_out: u64,
+        without_source: bool,
+        timeout_ms: u64,
+        now_ms: i64,
+    ) -> Result<ConfigSnapshot> {
+        let mut declared = Vec::new();
+        for (source, (whose, uid, endpoints)) in SOURCES.into_iter().enumerate() {
+            if whose != slot || (without_source && left_out >> source & 1 == 1) {
+                continue;
+            }
+            let mut declaration = fixture::source(uid, endpoints);
+            let mut place = SLOTS[source];
+            declaration.endpoints.retain_mut(|endpoint| {
+                endpoint.settings.timeout_ms = timeout_ms + place as u64 / 2;
+                place += 1;
+                left_out >> (place - 1) & 1 == 0
+            });
+            declared.push(declaration);
+        }
+        self.store.config_declare(owner(slot), declared, now_ms).await
+    }
+
+    fn see_removed(&mut self, config: &ConfigSnapshot) {
+        for (key, removed) in &mut self.sources {
+            if let Some(source) = config.sources.iter().find(|source| source.key == *key) {
+                *removed = source.removed;
+            }
+        }
+    }
+
+    async fn change(&self, slot: usize, change: Change, now_ms: i64) -> Result<String> {
+        let whose = owner(usize::from(slot >= SLOTS[2]));
+        let config = self.store.config_list(whose).await?;
+        let known = config.endpoints.iter().find(|known| known.key == self.endpoints[slot]);
+        // What becomes of a removed endpoint that is changed is left open.
+        let Some(known) = known.filter(|known| known.state != EndpointState::Removed) else {
+            return Ok("removed".to_owned());
+        };
+        let change = match change {
+            Change::State(state) => EndpointChange::State { state, reason: format!("at {now_ms}") },
+            Change::Failing(failing) => EndpointChange::FailingSince(failing.then_some(now_ms)),
+            Change::Rotate { secret, old_expire_in_ms } => EndpointChange::RotateSecret {
+                envelope: vec![secret; 3],
+                old_expire_at_ms: now_ms + old_expire_in_ms,
+            },
+        };
+        let changed = self.store.endpoint_change(whose, known.id, change, now_ms).await?;
+        Ok(changed.map_or_else(String::new, |changed| tell_endpoint(&changed, now_ms)))
+    }
+
+    async fn accept(&mut self, accept: &Accept, now_ms: i64) -> Result<String> {
+        let (application, removed) = self.sources[accept.source];
+        if removed {
+            return Ok("removed".to_owned());
+        }
+        let received_at_ms = now_ms - accept.ago_ms;
+        let body: Vec<u8> = (0..accept.body_bytes).map(|at| (at * 7) as u8).collect();
+        let pairs: [(&str, &[u8]); 2] =
+            [(EventRecord::METHOD, b"POST"), ("x-number", &self.events.len().to_le_bytes())];
+        let planned = accept.planned.iter().map(|(offset, leased)| Planned {
+            endpoint: self.endpoints[SLOTS[accept.source] + offset],
+            leased: *leased,
+        });
+        let planned: Vec<Planned> = planned.collect();
+        let event = EventAccept {
+            application,
+            received_at_ms,
+            event_type: (accept.event_type > 0).then(|| TYPES[accept.event_type].to_owned()),
+            dedupe: accept.key.map(|(number, hashed)| {
+                let (kind, window_ms) = if hashed {
+                    (DedupeKind::BodyHash, fixture::HASH_WINDOW_MS)
+                } else {
+                    (DedupeKind::DeliveryId, fixture::ID_WINDOW_MS)
+                };
+                (fixture::dedupe_key(number), kind, window_ms)
+            }),
+            disposition: accept.disposition,
+            record: fixture::record(&pairs, &body),
+            planned: planned.clone(),
+            lease_until_ms: now_ms + accept.lease_ms,
+        };
+        let scope = Scope::all(owner(SOURCES[accept.source].0));
+        match self.store.event_accept(scope, event).await? {
+            Accepted::Stored { event, lease } => {
+                self.numbers.insert(event, self.events.len());
+                self.events.push(event);
+                let leased = planned.iter().filter(|planned| planned.leased);
+                let keys = leased.map(|planned| fixture::delivery(event, planned.endpoint));
+                self.leases.extend(keys.map(|key| (key, lease, 0)));
+                Ok(format!("stored {}", self.event(event)))
+            }
+            Accepted::Duplicate { event, replayed } => {
+                Ok(format!("{} again, {}", self.event(event), self.tell_replayed(&replayed)))
+            }
+        }
+    }
+
+    async fn lease(
+        &mut self,
+        slot: usize,
+        now_ms: i64,
+        lease_ms: u64,
+        limit: usize,
+    ) -> Result<String> {
+        let endpoint = self.endpoints[slot];
+        let mut text = String::new();
+        for leased in self.store.delivery_lease(endpoint, now_ms, lease_ms, limit).await? {
+            let reused = self
+                .leases
+                .iter()
+                .any(|(key, token, _)| *key == leased.key && *token == leased.lease);
+            let (key, record) = (self.delivery(leased.key), tell_record(&leased.record));
+            let source = self.source(leased.application);
+            let (at_ms, event_type) = (leased.received_at_ms, leased.event_type.as_deref());
+            let attempts = leased.attempts;
+            text += &format!("{key} {attempts} {source} {at_ms} {event_type:?} {record}\n");
+            if reused {
+                text += "with a token that it had before\n";
+            }
+            self.leases.push((leased.key, leased.lease, leased.attempts));
+        }
+        Ok(text)
+    }
+
+    async fn finish(&mut self, places: usize, next: Next, now_ms: i64) -> Result<String> {
+        let Some((delivery, lease, attempts)) = back(&self.leases, places).copied() else {
+            return Ok(String::new());
+        };
+        let (next, status, error_code) = match next {
+            Next::Delivered => (NextStep::Delivered, Some(200), None),
+            Next::RetryIn(wait_ms) => (NextStep::RetryAt(now_ms + wait_ms), Some(503), None),
+            Next::Exhausted => {
+                (NextStep::Failed(FailureReason::Exhausted), None, Some("timeout".to_owned()))
+            }
+            Next::Gone => (NextStep::Failed(FailureReason::Gone), Some(410), None),
+        };
+        let attempt = AttemptWrite {
+            number: attempts + 1,
+            trigger: if delivery.generation == 0 { Trigger::Receipt } else { Trigger::Replay },
+            started_at_ms: now_ms,
+            duration_ms: places as u32,
+            status,
+            error_code,
+            detail: Bytes::from(vec![attempts as u8; places % 50]),
+        };
+        let finish = AttemptFinish { delivery, lease, attempt, next };
+        match self.store.attempt_finish(finish).await? {
+            FinishOutcome::Recorded(id) => {
+                self.attempts.push(id);
+                Ok(format!("recorded for {}", self.delivery(delivery)))
+            }
+            FinishOutcome::Stale => Ok(format!("stale for {}", self.delivery(delivery))),
+        }
+    }
+
+    async fn replay(
+        &self,
+        scope: u64,
+        places: usize,
+        offsets: &[usize],
+        now_ms: i64,
+    ) -> Result<String> {
+        let Some(event) = back(&self.events, places).copied() else { return Ok(String::new()) };
+        let everything = [Scope::all(Owner::MAIN), Scope::all(fixture::OTHER)];
+        let mut chosen = Vec::new();
+        for whole in everything {
+            // The offsets mean endpoints of the event's own source.
+            if let Some(row) = self.store.event_get(whole, event).await? {
+                let source = self.sources.iter().position(|(key, _)| *key == row.application);
+                let slots = source.map_or(0..0, |source| SLOTS[source]..SLOTS[source + 1]);
+                chosen.extend(offsets.iter().filter_map(|offset| slots.clone().nth(*offset)));
+            }
+        }
+        if chosen.is_empty() && !offsets.is_empty() {
+            return Ok("nowhere".to_owned());
+        }
+        let endpoints = chosen.into_iter().map(|slot| self.endpoints[slot]).collect();
+        let replayed =
+            self.store.delivery_replay(self.scope(scope), event, endpoints, now_ms).await?;
+        Ok(replayed.map_or_else(|| "none".to_owned(), |all| self.tell_replayed(&all)))
+    }
+
+    async fn due(&self) -> Result<Answer> {
+        let mut due = BTreeMap::new();
+        for one in self.store.delivery_due().await? {
+            let slot = self.endpoints.iter().position(|key| *key == one.endpoint);
+            due.insert(slot.unwrap_or(usize::MAX), (one.waiting, one.due_ms));
+        }
+        Ok(Answer::Due(due))
+    }
+
+    async fn quarantine(&self, scope: u64, status: u16, now_ms: i64) -> Result<String> {
+        let refused = QuarantineWrite {
+            received_at_ms: now_ms,
+            code: format!("code {status}"),
+            reason: "it does not fit".to_owned(),
+            status,
+            record: fixture::record(&[("x-at", &now_ms.to_le_bytes())], b"refused"),
+        };
+        let kept = self.store.quarantine_put(self.scope(scope), refused).await?;
+        Ok(format!("kept: {kept}"))
+    }
+
+    async fn quarantined(&self, scope: u64, limit: usize, at: Moment) -> Result<String> {
+        let rows = self.store.quarantine_list(self.scope(scope), None, limit).await?;
+        let rows =
+            rows.into_iter().filter(|row| row.refused.received_at_ms >= at.quarantine_since_ms);
+        Ok(rows.fold(String::new(), |mut text, row| {
+            let (source, refused) = (self.source(row.application), row.refused);
+            let record = tell_record(&refused.record);
+            let (at_ms, status) = (refused.received_at_ms, refused.status);
+            let (code, reason) = (refused.code, refused.reason);
+            text += &format!("{source} {at_ms} {code} {reason} {status} {record}\n");
+            text
+        }))
+    }
+
+    /// Everything about an event that a scope can see.
+    pub(super) async fn read(&self, scope: Scope, event: EventId, limit: usize) -> Result<String> {
+        let mut text = String::new();
+        if let Some(row) = self.store.event_get(scope, event).await? {
+            text += &self.tell_row(&row);
+        }
+        if let Some(record) = self.store.event_record(scope, event).await? {
+            text += &format!("  {}\n", tell_record(&record));
+        }
+        let mut rows = self.store.attempt_list(scope, event).await?;
+        if !rows.is_sorted_by_key(|row| row.attempt.started_at_ms) {
+            text += "  attempts out of order\n";
+        }
+        // Those of one millisecond may stand in any order.
+        rows.sort_by_key(|row| {
+            let slot = self.endpoints.iter().position(|key| *key == row.delivery.endpoint);
+            (row.attempt.started_at_ms, slot, row.delivery.generation, row.attempt.number)
+        });
+        for row in rows {
+            text += &self.tell_attempt(&row);
+        }
+        for repeat in self.store.duplicate_list(scope, event, limit).await? {
+            text += &format!("  again at {}\n", repeat.received_at_ms);
+        }
+        Ok(text)
+    }
+
+    /// Everything that there is, page by page.
+    pub(super) async fn audit(&self, now_ms: i64) -> Result<String> {
+        let mut text = String::new();
+        for slot in 0..2 {
+            text += &tell_config(&self.store.config_list(owner(slot)).await?, now_ms);
+            let scope = Scope::all(owner(slot));
+            let mut page = Page::newest(17);
+            loop {
+                let rows = self.store.event_list(scope, EventFilter::default(), page).await?;
+                for row in &rows {
+                    text += &self.read(scope, row.id, 1_000).await?;
+                }
+                let Some(last) = rows.last() else { break };
+                page.before = Some(last.id);
+            }
+        }
+        let stats = self.store.stats().await?;
+        Ok(format!("{text}{} events, {} pending\n", stats.events, stats.pending))
+    }
+
+    fn scope(&self, number: u64) -> Scope {
+        let source = |slot: usize| self.sources[slot].0;
+        match number {
+            0 => Scope::all(Owner::MAIN),
+            1 => Scope::all(fixture::OTHER),
+            2 => Scope::of(Owner::MAIN, source(0)),
+            3 => Scope::of(Owner::MAIN, source(1)),
+            4 => Scope::of(fixture::OTHER, source(2)),
+            5 => Scope::of(Owner::MAIN, source(2)),
+            _ => Scope::of(fixture::OTHER, source(0)),
+        }
+    }
+
+    fn filter(&self, filter: &Filter, now_ms: i64) -> EventFilter {
+        EventFilter {
+            event_types: filter.event_types.iter().map(|at| TYPES[*at].to_owned()).collect(),
+            state: filter.state,
+            endpoint: filter.endpoint.map(|slot| self.endpoints[slot]),
+            disposition: filter.disposition,
+            since_ms: filter.since_ago_ms.map(|ago_ms| now_ms - ago_ms),
+            until_ms: filter.until_ago_ms.map(|ago_ms| now_ms - ago_ms),
+            dedupe: filter.key.map(fixture::dedupe_key),
+        }
+    }
+
+    fn event(&self, event: EventId) -> String {
+        let number = self.numbers.get(&event);
+        number.map_or_else(|| format!("unknown {event}"), |number| format!("event {number}"))
+    }
+
+    fn source(&self, key: ApplicationKey) -> String {
+        let slot = self.sources.iter().position(|(known, _)| *known == key);
+        slot.map_or_else(|| format!("unknown {key:?}"), |slot| SOURCES[slot].1.to_owned())
+    }
+
+    fn delivery(&self, key: DeliveryKey) -> String {
+        let slot = self.endpoints.iter().position(|known| *known == key.endpoint);
+        format!("{} at endpoint {slot:?} round {}", self.event(key.event), key.generation)
+    }
+
+    fn tell_replayed(&self, replayed: &[Replayed]) -> String {
+        let each = replayed.iter().map(|one| {
+            format!("{} {}; ", self.delivery(one.key), if one.fresh { "fresh" } else { "pending" })
+        });
+        let mut each: Vec<String> = each.collect();
+        each.sort_unstable();
+        format!("replayed: {}", each.concat())
+    }
+
+    fn tell_row(&self, row: &EventRow) -> String {
+        let mut text = format!(
+            "{} {} {} {:?} {:?} {} bytes\n",
+            self.event(row.id),
+            self.source(row.application),
+            row.received_at_ms,
+            row.event_type,
+            row.disposition,
+            row.size_bytes,
+        );
+        // Replays stand after what was planned, among themselves in any order.
+        let (mut planned, mut replays): (Vec<_>, Vec<_>) =
+            row.deliveries.iter().partition(|one| one.generation == 0);
+        if !row
+            .deliveries
+            .starts_with(&planned.iter().map(|one| (*one).clone()).collect::<Vec<_>>())
+        {
+            text += "  replays before planned deliveries\n";
+        }
+        replays.sort_by_key(|one| (one.endpoint, one.generation));
+        planned.append(&mut replays);
+        for one in planned {
+            let slot = self.endpoints.iter().position(|known| *known == one.endpoint);
+            let (round, state) = (one.generation, one.state.as_str());
+            let (attempts, due_ms) = (one.attempts, one.due_ms);
+            text += &format!("  to {slot:?} round {round}: {state} {attempts} due {due_ms:?}\n");
+        }
+        text
+    }
+
+    fn tell_attempt(&self, row: &AttemptRow) -> String {
+        format!("  {}: {:?}, then {:?}\n", self.delivery(row.delivery), row.attempt, row.next)
+    }
+}
+
+fn tell_record(record: &EventRecord) -> String {
+    let bytes = record.packed();
+    // FNV-1a, so that a difference of megabytes is told in a few letters.
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{} bytes {hash:016x}", bytes.len())
+}
+
+fn tell_config(config: &ConfigSnapshot, now_ms: i64) -> String {
+    let mut text = String::new();
+    for source in &config.sources {
+        let (uid, id, provider) = (&source.uid, source.id, &source.provider);
+        let (at_ms, removed) = (source.created_at_ms, source.removed);
+        text += &format!("{uid} {id} {provider} since {at_ms} removed {removed}\n");
+    }
+    text + &config.endpoints.iter().map(|one| tell_endpoint(one, now_ms)).collect::<String>()
+}
+
+fn tell_endpoint(endpoint: &Endpoint, now_ms: i64) -> String {
+    let mut text = format!("{} {} {:?}", endpoint.uid, endpoint.id, endpoint.state);
+    if endpoint.state == EndpointState::Removed {
+        return text + "\n";
+    }
+    let since_ms = endpoint.failing_since_ms;
+    let (created_ms, updated_ms) = (endpoint.created_at_ms, endpoint.updated_at_ms);
+    text += &format!(
+        " {:?} failing {since_ms:?} made {created_ms} changed {updated_ms} wait {}",
+        endpoint.state_reason, endpoint.settings.timeout_ms
+    );
+    // Expired secrets may be cleared away at any time.
+    let live = |at_ms: Option<i64>| at_ms.is_none_or(|at_ms| at_ms > now_ms);
+    for secret in endpoint.secrets.iter().filter(|secret| live(secret.expires_at_ms)) {
+        text += &format!(" {:?} until {:?}", secret.envelope, secret.expires_at_ms);
+    }
+    text + "\n"
+}

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Installs what the build and the tests need and this machine lacks. It says what it installs,
+# and when nothing is missing it only looks, which takes well under a second.
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+# command:package. g++ builds libFuzzer; strace injects disk errors; pebble is an ACME test
+# server; the rest is used by the scripts themselves.
+debian_commands=(gcc:gcc g++:g++ curl:curl openssl:openssl strace:strace pebble:pebble
+    mount:mount node:nodejs npm:npm python3:python3)
+
+install_debian() {
+    local missing=() pair
+    for pair in "${debian_commands[@]}"; do
+        have "${pair%%:*}" || missing+=("${pair##*:}")
+    done
+    python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+    [ ${#missing[@]} -eq 0 ] && return
+    say "installing Debian packages: ${missing[*]}"
+    have apt-get || fail "no apt-get here; install these by other means: ${missing[*]}"
+    local sudo=()
+    if [ "$(id -u)" -ne 0 ]; then
+        have sudo || fail "not root and no sudo; as root, run: apt-get install ${missing[*]}"
+        sudo=(sudo)
+    fi
+    "${sudo[@]}" apt-get update -qq
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+install_rust_tools() {
+    have cargo || fail "cargo is missing; install the Rust toolchain that rust-toolchain.toml names"
+    cargo fmt --version >/dev/null 2>&1 || { say "adding rustfmt"; rustup component add rustfmt; }
+    cargo clippy --version >/dev/null 2>&1 || { say "adding clippy"; rustup component add clippy; }
+}
+
+# A stamp with the lock file's hash tells whether what is installed is what the lock file says.
+up_to_date() { [ -f "$2" ] && [ "$(cat "$2")" = "$(sha256sum <"$1")" ]; }
+
+install_node() {
+    local lock=clients/node/package-lock.json stamp=clients/node/node_modules/.installed
+    up_to_date "$lock" "$stamp" && return
+    say "installing the official Node SDKs into clients/node/node_modules"
+    npm ci --prefix clients/node --ignore-scripts --no-audit --no-fund --loglevel=error
+    sha256sum <"$lock" >"$stamp"
+}
+
+install_python() {
+    local lock=clients/python/requirements.txt stamp=.venv/.installed
+    up_to_date "$lock" "$stamp" && return
+    say "installing the official Python SDKs into .venv"
+    [ -x .venv/bin/python ] || python3 -m venv .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
+    sha256sum <"$lock" >"$stamp"
+}
+
+install_debian
+install_rust_tools
+install_node
+install_python
+say "everything needed is here"

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Runs every test of the workspace; nextest where it is installed, cargo test otherwise.
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+say "checking that the fuzz targets build"
+scripts/fuzz.sh --check
+
+if cargo nextest --version >/dev/null 2>&1; then
+    say "cargo nextest run --workspace"
+    # Documentation examples are not nextest's business, so they go first and its summary is last.
+    cargo test --workspace --doc --quiet
+    exec cargo nextest run --workspace "$@"
+fi
+say "cargo-nextest is not installed; using cargo test"
+exec cargo test --workspace "$@"
