@@ -34,7 +34,7 @@ audit: ## licences, sources, duplicate versions; advisories where their database
 	@scripts/audit.sh
 
 bench: setup ## measure throughput, latency, memory and start-up beside a bare server
-	@scripts/bench.sh
+	cargo run --quiet --release --package becket-bench
 
 crash: setup ## kill -9 under load, CRASH_CYCLES times (200), and look for lost events
 	BECKET_CRASH_CYCLES=$(CRASH_CYCLES) cargo test --package becket --test crash -- --nocapture

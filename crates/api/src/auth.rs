@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 
 use becket_model::{Rate, TokenBucket};
 use becket_store::Owner;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, header};
 use ring::digest;
 use subtle::ConstantTimeEq as _;
 
@@ -88,20 +88,19 @@ impl Auth {
         // An empty bucket is met above; here only the count matters.
         let _ = bucket.take(now_ms);
         Err(ApiError::new("unauthorized", "the request has no valid bearer token")
-            .hint("send `Authorization: Bearer TOKEN`; the admin token is in the data folder or in BECKET_ADMIN_TOKEN")
-            .header(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer realm=\"becket\""),
-            ))
+            .hint("send `Authorization: Bearer TOKEN`; the admin token is in the data folder or in BECKET_ADMIN_TOKEN"))
     }
 
     fn owner_of(&self, token: &str) -> Option<Owner> {
         let given = Self::hash(token);
         let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
         // No early end: the time must not tell which token it was nearest to.
-        tokens.iter().fold(None, |found, (hash, owner)| {
-            if bool::from(hash.ct_eq(&given)) { Some(*owner) } else { found }
-        })
+        tokens.iter().fold(
+            None,
+            |found, (hash, owner)| {
+                if bool::from(hash.ct_eq(&given)) { Some(*owner) } else { found }
+            },
+        )
     }
 }
 

@@ -14,6 +14,7 @@ use http::{StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::idempotency::Idempotency;
 use crate::problem::{ApiError, Result};
 use crate::routes::Route;
 use crate::tasks::Tasks;
@@ -28,6 +29,7 @@ const LIMIT_DEFAULT: usize = 50;
 pub(crate) struct Shared {
     pub api: ApiState,
     pub tasks: Arc<Tasks>,
+    pub idempotency: Idempotency,
     pub streams: Arc<tokio::sync::Semaphore>,
 }
 
@@ -58,12 +60,12 @@ impl FromRequestParts<Arc<Shared>> for Call {
         let path = RawPathParams::from_request_parts(parts, shared)
             .await
             .map_err(|error| ApiError::new("bad_path", error.to_string()))?;
-        let path =
-            path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let Query(query) = Query::<Vec<(String, String)>>::from_request_parts(parts, shared)
             .await
             .map_err(|error| ApiError::new("bad_query", error.to_string()))?;
-        let call = Self { shared: Arc::clone(shared), owner, headers: parts.headers.clone(), path, query };
+        let call =
+            Self { shared: Arc::clone(shared), owner, headers: parts.headers.clone(), path, query };
         call.check_names(route)?;
         Ok(call)
     }
@@ -116,9 +118,15 @@ impl Call {
     pub fn number(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>> {
         self.text(name)
             .map(|text| {
-                text.parse::<u64>().ok().filter(|number| (least..=most).contains(number)).ok_or_else(
-                    || ApiError::query(name, format!("`{text}` is not a number from {least} to {most}")),
-                )
+                text.parse::<u64>()
+                    .ok()
+                    .filter(|number| (least..=most).contains(number))
+                    .ok_or_else(|| {
+                        ApiError::query(
+                            name,
+                            format!("`{text}` is not a number from {least} to {most}"),
+                        )
+                    })
             })
             .transpose()
     }
@@ -152,7 +160,9 @@ impl Call {
         name: &str,
     ) -> Result<Option<T>> {
         self.text(name)
-            .map(|text| text.parse().map_err(|error: T::Err| ApiError::query(name, error.to_string())))
+            .map(|text| {
+                text.parse().map_err(|error: T::Err| ApiError::query(name, error.to_string()))
+            })
             .transpose()
     }
 
@@ -199,7 +209,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for JsonBody<T> {
             }
         })?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        serde_json::from_slice(text).map(Self).map_err(|error| ApiError::body("", error.to_string()))
+        serde_json::from_slice(text)
+            .map(Self)
+            .map_err(|error| ApiError::body("", error.to_string()))
     }
 }
 
@@ -219,8 +231,11 @@ impl<T: Serialize> IntoResponse for Answer<T> {
             Ok(bytes) => {
                 (self.0, [(header::CONTENT_TYPE, "application/json")], bytes).into_response()
             }
-            Err(error) => ApiError::new("event_damaged", format!("the answer cannot be written as JSON: {error}"))
-                .into_response(),
+            Err(error) => ApiError::new(
+                "event_damaged",
+                format!("the answer cannot be written as JSON: {error}"),
+            )
+            .into_response(),
         }
     }
 }

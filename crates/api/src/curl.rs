@@ -29,7 +29,7 @@ pub(crate) fn line(
     }
     let inline = std::str::from_utf8(body)
         .ok()
-        .filter(|text| text.len() <= INLINE_BYTES_MAX && !text.contains('\0'));
+        .filter(|text| text.len() <= INLINE_BYTES_MAX && !text.chars().any(unprintable));
     match inline {
         Some(text) => {
             line.push_str(" \\\n  --data-raw ");
@@ -41,6 +41,11 @@ pub(crate) fn line(
         }
     }
     line
+}
+
+/// What a terminal would swallow or obey, so that a pasted line would no longer be the same.
+fn unprintable(character: char) -> bool {
+    character.is_control() && character != '\n'
 }
 
 fn quoted(text: &str) -> String {
@@ -73,7 +78,10 @@ mod tests {
 
     #[test]
     fn bytes_come_from_a_file() {
-        let line = line("POST", "http://localhost/", &[], &[0xff], "msg.body");
-        assert!(line.ends_with("--header 'content-type:' \\\n  --data-binary @msg.body"), "{line}");
+        for body in [&[0xff][..], b"a\r\n", b"\x1b[2J", &[b'x'; INLINE_BYTES_MAX + 1]] {
+            let line = line("POST", "http://localhost/", &[], body, "msg.body");
+            let end = "--header 'content-type:' \\\n  --data-binary @msg.body";
+            assert!(line.ends_with(end), "{line}");
+        }
     }
 }

@@ -18,6 +18,7 @@ mod auth;
 mod call;
 mod curl;
 mod handlers;
+mod idempotency;
 mod names;
 mod openapi;
 mod problem;
@@ -51,6 +52,7 @@ pub fn router(api: ApiState) -> Router {
     let shared = Arc::new(call::Shared {
         api,
         tasks: Arc::default(),
+        idempotency: idempotency::Idempotency::default(),
         streams: Arc::new(tokio::sync::Semaphore::new(handlers::tail::STREAMS_MAX)),
     });
     let mut router = Router::new();
@@ -60,6 +62,7 @@ pub fn router(api: ApiState) -> Router {
     router
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), idempotency::once))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(axum::middleware::map_response(no_store))
         .with_state(shared)
@@ -71,19 +74,14 @@ async fn no_such_path(uri: http::Uri) -> problem::ApiError {
 }
 
 async fn no_such_method(method: Method, uri: http::Uri) -> problem::ApiError {
-    problem::ApiError::new(
-        "method_not_allowed",
-        format!("`{}` does not take {method}", uri.path()),
-    )
-    .hint("`GET /api/v1/openapi.json` lists the methods of each path")
+    problem::ApiError::new("method_not_allowed", format!("`{}` does not take {method}", uri.path()))
+        .hint("`GET /api/v1/openapi.json` lists the methods of each path")
 }
 
 /// Answers hold people's data: no cache may keep them, no browser may guess their type.
 async fn no_store(mut response: axum::response::Response) -> axum::response::Response {
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    headers
-        .entry(header::X_CONTENT_TYPE_OPTIONS)
-        .or_insert(HeaderValue::from_static("nosniff"));
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
     response
 }

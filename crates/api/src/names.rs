@@ -6,9 +6,7 @@
 use std::collections::HashMap;
 
 use becket_model::{ApplicationKey, DeliveryState, EndpointKey, EndpointState};
-use becket_store::{
-    ConfigSnapshot, DeliveryRow, Endpoint, EventRow, Owner, Scope, Source, Store,
-};
+use becket_store::{ConfigSnapshot, DeliveryRow, Endpoint, EventRow, Owner, Scope, Source, Store};
 
 use crate::call::Call;
 use crate::problem::{ApiError, Result};
@@ -28,8 +26,12 @@ impl Names {
     /// Reads them for an owner.
     pub async fn read(store: &dyn Store, owner: Owner) -> Result<Self> {
         let snapshot = store.config_list(owner).await?;
-        let endpoints =
-            snapshot.endpoints.iter().enumerate().map(|(at, endpoint)| (endpoint.key, at)).collect();
+        let endpoints = snapshot
+            .endpoints
+            .iter()
+            .enumerate()
+            .map(|(at, endpoint)| (endpoint.key, at))
+            .collect();
         Ok(Self { snapshot, endpoints })
     }
 
@@ -48,9 +50,9 @@ impl Names {
         let named = |source: &&Source| source.uid == name || source.id.to_string() == name;
         // A name may have been used before by a source that is gone.
         let present = self.sources().iter().filter(|source| !source.removed).find(named);
-        present
-            .or_else(|| self.sources().iter().rfind(named))
-            .ok_or_else(|| ApiError::not_found("source", name).hint("`becket sources list` shows them"))
+        present.or_else(|| self.sources().iter().rfind(named)).ok_or_else(|| {
+            ApiError::not_found("source", name).hint("`becket sources list` shows them")
+        })
     }
 
     /// The source with this number.
@@ -94,8 +96,10 @@ impl Names {
         match (&present[..], &found[..]) {
             ([one], _) => Ok(one),
             ([], [.., last]) => Ok(last),
-            ([], []) => Err(ApiError::not_found("endpoint", name)
-                .hint("`becket endpoints list` shows them")),
+            ([], []) => {
+                Err(ApiError::not_found("endpoint", name)
+                    .hint("`becket endpoints list` shows them"))
+            }
             (several, _) => {
                 let names: Vec<String> =
                     several.iter().map(|endpoint| self.full_name(endpoint)).collect();

@@ -74,6 +74,14 @@ fn operation(route: &Route) -> Value {
         };
         json!({ "name": known.name, "in": "query", "description": known.about, "schema": schema })
     }));
+    if route.method == "post" {
+        parameters.push(json!({
+            "name": "idempotency-key",
+            "in": "header",
+            "description": "A repeat with the same key, path and body gets the first answer.",
+            "schema": reference("Text"),
+        }));
+    }
     if !parameters.is_empty() {
         operation.insert("parameters".into(), Value::Array(parameters));
     }

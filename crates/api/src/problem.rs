@@ -25,6 +25,7 @@ pub const CODES: &[(&str, u16, &str)] = &[
     ("endpoint_removed", 409, "The endpoint is no longer declared"),
     ("nothing_to_replay", 409, "There is nothing to replay"),
     ("secret_declared", 409, "The secret belongs to the configuration"),
+    ("idempotency_conflict", 409, "The idempotency key is in use"),
     ("backup_refused", 409, "The backup could not be written there"),
     ("reload_refused", 409, "The configuration could not be applied"),
     ("body_too_large", 413, "The request body is too large"),
@@ -55,28 +56,20 @@ pub(crate) struct ApiError {
     detail: String,
     hint: Option<String>,
     retry_after_s: Option<u64>,
-    places: Vec<Place>,
-    headers: Vec<(header::HeaderName, HeaderValue)>,
+    place: Option<Box<Place>>,
 }
 
 impl ApiError {
     /// An error with one of the [`CODES`] and a sentence for people.
     pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            code,
-            detail: detail.into(),
-            hint: None,
-            retry_after_s: None,
-            places: Vec::new(),
-            headers: Vec::new(),
-        }
+        Self { code, detail: detail.into(), hint: None, retry_after_s: None, place: None }
     }
 
     /// A query parameter that cannot be used.
     pub fn query(name: &str, what: impl Into<String>) -> Self {
         let what = what.into();
         let mut error = Self::new("bad_query", format!("query parameter `{name}`: {what}"));
-        error.places.push(("query", name.to_owned(), what));
+        error.place = Some(Box::new(("query", name.to_owned(), what)));
         error
     }
 
@@ -88,7 +81,7 @@ impl ApiError {
             _ => format!("field `{field}` of the request body: {what}"),
         };
         let mut error = Self::new("bad_body", detail);
-        error.places.push(("body", field.to_owned(), what));
+        error.place = Some(Box::new(("body", field.to_owned(), what)));
         error
     }
 
@@ -108,13 +101,6 @@ impl ApiError {
     #[must_use]
     pub fn retry_after_s(mut self, seconds: u64) -> Self {
         self.retry_after_s = Some(seconds);
-        self
-    }
-
-    /// Adds a header to the answer.
-    #[must_use]
-    pub fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
         self
     }
 
@@ -144,13 +130,12 @@ impl ApiError {
         if let Some(hint) = &self.hint {
             document.insert("hint".into(), json!(hint));
         }
-        if !self.places.is_empty() {
-            let errors = self.places.iter().map(|(part, name, what)| {
-                let place: Vec<&str> =
-                    [*part, name.as_str()].into_iter().filter(|text| !text.is_empty()).collect();
-                json!({ "loc": place, "msg": what, "type": self.code })
-            });
-            document.insert("errors".into(), errors.collect());
+        if let Some(place) = &self.place {
+            let (part, name, what) = place.as_ref();
+            let loc: Vec<&str> =
+                [*part, name.as_str()].into_iter().filter(|text| !text.is_empty()).collect();
+            let errors = json!([{ "loc": loc, "msg": what, "type": self.code }]);
+            document.insert("errors".into(), errors);
         }
         Value::Object(document)
     }
@@ -164,15 +149,13 @@ impl IntoResponse for ApiError {
         }
         let mut response = (status, self.document().to_string()).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        for (name, value) in self.headers {
-            headers.insert(name, value);
+        if self.code == "unauthorized" {
+            let challenge = HeaderValue::from_static("Bearer realm=\"becket\"");
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }

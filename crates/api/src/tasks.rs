@@ -90,9 +90,12 @@ impl Tasks {
     ) -> Result<TaskOut> {
         let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if tasks.iter().filter(|task| task.status == TaskStatus::Running).count() >= RUNNING_MAX {
-            return Err(ApiError::new("too_many_tasks", format!("{RUNNING_MAX} tasks are running"))
-                .hint("wait until one has finished")
-                .retry_after_s(5));
+            return Err(ApiError::new(
+                "too_many_tasks",
+                format!("{RUNNING_MAX} tasks are running"),
+            )
+            .hint("wait until one has finished")
+            .retry_after_s(5));
         }
         if tasks.len() >= KEPT_MAX
             && let Some(at) = tasks.iter().position(|task| task.status != TaskStatus::Running)

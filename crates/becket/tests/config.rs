@@ -222,7 +222,9 @@ fn a_variable_that_sets_nothing_is_pointed_out() {
     let found: Vec<String> = world.problems().iter().map(brief).collect();
     assert_eq!(
         found,
-        ["wrong_value: BECKET_STORE_CAP: `big` is not a size; write it like `64KiB`, `5MiB` or `20GiB`"]
+        [
+            "wrong_value: BECKET_STORE_CAP: `big` is not a size; write it like `64KiB`, `5MiB` or `20GiB`"
+        ]
     );
     let world = World::default().env("BECKET_ADMIN_TOKEN", "short");
     let found: Vec<String> = world.problems().iter().map(brief).collect();
@@ -313,8 +315,16 @@ dedupe = { id = "json:data.id" }
     let broken = text.replace("digest =", "digset =");
     let found: Vec<String> = World::with(&broken).problems().iter().map(brief).collect();
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].starts_with("10:3 entry_unusable: the provider entry cannot be read: unknown field `digset`"), "{found:?}");
-    assert!(found[0].ends_with("(did you mean `digest`? docs/catalogue.md explains the format)"), "{found:?}");
+    assert!(
+        found[0].starts_with(
+            "10:3 entry_unusable: the provider entry cannot be read: unknown field `digset`"
+        ),
+        "{found:?}"
+    );
+    assert!(
+        found[0].ends_with("(did you mean `digest`? docs/catalogue.md explains the format)"),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -331,9 +341,21 @@ fn no_text_makes_the_parser_fail_otherwise_than_by_answering() {
     for end in 0..=EXAMPLE.len() {
         let _ = config::parse(&EXAMPLE[..end]);
     }
-    let odd = ["\u{feff}", "\0", "a=", "[[source]]\nid=\"é\u{301}\"\nprovider=\"ü\"", "[server]\r\nlisten=1\r\n",
-        "source = [5, {}]", "source = 5", "server = []", "[store]\ncap = 99999999999999999999", "x = 0xzz",
-        "[server]\nthreads = 0x10", "[[source]]\nschema = { $ref = \"http://x/\" }", "[log]\nlevel = \"INFO\""];
+    let odd = [
+        "\u{feff}",
+        "\0",
+        "a=",
+        "[[source]]\nid=\"é\u{301}\"\nprovider=\"ü\"",
+        "[server]\r\nlisten=1\r\n",
+        "source = [5, {}]",
+        "source = 5",
+        "server = []",
+        "[store]\ncap = 99999999999999999999",
+        "x = 0xzz",
+        "[server]\nthreads = 0x10",
+        "[[source]]\nschema = { $ref = \"http://x/\" }",
+        "[log]\nlevel = \"INFO\"",
+    ];
     for text in odd {
         if let Err(errors) = config::parse(text) {
             assert!(!errors.to_string().is_empty());
@@ -371,8 +393,14 @@ event_types = []
     let codes: Vec<&str> = loaded.warnings.iter().map(|problem| problem.code).collect();
     assert_eq!(
         codes,
-        ["public_url_not_https", "source_without_endpoint", "weak_provider", "nothing_kept",
-         "endpoint_without_id", "secret_form"]
+        [
+            "public_url_not_https",
+            "source_without_endpoint",
+            "weak_provider",
+            "nothing_kept",
+            "endpoint_without_id",
+            "secret_form"
+        ]
     );
     assert!(loaded.warnings.iter().all(|problem| problem.severity == Severity::Warning));
     assert_eq!(loaded.config.sources[1].endpoints[0].id, "app.example.com-hooks");

@@ -5,7 +5,10 @@
 //! do; three endpoints receive, one of them fails every fifth attempt and one is slow. After the
 //! last restart and a drain, the ledger, the receivers' records, the API and the files are compared.
 //!
-//! `BECKET_CRASH_CYCLES` (20) and `BECKET_CRASH_SEED` change the run; the seed is printed.
+//! A second test kills at chosen system calls instead of chosen times.
+//!
+//! `BECKET_CRASH_CYCLES` (20), `BECKET_CRASH_POINTS` (8) and `BECKET_CRASH_SEED` change the runs; the
+//! seed is printed.
 
 mod support;
 
@@ -15,9 +18,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use support::gateway::{Gateway, Place};
-use support::load::{self, Ledger, Load, Plan};
+use support::load::{self, Ledger, Load, Plan, Sequence};
 use support::sink::{Delivery, Sink};
-use support::{require_command, sign, wait_until};
+use support::{EVENTS, require_command, sign, wait_until};
 
 const SIGNING_SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const ENDPOINTS: [&str; 3] = ["/steady", "/flaky", "/slow"];
@@ -89,6 +92,45 @@ fn kill_under_load_loses_nothing() {
     );
 }
 
+/// Kills the gateway inside the system calls that make data durable: at the n-th one of each
+/// thread, for many n. strace delivers the signal, so that no luck is needed to hit the moment.
+#[test]
+fn kill_inside_a_write_or_sync_loses_nothing() {
+    require_command("strace");
+    let points = number_from_environment("BECKET_CRASH_POINTS").unwrap_or(8);
+    let sink = Sink::start(|_| 200);
+    for call in ["pwrite64", "fsync,fdatasync"] {
+        let place = Place::new();
+        place.configure("", &place.data(), "segment_events = 40", &sources(&sink));
+        let mut sequence = Sequence::new(place.address, "/in/github");
+        let mut kills = 0;
+        for point in 1..=points {
+            // Uneven steps, so that different parts of a start and of a commit are hit.
+            let when = point * point + 3 * point;
+            let inject = format!("inject={call}:signal=KILL:when={when}");
+            let trace = format!("trace={call}");
+            let arguments = ["-D", "-f", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+            let mut gateway = Gateway::spawn(&place, place.command_under("strace", &arguments));
+            sequence.reconnect();
+            let up = wait_until(Duration::from_secs(20), || {
+                !gateway.is_running() || gateway.get("/readyz").is_ok_and(|it| it.status == 200)
+            });
+            assert!(up, "neither ready nor killed:\n{}", place.log_tail());
+            let started = Instant::now();
+            while sequence.try_send().is_ok() && started.elapsed() < Duration::from_secs(20) {}
+            if wait_until(Duration::from_secs(1), || !gateway.is_running()) {
+                kills += 1;
+            }
+        }
+        let gateway = place.start();
+        sequence.check_all_listed(&gateway.api_list(EVENTS));
+        assert!(gateway.stop().success(), "the last gateway did not stop cleanly");
+        check_files(&place);
+        assert!(kills > 0, "{call} was never met, so the run says nothing");
+        println!("{call}: {kills} of {points} starts killed, {}", sequence.summary());
+    }
+}
+
 /// Every fifth attempt at `/flaky` fails, by a hash of event and attempt; `/slow` takes 30 ms.
 fn behaviour() -> impl Fn(&Delivery) -> u16 {
     let attempts: Mutex<HashMap<u64, u64>> = Mutex::default();
@@ -100,7 +142,7 @@ fn behaviour() -> impl Fn(&Delivery) -> u16 {
                 let attempt = attempts.entry(number).or_default();
                 *attempt += 1;
                 let mixed = (number * 31 + *attempt).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-                if mixed % 5 == 0 { 500 } else { 200 }
+                if mixed.is_multiple_of(5) { 500 } else { 200 }
             }
             "/slow" => {
                 std::thread::sleep(Duration::from_millis(30));
@@ -181,7 +223,7 @@ fn check_nothing_is_missing(gateway: &Gateway, ledger: &Ledger, records: &[Deliv
         .map(|delivery| (&delivery.path[1..], id_of(delivery)))
         .collect();
     let listed: HashMap<String, serde_json::Value> = gateway
-        .api_list("/api/v1/becket/event")
+        .api_list(EVENTS)
         .into_iter()
         .map(|event| (event["id"].as_str().expect("an event has an id").to_owned(), event))
         .collect();

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use support::gateway::{Gateway, Place};
 use support::load::{self, Load, Plan};
 use support::sink::Sink;
-use support::wait_until;
+use support::{EVENTS, wait_until};
 
 const RESTARTS: usize = 5;
 
@@ -93,7 +93,7 @@ fn a_clean_stop_finishes_what_is_in_flight() {
     assert_eq!(sink.count(), 5, "attempts in flight were finished");
 
     let gateway = place.start();
-    let events = gateway.api_list("/api/v1/becket/event");
+    let events = gateway.api_list(EVENTS);
     let delivered = events.iter().filter(|event| event["state"] == "delivered").count();
     assert_eq!((events.len(), delivered), (5, 5), "their results were kept: {events:?}");
     std::thread::sleep(Duration::from_millis(500));

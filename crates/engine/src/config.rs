@@ -108,7 +108,8 @@ mod tests {
     fn slots_add_up_and_numbers_stay_in_range() {
         let config = EngineConfig { shards: 3, concurrency_in_all: 256, ..EngineConfig::default() };
         assert_eq!((0..3).map(|shard| config.slots_of(shard)).sum::<usize>(), 256);
-        let odd = EngineConfig { shards: 0, concurrency_in_all: 0, lease_ms: 1, ..config }.in_range();
+        let odd =
+            EngineConfig { shards: 0, concurrency_in_all: 0, lease_ms: 1, ..config }.in_range();
         assert_eq!((odd.shards, odd.slots_of(0), odd.lease_ms), (1, 1, LEASE_MIN_MS));
     }
 }

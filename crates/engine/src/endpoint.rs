@@ -5,9 +5,7 @@ use std::sync::Arc;
 use becket_egress::AttemptError;
 use becket_egress::headers::{ForwardOptions, SenderWebhookHeaders, validate_custom};
 use becket_egress::policy::{AddressPolicy, Target, TargetRefused};
-use becket_model::{
-    ApplicationKey, EndpointId, EndpointKey, EndpointSettings, EndpointState,
-};
+use becket_model::{ApplicationKey, EndpointId, EndpointKey, EndpointSettings, EndpointState};
 use becket_signature::standard_webhooks::{SigningKey, sign_headers};
 use becket_store::Owner;
 use http::{HeaderName, HeaderValue};

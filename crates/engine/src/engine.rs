@@ -26,8 +26,8 @@ use crate::run::run;
 use crate::shard::{Command, Shard};
 use crate::shared::{Closed, LaneShared, ShardShared};
 
-/// A handle on the delivery engine; cheap to clone. When the last one is dropped, the engine stops
-/// at once, as in a crash: nothing is lost, but attempts under way will be repeated.
+/// A handle on the delivery engine; cheap to clone. When the last one is dropped, the engine breaks
+/// off what is under way and stops: nothing is lost, but those attempts will be repeated.
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
@@ -68,6 +68,8 @@ pub struct EngineStats {
     pub results_held: usize,
     /// Results that came too late to be recorded, since the start.
     pub stale: usize,
+    /// Shards that are running; fewer than configured means that one has ended or broken down.
+    pub shards_running: usize,
 }
 
 /// Everything a shard's thread begins with.
@@ -143,8 +145,7 @@ impl Engine {
             let shared = Arc::new(ShardShared::new(config.lane_queue_bytes_max));
             let (ended, is_ended) = watch::channel(false);
             let slots = config.slots_of(number);
-            let shard =
-                Shard::new(config.clone(), environment.clone(), shared.clone(), slots);
+            let shard = Shard::new(config.clone(), environment.clone(), shared.clone(), slots);
             shards.push(ShardHandle { commands: sender, shared, ended: is_ended });
             beginnings.push(Beginning {
                 shard,
@@ -271,7 +272,7 @@ impl Engine {
     #[must_use]
     pub fn snapshot(&self) -> EngineStats {
         let mut stats = EngineStats::default();
-        for ShardHandle { shared, .. } in &self.inner.shards {
+        for ShardHandle { shared, ended, .. } in &self.inner.shards {
             let read = |counter: &std::sync::atomic::AtomicUsize| counter.load(Ordering::Relaxed);
             stats.in_flight += read(&shared.in_flight);
             stats.queued += read(&shared.queued);
@@ -281,6 +282,9 @@ impl Engine {
             stats.finishing += read(&shared.finishing);
             stats.results_held += read(&shared.held);
             stats.stale += read(&shared.stale);
+            // An error means that the shard's end of it is gone.
+            let runs = ended.has_changed().is_ok() && !*ended.borrow();
+            stats.shards_running += usize::from(runs);
         }
         stats
     }
@@ -293,11 +297,12 @@ impl Inner {
 }
 
 impl ShardHandle {
-    /// A shard that has ended takes nothing: what was meant for it stays in the store, and its lease
-    /// ends by itself.
+    /// A shard that has ended takes nothing, from now on not even reservations: what was meant for
+    /// it stays in the store, and its lease ends by itself.
     fn tell(&self, command: Command) {
-        if self.commands.send(command).is_err() {
-            tracing::debug!("a command came after the end of its delivery thread");
+        let ended = self.commands.send(command).is_err();
+        if ended && !self.shared.stopping.swap(true, Ordering::Relaxed) {
+            tracing::error!("a delivery thread has broken down; its endpoints wait for a restart");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a shard wants done outside of itself, and what came of it.
 //!
-//! A shard decides and never waits; everything that waits is a [`Job`], run by [`perform`] among all
-//! others of the shard on its one thread, without a task of its own.
+//! A shard decides and never waits. What waits is an attempt, or a [`Job`] for the store; both are
+//! run among all others of the shard on its one thread, without a task of their own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +32,8 @@ pub(crate) fn backoff_ms(failures: u32) -> u64 {
     }
 }
 
+/// A call to the store.
 pub(crate) enum Job {
-    Attempt(AttemptJob),
     Lease(LeaseJob),
     Finish { finish: AttemptFinish, failures: u32 },
     Release { endpoint: EndpointKey, deliveries: Vec<Leased>, failures: u32 },
@@ -67,16 +67,25 @@ pub(crate) struct ChangeJob {
 }
 
 pub(crate) enum Done {
-    Attempt(AttemptEnded),
-    Lease { job: LeaseJob, result: Result<Vec<LeasedDelivery>, StoreError> },
-    Finish { finish: AttemptFinish, failures: u32, result: Result<FinishOutcome, StoreError> },
+    Lease {
+        job: LeaseJob,
+        result: Result<Vec<LeasedDelivery>, StoreError>,
+    },
+    Finish {
+        finish: AttemptFinish,
+        failures: u32,
+        result: Result<FinishOutcome, StoreError>,
+    },
     Release {
         endpoint: EndpointKey,
         deliveries: Vec<Leased>,
         failures: u32,
         result: Result<(), StoreError>,
     },
-    Change { job: ChangeJob, result: Result<bool, StoreError> },
+    Change {
+        job: ChangeJob,
+        result: Result<bool, StoreError>,
+    },
 }
 
 /// What an attempt came to, reduced to what is decided on and recorded.
@@ -112,11 +121,10 @@ pub(crate) struct Tools {
     pub(crate) door: Arc<dyn Door>,
 }
 
-/// Does one job. Dropping the future gives it up.
+/// Makes one call to the store.
 pub(crate) async fn perform(tools: std::rc::Rc<Tools>, job: Job) -> Done {
     let store = &tools.environment.store;
     match job {
-        Job::Attempt(job) => Done::Attempt(attempt(&tools, job).await),
         Job::Lease(job) => {
             let LeaseJob { endpoint, now_ms, lease_ms, limit } = job;
             let result = store.delivery_lease(endpoint, now_ms, lease_ms, limit).await;
@@ -149,7 +157,8 @@ async fn wait(failures: u32) {
     }
 }
 
-async fn attempt(tools: &Tools, job: AttemptJob) -> AttemptEnded {
+/// Makes one attempt. Dropping the future breaks it off.
+pub(crate) async fn attempt(tools: std::rc::Rc<Tools>, job: AttemptJob) -> AttemptEnded {
     let AttemptJob { endpoint, delivery, number } = job;
     let clock = &tools.environment.clock;
     let started_at_ms = clock.now_ms();

@@ -60,7 +60,11 @@ pub(crate) async fn sweep(environment: Environment, policy: RetentionPolicy) {
         wait_ms = match environment.store.retention_sweep(policy, now_ms).await {
             Ok(swept) => {
                 if swept.events > 0 {
-                    tracing::debug!(events = swept.events, bytes = swept.bytes, "old events removed");
+                    tracing::debug!(
+                        events = swept.events,
+                        bytes = swept.bytes,
+                        "old events removed"
+                    );
                 }
                 if swept.more { SWEEP_STEP_MS } else { SWEEP_EVERY_MS }
             }

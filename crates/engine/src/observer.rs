@@ -4,9 +4,7 @@
 //! wait.
 
 use becket_egress::Timings;
-use becket_model::{
-    ApplicationKey, DeliveryKey, EndpointId, EndpointKey, NextStep, Trigger,
-};
+use becket_model::{ApplicationKey, DeliveryKey, EndpointId, EndpointKey, NextStep, Trigger};
 
 /// Is told about attempts and endpoints.
 pub trait Observer: Send + Sync + 'static {

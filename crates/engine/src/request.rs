@@ -145,9 +145,7 @@ impl<'a> BodyView<'a> {
         match std::str::from_utf8(kept) {
             Ok(text) => Self::Text(text),
             // Text that was cut in the middle of a character is still text.
-            Err(error)
-                if error.error_len().is_none() && (truncated || kept.len() < body.len()) =>
-            {
+            Err(error) if error.error_len().is_none() && (truncated || kept.len() < body.len()) => {
                 Self::Text(std::str::from_utf8(&kept[..error.valid_up_to()]).unwrap_or_default())
             }
             Err(_) => Self::Base64(STANDARD.encode(kept)),
@@ -182,7 +180,60 @@ impl Serialize for Latin1<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(self.0) {
             Ok(text) if text.is_ascii() => serializer.serialize_str(text),
-            _ => serializer.collect_str(&self.0.iter().copied().map(char::from).collect::<String>()),
+            _ => {
+                serializer.collect_str(&self.0.iter().copied().map(char::from).collect::<String>())
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use becket_model::{AttemptDetail, KeptBody};
+
+    use super::*;
+
+    fn body_of(body: &'static [u8], truncated: bool) -> (KeptBody, bool) {
+        let outcome = AttemptOutcome {
+            status: Some(500),
+            body: Bytes::from_static(body),
+            body_truncated: truncated,
+            headers: vec![("x".to_owned(), vec![0xe9])],
+            error: Some(AttemptError::BodyReadFailed),
+            ..AttemptOutcome::default()
+        };
+        let runtime = crate::EndpointRuntime {
+            key: becket_model::EndpointKey(1),
+            id: becket_model::EndpointId::new(0, [0; 14]),
+            application: becket_model::ApplicationKey(1),
+            source_uid: "s".to_owned(),
+            owner: becket_store::Owner::MAIN,
+            settings: std::sync::Arc::default(),
+            state: becket_model::EndpointState::Enabled,
+            failing_since_ms: None,
+            signing_keys: Vec::new(),
+            target: Err(becket_egress::policy::TargetRefused::Malformed),
+            policy: std::sync::Arc::new(becket_egress::policy::AddressPolicy::operator()),
+        };
+        let json = detail_json(&Prepared::new(runtime), &HeaderMap::new(), 0, &outcome);
+        let detail: AttemptDetail = serde_json::from_slice(&json).expect("the documented form");
+        assert_eq!(detail.error, outcome.error.map(|error| error.to_string()));
+        let response = detail.response.expect("it began");
+        assert_eq!(response.headers, [("x".to_owned(), "\u{e9}".to_owned())]);
+        (response.body, response.truncated)
+    }
+
+    #[test]
+    fn bodies_are_text_where_they_can_be() {
+        let text = |text: &str| KeptBody::Text(text.to_owned());
+        assert_eq!(body_of(b"plain", false), (text("plain"), false));
+        assert_eq!(body_of(b"", false), (text(""), false));
+        assert_eq!(body_of(b"caf\xc3", true), (text("caf"), true));
+        assert_eq!(body_of(b"caf\xc3", false), (KeptBody::Base64("Y2Fmww==".to_owned()), false));
+        assert_eq!(body_of(&[0xff; 3], true), (KeptBody::Base64("////".to_owned()), true));
+        let (KeptBody::Text(long), true) = body_of(&[b'a'; 20_000], false) else {
+            panic!("cut text")
+        };
+        assert_eq!(long.len(), BODY_KEPT_BYTES);
     }
 }

@@ -139,8 +139,7 @@ mod tests {
     use super::*;
 
     fn lane(places_max: usize) -> LaneShared {
-        let lane =
-            LaneShared::new(EndpointKey(1), Arc::new(ShardShared::new(1_000)), places_max);
+        let lane = LaneShared::new(EndpointKey(1), Arc::new(ShardShared::new(1_000)), places_max);
         lane.set(Closed::State, false);
         lane
     }

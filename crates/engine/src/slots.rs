@@ -1,9 +1,10 @@
 //! The attempts a shard may have under way, and who may take one when few are left.
 //!
 //! Each lane has its own cap; this is what keeps many slow lanes together from using up everything.
-//! A lane with nothing under way comes first, a lane that has proven quick before one that nobody
-//! knows, and a lane that is failing or slow leaves half of all slots to the others. So the first
-//! attempt at a healthy endpoint finds a slot while any number of others hang.
+//! A lane with nothing under way comes first, and one that has proven quick before one that nobody
+//! knows. For its second attempt at a time a lane leaves some slots to the others: a quarter if it
+//! is quick, half if it is failing, slow or unknown. So the first attempt at a healthy endpoint
+//! finds a slot while many others hang, also if they had been quick before.
 
 /// An attempt that has been under way for longer makes its lane slow.
 pub(crate) const SLOW_MS: u64 = 1_000;
@@ -40,8 +41,9 @@ impl Slots {
         match (standing, in_flight) {
             (Standing::Quick, 0) => 0,
             (Standing::Unknown, 0) => self.total / 16,
-            (Standing::Doubtful, 0) | (Standing::Quick | Standing::Unknown, _) => self.total / 8,
-            (Standing::Doubtful, _) => self.total / 2,
+            (Standing::Doubtful, 0) | (Standing::Quick, 1) => self.total / 8,
+            (Standing::Quick, _) => self.total / 4,
+            (Standing::Doubtful | Standing::Unknown, _) => self.total / 2,
         }
     }
 
@@ -79,6 +81,10 @@ mod tests {
             (Standing::Quick, 0, 128, false),
             (Standing::Quick, 1, 111, true),
             (Standing::Quick, 1, 112, false),
+            (Standing::Quick, 2, 95, true),
+            (Standing::Quick, 2, 96, false),
+            (Standing::Unknown, 1, 63, true),
+            (Standing::Unknown, 1, 64, false),
             (Standing::Unknown, 0, 119, true),
             (Standing::Unknown, 0, 120, false),
             (Standing::Doubtful, 0, 111, true),

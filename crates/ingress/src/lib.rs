@@ -21,6 +21,7 @@ mod answer;
 mod body;
 mod commit;
 mod dedupe;
+mod denial;
 mod error;
 mod limit;
 mod payload;

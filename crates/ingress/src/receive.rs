@@ -16,7 +16,6 @@ use becket_model::{Clock, Disposition, EndpointState, EventRecord, PlanTarget, p
 use becket_signature::{Genuine, RequestView, Verdict};
 use becket_store::{
     Accepted, DedupeKey, DedupeKind, EventAccept, Planned, QuarantineWrite, Scope, Store,
-    StoreError,
 };
 use bytes::Bytes;
 use http::request::Parts;
@@ -28,6 +27,7 @@ use crate::answer::{self, Reply};
 use crate::body::{TimedBody, Unread, read_whole};
 use crate::commit::{Finishing, Handoff, Reservations, accept_and_hand_over};
 use crate::dedupe;
+use crate::denial::{self, Denial};
 use crate::limit::{AddressRates, BodyBudget, Connections, ServerLimits, SourceRates};
 use crate::payload::Payload;
 use crate::record::{RecordFacts, pack, path_and_query};
@@ -90,38 +90,6 @@ impl Received<'_> {
             headers: &self.head.headers,
             body: &self.body,
         }
-    }
-}
-
-/// Why a request is not accepted, and how that is answered.
-struct Denial {
-    outcome: Outcome,
-    status: StatusCode,
-    code: &'static str,
-    detail: String,
-    retry_after_s: Option<u64>,
-    /// Whether the sender has not proven itself, so that it counts against its address.
-    unproven: bool,
-    /// Whether the request is kept for the operator to look at.
-    kept: bool,
-}
-
-impl Denial {
-    fn new(outcome: Outcome, status: StatusCode, code: &'static str, detail: &str) -> Self {
-        let detail = detail.to_owned();
-        Self { outcome, status, code, detail, retry_after_s: None, unproven: false, kept: false }
-    }
-
-    fn unproven(self) -> Self {
-        Self { unproven: true, ..self }
-    }
-
-    fn kept(self) -> Self {
-        Self { kept: true, ..self }
-    }
-
-    fn retry_after_s(self, seconds: u64) -> Self {
-        Self { retry_after_s: Some(seconds), ..self }
     }
 }
 
@@ -231,7 +199,7 @@ impl Ingress {
                     received.body = part.clone();
                     telling.bytes = part.len() as u64;
                 }
-                return Err(Box::new(unread_denial(&unread)));
+                return Err(Box::new(denial::unread(&unread)));
             }
         }
         telling.bytes = received.body.len() as u64;
@@ -246,7 +214,7 @@ impl Ingress {
             return Ok(answer::handshake(answer));
         }
         if !source.rules.methods.contains(&received.head.method) {
-            return Err(Box::new(method_denial()));
+            return Err(Box::new(denial::method()));
         }
         let genuine = match source.verifier.verify(&received.view(), now_s) {
             Verdict::Genuine(genuine) => genuine,
@@ -261,7 +229,7 @@ impl Ingress {
         if let Some(rate) = source.rules.rate
             && let Err(wait_ms) = self.source_rates.take(source.key, rate, now_ms)
         {
-            return Err(Box::new(too_many("source_rate", wait_ms)));
+            return Err(Box::new(denial::too_many("source_rate", wait_ms)));
         }
         self.accept(telling, received, &genuine, now_ms).await
     }
@@ -329,7 +297,7 @@ impl Ingress {
             event_type,
             dedupe,
             disposition,
-            record: record.map_err(|_| Box::new(unpackable()))?,
+            record: record.map_err(|_| Box::new(denial::unpackable()))?,
             planned: Vec::new(),
             lease_until_ms: now_ms.saturating_add(LEASE_MS),
         };
@@ -372,10 +340,10 @@ impl Ingress {
         let patience = Duration::from_millis(self.limits.commit_timeout_ms);
         let accepted = match tokio::time::timeout(patience, committing).await {
             Ok(Ok(accepted)) => accepted,
-            Ok(Err(error)) => return Err(Box::new(store_denial(&error))),
+            Ok(Err(error)) => return Err(Box::new(denial::store(&error))),
             Err(_) => {
                 let code = "store_slow";
-                return Err(Box::new(unavailable(Outcome::StoreUnavailable, code, 5)));
+                return Err(Box::new(denial::unavailable(Outcome::StoreUnavailable, code, 5)));
             }
         };
         telling.outcome = match (&accepted, disposition) {
@@ -402,7 +370,7 @@ impl Ingress {
         if denial.unproven
             && let Err(wait_ms) = self.refusals.take(telling.remote, now_ms)
         {
-            denial = too_many("address_rate", wait_ms);
+            denial = denial::too_many("address_rate", wait_ms);
         }
         telling.outcome = denial.outcome;
         telling.code = Some(denial.code);
@@ -477,7 +445,7 @@ fn admit(received: &Received<'_>) -> Result<(), Box<Denial>> {
     let method = &received.head.method;
     let may_be_handshake = [Method::GET, Method::HEAD, Method::OPTIONS].contains(method);
     if !may_be_handshake && !rules.methods.contains(method) {
-        return Err(Box::new(method_denial()));
+        return Err(Box::new(denial::method()));
     }
     if !rules.allow_networks.is_empty() && !contains(&rules.allow_networks, received.remote) {
         return Err(Box::new(
@@ -549,65 +517,4 @@ fn dedupe_of(
             (key, DedupeKind::BodyHash, rules.hash_window_ms)
         }
     })
-}
-
-fn method_denial() -> Denial {
-    Denial::new(
-        Outcome::MethodNotAllowed,
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-        "This method is not taken here.",
-    )
-}
-
-fn too_many(code: &'static str, wait_ms: u64) -> Denial {
-    let status = StatusCode::TOO_MANY_REQUESTS;
-    Denial::new(Outcome::RateLimited, status, code, "Too many requests; come back later.")
-        .retry_after_s(wait_ms.div_ceil(1_000))
-}
-
-fn unavailable(outcome: Outcome, code: &'static str, retry_after_s: u64) -> Denial {
-    let detail = "The event could not be stored now; send it again later.";
-    Denial::new(outcome, StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after_s(retry_after_s)
-}
-
-fn store_denial(error: &StoreError) -> Denial {
-    unavailable(Outcome::StoreUnavailable, error.code(), error.retry_after_s())
-}
-
-fn unpackable() -> Denial {
-    let status = StatusCode::BAD_REQUEST;
-    Denial::new(Outcome::Malformed, status, "unpackable", "The request cannot be kept as it is.")
-}
-
-fn unread_denial(unread: &Unread) -> Denial {
-    match unread {
-        Unread::TooLarge(_) => Denial::new(
-            Outcome::TooLarge,
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
-            "The body is too large.",
-        )
-        .unproven()
-        .kept(),
-        Unread::Overloaded => unavailable(Outcome::Overloaded, "overloaded", 1),
-        Unread::TimedOut => Denial::new(
-            Outcome::TimedOut,
-            StatusCode::REQUEST_TIMEOUT,
-            "body_timeout",
-            "The body did not arrive in time.",
-        ),
-        Unread::Disconnected => Denial::new(
-            Outcome::Disconnected,
-            StatusCode::BAD_REQUEST,
-            "body_incomplete",
-            "The body ended too early.",
-        ),
-        Unread::Malformed => Denial::new(
-            Outcome::Malformed,
-            StatusCode::BAD_REQUEST,
-            "body_framing",
-            "The body is not framed as it should be.",
-        ),
-    }
 }

@@ -47,13 +47,15 @@ fn cpu_us() -> u64 {
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().unwrap_or_else(|| "accept-cost-data".to_owned());
-    let mut number = |default| arguments.next().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let mut number =
+        |default| arguments.next().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (events, callers): (u64, u64) = (number(200_000), number(64));
     let clock = Arc::new(Stepping(AtomicU64::new(0)));
     let mut options = Options::new(&folder, Arc::new(Counter(AtomicU64::new(7))), clock.clone());
     options.min_free_bytes = 0;
     let store = Arc::new(SqliteStore::open(options).expect("the store opens"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
     runtime.block_on(async move {
         let declared = SourceDeclaration {
             uid: "s".into(),
@@ -85,7 +87,8 @@ fn main() {
                     packed.push("x-hub-signature-256", &[b'0'; 71]);
                     let record = EventRecord::from_packed(packed.finish(&body)).expect("record");
                     let mut key = [0; 16];
-                    key[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+                    key[..8]
+                        .copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
                     let now_ms = clock.now_ms();
                     let accept = EventAccept {
                         application,
@@ -98,7 +101,9 @@ fn main() {
                         lease_until_ms: now_ms + 300_000,
                     };
                     let scope = Scope::of(Owner::MAIN, application);
-                    let Ok(Accepted::Stored { event, lease }) = store.event_accept(scope, accept).await else {
+                    let Ok(Accepted::Stored { event, lease }) =
+                        store.event_accept(scope, accept).await
+                    else {
                         panic!("event {number} was not stored");
                     };
                     let finish = AttemptFinish {

@@ -50,6 +50,17 @@ impl Catalog {
         rows.collect::<rusqlite::Result<_>>().map_err(failed)
     }
 
+    /// Which source each endpoint belongs to.
+    pub(crate) fn endpoint_sources(&self) -> Result<HashMap<u32, u32>> {
+        let failed = database("read endpoints");
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT key, application FROM endpoint")
+            .map_err(failed)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(failed)
+    }
+
     pub(crate) fn declare(
         &mut self,
         owner: Owner,
@@ -262,6 +273,7 @@ fn declare_endpoint(
                              THEN updated_at_ms ELSE excluded.updated_at_ms END,
              settings = excluded.settings,
              state_reason = CASE WHEN state = ?8 THEN '' ELSE state_reason END,
+             failing_since_ms = CASE WHEN state = ?8 THEN NULL ELSE failing_since_ms END,
              state = CASE WHEN state = ?8 THEN ?6 ELSE state END",
         params![
             application,
@@ -291,7 +303,8 @@ fn apply_change(
 ) -> rusqlite::Result<()> {
     match change {
         EndpointChange::State { state, reason } => tx.execute(
-            "UPDATE endpoint SET state = ?2, state_reason = ?3, updated_at_ms = ?4,
+            "UPDATE endpoint SET state = ?2, updated_at_ms = ?4,
+                 state_reason = CASE WHEN ?2 = 0 THEN '' ELSE ?3 END,
                  failing_since_ms = CASE WHEN ?2 = 0 THEN NULL ELSE failing_since_ms END
              WHERE key = ?1",
             params![key, state_column(*state), reason, now_ms],
@@ -306,8 +319,8 @@ fn apply_change(
                 params![key, now_ms],
             )?;
             tx.execute(
-                "UPDATE endpoint_secret SET expires_at_ms = ?2
-                 WHERE endpoint = ?1 AND expires_at_ms IS NULL",
+                "UPDATE endpoint_secret SET expires_at_ms = min(coalesce(expires_at_ms, ?2), ?2)
+                 WHERE endpoint = ?1",
                 params![key, old_expire_at_ms],
             )?;
             tx.execute(

@@ -24,7 +24,7 @@ use crate::backup;
 use crate::errors::database;
 use crate::layout::{Role, open_segment};
 use crate::load;
-use crate::memory::{Key, Lease, Memory, Taken};
+use crate::memory::{Held, Key, Lease, Memory, Taken};
 use crate::reply::{Answers, Promise};
 use crate::retention;
 use crate::seal;
@@ -69,31 +69,26 @@ pub(crate) enum Task {
         reply: Reply<Vec<Taken>>,
     },
     Release(Vec<(DeliveryKey, LeaseToken)>, i64, Reply<()>),
-    Replay(i64, Vec<EndpointKey>, i64, Reply<Option<Vec<Replayed>>>),
+    /// Give leases back as if they had never been taken.
+    Return(Vec<(Key, LeaseToken)>),
+    Replay(i64, Option<Vec<EndpointKey>>, i64, Reply<Option<Vec<Replayed>>>),
+    /// Answer when all before this has been done.
+    Settle(Reply<()>),
     Due(Reply<Vec<EndpointDue>>),
     Sweep(RetentionPolicy, i64, Reply<Swept>),
     Backup(PathBuf, Reply<u64>),
     Close(oneshot::Sender<()>),
 }
 
-/// A delivery of an older segment under lease.
-#[derive(Debug, Clone, Copy)]
-struct Held {
-    lease: Lease,
-    due_ms: i64,
-    attempts: u32,
-}
-
 pub(crate) struct Keeper {
     pub(crate) shared: Arc<Shared>,
     open: VecDeque<(i64, Connection)>,
-    leases: BTreeMap<Key, Held>,
     sealing: VecDeque<seal::Sealing>,
 }
 
 impl Keeper {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, open: VecDeque::new(), leases: BTreeMap::new(), sealing: VecDeque::new() }
+        Self { shared, open: VecDeque::new(), sealing: VecDeque::new() }
     }
 
     /// Works until it is told to close; seals when there is nothing more urgent.
@@ -142,9 +137,18 @@ impl Keeper {
             Task::Release(deliveries, due_ms, reply) => {
                 drop(reply.send(self.release(&deliveries, due_ms)));
             }
-            Task::Replay(seq, endpoints, now_ms, reply) => {
-                drop(reply.send(self.replay(seq, &endpoints, now_ms)));
+            Task::Return(leases) => {
+                let mut held = self.shared.late_leases.lock();
+                for (key, token) in leases {
+                    if held.get(&key).is_some_and(|held| held.lease.token == token) {
+                        held.remove(&key);
+                    }
+                }
             }
+            Task::Replay(seq, endpoints, now_ms, reply) => {
+                drop(reply.send(self.replay(seq, endpoints.as_deref(), now_ms)));
+            }
+            Task::Settle(reply) => drop(reply.send(Ok(()))),
             Task::Due(reply) => drop(reply.send(self.due())),
             Task::Sweep(policy, now_ms, reply) => {
                 drop(reply.send(retention::sweep(self, policy, now_ms)));
@@ -201,7 +205,7 @@ impl Keeper {
     }
 
     /// Writes what is pending and failed into the segment's tables, once.
-    fn take_over(&mut self, segment: &Segment, connection: &Connection) -> Result<()> {
+    fn take_over(&self, segment: &Segment, connection: &Connection) -> Result<()> {
         let failed = database("take over segment");
         let step: i64 = connection
             .query_row("SELECT step FROM progress", [], |row| row.get(0))
@@ -209,25 +213,29 @@ impl Keeper {
         if step > 0 {
             return self.count(segment, connection);
         }
-        let memory = segment.memory.lock().take();
-        let memory = match memory {
-            Some(memory) => memory,
-            None => load::load(connection)?.memory,
-        };
-        if let Err(error) = write_deliveries(connection, &memory).map_err(failed) {
+        let mut guard = segment.memory.lock();
+        if guard.is_none() {
+            *guard = Some(load::load(connection)?.memory);
+        }
+        let Some(memory) = guard.as_ref() else { return Ok(()) };
+        if let Err(error) = write_deliveries(connection, memory).map_err(failed) {
             if !connection.is_autocommit() {
                 connection.execute_batch("ROLLBACK").map_err(failed)?;
             }
-            *segment.memory.lock() = Some(memory);
             return Err(error);
         }
+        let mut leases = self.shared.late_leases.lock();
         for (key, waiting) in &memory.pending {
             if let Some(lease) = waiting.lease {
                 let held = Held { lease, due_ms: waiting.due_ms, attempts: waiting.attempts };
-                self.leases.insert(*key, held);
+                leases.insert(*key, held);
             }
         }
-        self.count(segment, connection)
+        drop(leases);
+        self.count(segment, connection)?;
+        // From here on the tables say what is pending.
+        *guard = None;
+        Ok(())
     }
 
     /// Counts a segment's pending deliveries by endpoint.
@@ -299,6 +307,20 @@ impl Keeper {
         self.sealing.retain(|sealing| sealing.segment.first != first);
     }
 
+    /// The lease with this token on a delivery, if it holds.
+    fn held(&self, key: Key, token: LeaseToken) -> Option<Held> {
+        let leases = self.shared.late_leases.lock();
+        leases.get(&key).copied().filter(|held| held.lease.token == token)
+    }
+
+    /// How many deliveries of an endpoint in a segment are under lease.
+    fn held_in(&self, segment: &Segment, endpoint: u32) -> usize {
+        let last = segment.last.load(Ordering::Relaxed);
+        let leases = self.shared.late_leases.lock();
+        let all = leases.range((segment.first, 0, 0)..=(last, u32::MAX, u16::MAX));
+        all.filter(|(key, _)| key.1 == endpoint).count()
+    }
+
     fn holding(&self, seq: i64) -> Option<Arc<Segment>> {
         self.shared.segments.holding(seq)
     }
@@ -312,25 +334,19 @@ impl Keeper {
         until_ms: i64,
         limit: usize,
     ) -> Result<Vec<Taken>> {
-        self.leases.retain(|_, held| held.lease.until_ms > now_ms);
+        self.shared.late_leases.lock().retain(|_, held| held.lease.until_ms > now_ms);
         let mut found: Vec<(i64, Key, u32)> = Vec::new();
         for segment in self.shared.segments.all() {
             if segment.waiting.lock().get(&endpoint).is_none_or(|count| *count == 0) {
                 continue;
             }
-            let held = self
-                .leases
-                .range(
-                    (segment.first, 0, 0)
-                        ..=(segment.last.load(Ordering::Relaxed), u32::MAX, u16::MAX),
-                )
-                .filter(|(key, _)| key.1 == endpoint)
-                .count();
+            let held = self.held_in(&segment, endpoint);
             let rows = self.with(&segment, |connection| {
                 due_rows(connection, endpoint, now_ms, limit + held)
                     .map_err(database("find due deliveries"))
             })?;
-            found.extend(rows.into_iter().filter(|(_, key, _)| !self.leases.contains_key(key)));
+            let leases = self.shared.late_leases.lock();
+            found.extend(rows.into_iter().filter(|(_, key, _)| !leases.contains_key(key)));
         }
         found.sort_unstable_by_key(|(due_ms, key, _)| (*due_ms, *key));
         found.truncate(limit);
@@ -338,8 +354,9 @@ impl Keeper {
         for (due_ms, key, attempts) in found {
             let token = self.shared.lease_token();
             let lease = Lease { token, until_ms };
-            self.leases.insert(key, Held { lease, due_ms, attempts });
-            taken.push(Taken { key, token, attempts });
+            let held = Held { lease, due_ms, attempts };
+            self.shared.late_leases.lock().insert(key, held);
+            taken.push(Taken { key, token, attempts, due_ms });
         }
         Ok(taken)
     }
@@ -347,9 +364,7 @@ impl Keeper {
     fn release(&mut self, deliveries: &[(DeliveryKey, LeaseToken)], due_ms: i64) -> Result<()> {
         for (delivery, token) in deliveries {
             let key = write::short_key(delivery);
-            let Some(held) =
-                self.leases.get(&key).copied().filter(|held| held.lease.token == *token)
-            else {
+            let Some(held) = self.held(key, *token) else {
                 continue;
             };
             let Some(segment) = self.holding(key.0) else { continue };
@@ -357,7 +372,7 @@ impl Keeper {
                 move_pending(connection, key, held.due_ms, due_ms, held.attempts)
                     .map_err(database("release delivery"))
             })?;
-            self.leases.remove(&key);
+            self.shared.late_leases.lock().remove(&key);
         }
         Ok(())
     }
@@ -373,18 +388,14 @@ impl Keeper {
                 if count == 0 {
                     continue;
                 }
-                let last = segment.last.load(Ordering::Relaxed);
-                let held = self
-                    .leases
-                    .range((segment.first, 0, 0)..=(last, u32::MAX, u16::MAX))
-                    .filter(|(key, _)| key.1 == endpoint)
-                    .count();
+                let held = self.held_in(&segment, endpoint);
                 waiting += count.saturating_sub(held as u64);
                 let rows = self.with(&segment, |connection| {
                     due_rows(connection, endpoint, i64::MAX, held + 1)
                         .map_err(database("find due deliveries"))
                 })?;
-                let first = rows.iter().find(|(_, key, _)| !self.leases.contains_key(key));
+                let leases = self.shared.late_leases.lock();
+                let first = rows.iter().find(|(_, key, _)| !leases.contains_key(key));
                 if let Some((due_ms, ..)) = first {
                     earliest = Some(earliest.map_or(*due_ms, |at| at.min(*due_ms)));
                 }
@@ -399,7 +410,7 @@ impl Keeper {
     fn replay(
         &mut self,
         seq: i64,
-        endpoints: &[EndpointKey],
+        endpoints: Option<&[EndpointKey]>,
         now_ms: i64,
     ) -> Result<Option<Vec<Replayed>>> {
         let Some(segment) = self.holding(seq) else { return Ok(None) };
@@ -422,7 +433,7 @@ impl Keeper {
         now_ms: i64,
     ) -> Result<()> {
         let failed = database("replay");
-        let leases = std::mem::take(&mut self.leases);
+        let shared = Arc::clone(&self.shared);
         let written = self.with(segment, |connection| {
             connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
             write::insert_replays(connection, &plan.replayed, now_ms).map_err(failed)?;
@@ -430,13 +441,12 @@ impl Keeper {
                 let key = write::short_key(&replay.key);
                 if replay.fresh {
                     put_pending(connection, key, now_ms, 0).map_err(failed)?;
-                } else if !leases.contains_key(&key) {
+                } else if !shared.late_leases.lock().contains_key(&key) {
                     make_due(connection, key, now_ms, *attempts).map_err(failed)?;
                 }
             }
             connection.execute_batch("COMMIT").map_err(failed)
         });
-        self.leases = leases;
         written?;
         for replay in plan.replayed.iter().filter(|replay| replay.fresh) {
             let endpoint = replay.key.endpoint.0;
@@ -458,7 +468,7 @@ impl Keeper {
             write::insert_duplicate(connection, seq, now_ms).map_err(failed)?;
             let again = write::has_failed(connection, &facts).map_err(failed)?;
             let plan = if again {
-                Some(write::plan_replay(connection, &facts, &[]).map_err(failed)?)
+                Some(write::plan_replay(connection, &facts, None).map_err(failed)?)
             } else {
                 None
             };
@@ -485,7 +495,7 @@ impl Keeper {
         let mut by_segment: BTreeMap<i64, (Arc<Segment>, Vec<_>)> = BTreeMap::new();
         for (finish, promise) in finishes {
             let key = write::short_key(&finish.delivery);
-            let holds = self.leases.get(&key).is_some_and(|held| held.lease.token == finish.lease);
+            let holds = self.held(key, finish.lease).is_some();
             match self.holding(key.0).filter(|_| holds) {
                 Some(segment) => by_segment
                     .entry(segment.first)
@@ -508,14 +518,15 @@ impl Keeper {
         answers: &mut Answers,
     ) {
         let failed = database("insert attempt");
-        let leases = std::mem::take(&mut self.leases);
+        let shared = Arc::clone(&self.shared);
         let noise = Arc::clone(&self.shared.options.noise);
         let mut seen = std::collections::HashSet::new();
         let written = self.with(segment, |connection| {
             connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
             let mut outcomes = Vec::with_capacity(list.len());
             for (key, finish, _) in &list {
-                let Some(held) = leases.get(key).filter(|_| seen.insert(*key)) else {
+                let held = shared.late_leases.lock().get(key).copied();
+                let Some(held) = held.filter(|_| seen.insert(*key)) else {
                     outcomes.push(FinishOutcome::Stale);
                     continue;
                 };
@@ -536,12 +547,11 @@ impl Keeper {
             connection.execute_batch("COMMIT").map_err(failed)?;
             Ok(outcomes)
         });
-        self.leases = leases;
         match written {
             Ok(outcomes) => {
                 for ((key, finish, promise), outcome) in list.into_iter().zip(outcomes) {
                     if outcome != FinishOutcome::Stale {
-                        self.leases.remove(&key);
+                        self.shared.late_leases.lock().remove(&key);
                         if write::ended(finish.next).is_some() {
                             self.forget_waiting(segment, key.1);
                         }
@@ -559,6 +569,7 @@ impl Keeper {
     }
 
     fn forget_waiting(&self, segment: &Segment, endpoint: u32) {
+        segment.ended_since_look.store(true, Ordering::Relaxed);
         let mut waiting = segment.waiting.lock();
         if let Some(count) = waiting.get_mut(&endpoint) {
             *count = count.saturating_sub(1);

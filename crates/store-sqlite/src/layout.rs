@@ -52,6 +52,14 @@ CREATE TABLE replay(
     due_ms INTEGER NOT NULL,
     PRIMARY KEY(event_seq, endpoint, generation)
 ) WITHOUT ROWID;
+CREATE TABLE moved(
+    event_seq INTEGER NOT NULL,
+    endpoint INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    due_ms INTEGER NOT NULL,
+    PRIMARY KEY(event_seq, endpoint, generation)
+) WITHOUT ROWID;
 CREATE TABLE duplicate(
     event_seq INTEGER NOT NULL,
     number INTEGER NOT NULL,
@@ -66,6 +74,7 @@ CREATE TABLE pending(
     attempts INTEGER NOT NULL,
     PRIMARY KEY(endpoint, due_ms, event_seq, generation)
 ) WITHOUT ROWID;
+CREATE INDEX pending_event ON pending(event_seq, endpoint, generation);
 CREATE TABLE failed(
     event_seq INTEGER NOT NULL,
     endpoint INTEGER NOT NULL,

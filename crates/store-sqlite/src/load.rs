@@ -49,11 +49,24 @@ struct Attempted {
     waiting: HashMap<Key, (i64, u32)>,
     delivered: HashSet<Key>,
     failed: HashSet<Key>,
+    /// The attempts after which it was moved, and where to.
+    moved: HashMap<Key, (u32, i64)>,
 }
 
 fn ended_deliveries(connection: &Connection) -> rusqlite::Result<Attempted> {
-    let mut attempted =
-        Attempted { waiting: HashMap::new(), delivered: HashSet::new(), failed: HashSet::new() };
+    let mut attempted = Attempted {
+        waiting: HashMap::new(),
+        delivered: HashSet::new(),
+        failed: HashSet::new(),
+        moved: HashMap::new(),
+    };
+    let mut statement = connection
+        .prepare("SELECT event_seq, endpoint, generation, attempts, due_ms FROM moved")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let key = (row.get(0)?, row.get(1)?, row.get(2)?);
+        attempted.moved.insert(key, (row.get(3)?, row.get(4)?));
+    }
     let mut statement = connection.prepare(
         "SELECT event_seq, endpoint, generation, number, next_kind, next_at_ms FROM attempt",
     )?;
@@ -75,6 +88,8 @@ fn plan(memory: &mut Memory, attempted: &Attempted, key: Key, due_ms: i64) {
         memory.failed.insert(key);
     } else if !attempted.delivered.contains(&key) {
         let (due_ms, attempts) = attempted.waiting.get(&key).copied().unwrap_or((due_ms, 0));
+        let moved = attempted.moved.get(&key).filter(|(after, _)| *after == attempts);
+        let due_ms = moved.map_or(due_ms, |(_, due_ms)| *due_ms);
         memory.add(key, Waiting { attempts, due_ms, lease: None });
     }
 }

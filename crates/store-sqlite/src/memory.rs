@@ -26,12 +26,21 @@ pub(crate) struct Waiting {
     pub(crate) lease: Option<Lease>,
 }
 
+/// A delivery of an older segment under lease.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    pub(crate) lease: Lease,
+    pub(crate) due_ms: i64,
+    pub(crate) attempts: u32,
+}
+
 /// A delivery that was just leased.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Taken {
     pub(crate) key: Key,
     pub(crate) token: LeaseToken,
     pub(crate) attempts: u32,
+    pub(crate) due_ms: i64,
 }
 
 /// The deliveries of one segment that have not ended, and those that failed.
@@ -126,7 +135,7 @@ impl Memory {
             if let Some(waiting) = self.pending.get_mut(&key) {
                 let token = token();
                 waiting.lease = Some(Lease { token, until_ms });
-                taken.push(Taken { key, token, attempts: waiting.attempts });
+                taken.push(Taken { key, token, attempts: waiting.attempts, due_ms });
             }
         }
         if queue.is_empty() {

@@ -43,9 +43,11 @@ pub(crate) fn open(options: Options) -> Result<Parts> {
     let catalog = Catalog::open(&folder.catalog())?;
     let sealed = catalog.segments()?;
     let owners = catalog.owners()?;
+    let endpoint_sources = catalog.endpoint_sources()?;
     let quarantine = Quarantine::open(&folder.quarantine())?;
     let shared = Arc::new(Shared::new(options, folder, catalog));
     *shared.owners.write() = owners;
+    *shared.endpoint_sources.write() = endpoint_sources;
 
     let mut dedupe = DedupeIndex::default();
     let now_ms = shared.options.clock.now_ms();

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::errors::database;
-use crate::memory::Taken;
+use crate::memory::{Key, Taken};
 use crate::rows::{disposition_from_column, next_from_columns, trigger_from_column};
 use crate::segment::Segment;
 use crate::shared::Shared;
@@ -28,8 +28,8 @@ const COLUMNS: &str =
 const CHUNK: i64 = 256;
 
 impl Shared {
-    /// Whether this event belongs to the scope.
-    fn in_scope(&self, scope: Scope, application: u32) -> bool {
+    /// Whether an application belongs to the scope.
+    pub(crate) fn in_scope(&self, scope: Scope, application: u32) -> bool {
         scope.application.is_none_or(|key| key.0 == application)
             && self.owners.read().get(&application) == Some(&scope.owner)
     }
@@ -57,11 +57,11 @@ impl Shared {
         Ok(facts.filter(|facts| facts.event == *event && self.in_scope(scope, facts.application)))
     }
 
-    /// Whether the event exists in the scope.
-    pub(crate) fn exists(&self, scope: Scope, event: &EventId) -> Result<bool> {
+    /// The application of an event, if it exists in the scope.
+    pub(crate) fn application_of(&self, scope: Scope, event: &EventId) -> Result<Option<u32>> {
         let found =
             self.read_holding(event, |connection| self.facts_in(connection, scope, event))?;
-        Ok(found.is_some())
+        Ok(found.map(|facts| facts.application))
     }
 
     pub(crate) fn event_row(&self, scope: Scope, event: &EventId) -> Result<Option<EventRow>> {
@@ -87,15 +87,9 @@ impl Shared {
         let seq = row.id.seq().0;
         let mut deliveries = write::deliveries(connection, seq, &row.planned, row.received_at_ms)
             .map_err(database("read deliveries"))?;
-        if let Some(segment) = self.segments.holding(seq)
-            && let Some(memory) = &*segment.memory.lock()
-        {
-            for delivery in deliveries.iter_mut().filter(|row| row.state == DeliveryState::Pending)
-            {
-                let waiting = memory.pending.get(&(seq, delivery.endpoint.0, delivery.generation));
-                delivery.due_ms =
-                    waiting.and_then(|waiting| waiting.lease.is_none().then_some(waiting.due_ms));
-            }
+        for delivery in deliveries.iter_mut().filter(|row| row.state == DeliveryState::Pending) {
+            let key = (seq, delivery.endpoint.0, delivery.generation);
+            delivery.due_ms = self.due_of(connection, key)?;
         }
         Ok(EventRow {
             id: row.id,
@@ -106,6 +100,30 @@ impl Shared {
             size_bytes: row.size_bytes,
             deliveries,
         })
+    }
+
+    /// When a pending delivery is due, if it is not under way.
+    fn due_of(&self, connection: &Connection, key: Key) -> Result<Option<i64>> {
+        if let Some(segment) = self.segments.holding(key.0)
+            && let Some(memory) = &*segment.memory.lock()
+        {
+            let waiting = memory.pending.get(&key);
+            return Ok(
+                waiting.and_then(|waiting| waiting.lease.is_none().then_some(waiting.due_ms))
+            );
+        }
+        if self.late_leases.lock().contains_key(&key) {
+            return Ok(None);
+        }
+        connection
+            .prepare_cached(
+                "SELECT due_ms FROM pending
+                 WHERE event_seq = ?1 AND endpoint = ?2 AND generation = ?3",
+            )
+            .and_then(|mut statement| {
+                statement.query_row(params![key.0, key.1, key.2], |row| row.get(0)).optional()
+            })
+            .map_err(database("read deliveries"))
     }
 
     pub(crate) fn record(&self, scope: Scope, event: &EventId) -> Result<Option<EventRecord>> {

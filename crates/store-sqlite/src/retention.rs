@@ -38,12 +38,14 @@ pub(crate) fn sweep(keeper: &mut Keeper, policy: RetentionPolicy, now_ms: i64) -
         if segment.received_min_ms.load(Ordering::Relaxed) >= before_ms {
             continue;
         }
-        // A mixed segment is rewritten once a day at most; a wholly old one when it pays.
+        // Looked into once a day at most, unless something has changed meanwhile.
         let whole = segment.received_max_ms.load(Ordering::Relaxed) < before_ms;
         let last_ms = segment.compacted_at_ms.load(Ordering::Relaxed);
-        if last_ms > now_ms.saturating_sub(DAY_MS) {
+        let changed = segment.ended_since_look.load(Ordering::Relaxed) && segment.pending() == 0;
+        if last_ms > now_ms.saturating_sub(DAY_MS) && !(whole && changed) {
             continue;
         }
+        segment.ended_since_look.store(false, Ordering::Relaxed);
         let staying = keeper.with(&segment, |connection| {
             connection
                 .query_row(
@@ -189,6 +191,8 @@ fn copy(
              INSERT INTO attempt SELECT * FROM old.attempt
                  WHERE event_seq IN (SELECT seq FROM main.event);
              INSERT INTO replay SELECT * FROM old.replay
+                 WHERE event_seq IN (SELECT seq FROM main.event);
+             INSERT INTO moved SELECT * FROM old.moved
                  WHERE event_seq IN (SELECT seq FROM main.event);
              INSERT INTO duplicate SELECT * FROM old.duplicate
                  WHERE event_seq IN (SELECT seq FROM main.event);

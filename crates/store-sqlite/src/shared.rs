@@ -1,6 +1,6 @@
 //! What the threads of a store share, and how they talk.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use crate::catalog::Catalog;
 use crate::keeper::Task;
 use crate::layout::Folder;
+use crate::memory::{Held, Key};
 use crate::segment::Segments;
 use crate::writer::Op;
 
@@ -137,7 +138,11 @@ pub(crate) struct Shared {
     pub(crate) adopting: AtomicUsize,
     /// Deliveries of older segments that have not ended, by endpoint.
     pub(crate) late_waiting: Mutex<HashMap<u32, u64>>,
+    /// Leases on deliveries of older segments.
+    pub(crate) late_leases: Mutex<BTreeMap<Key, Held>>,
     pub(crate) owners: RwLock<HashMap<u32, Owner>>,
+    /// Which source each endpoint belongs to.
+    pub(crate) endpoint_sources: RwLock<HashMap<u32, u32>>,
     pub(crate) writer: Inbox<Op>,
     pub(crate) keeper: Inbox<Task>,
     /// Why new events are refused at the moment.
@@ -159,7 +164,9 @@ impl Shared {
             hot_first: AtomicI64::new(0),
             adopting: AtomicUsize::new(1),
             late_waiting: Mutex::new(HashMap::new()),
+            late_leases: Mutex::new(BTreeMap::new()),
             owners: RwLock::new(HashMap::new()),
+            endpoint_sources: RwLock::new(HashMap::new()),
             writer: Inbox::new(queue_max),
             keeper: Inbox::new(usize::MAX),
             trouble: Mutex::new(None),

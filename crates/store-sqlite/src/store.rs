@@ -16,18 +16,16 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::keeper::Task;
-use crate::memory::Taken;
+use crate::memory::{Memory, Taken};
 use crate::open::{self, Parts};
 use crate::reply::{Promise, kept};
 use crate::shared::{Options, Shared};
-use crate::write::short_key;
 use crate::writer::Op;
 
 /// A store in a folder of SQLite files.
 pub struct SqliteStore {
     shared: Arc<Shared>,
     parts: Arc<Mutex<Option<Parts>>>,
-    quarantine_count: Mutex<u64>,
 }
 
 impl SqliteStore {
@@ -37,11 +35,7 @@ impl SqliteStore {
     /// [`StoreError::Unusable`] if another process has it or its files cannot be read.
     pub fn open(options: Options) -> Result<Self> {
         let parts = open::open(options)?;
-        Ok(Self {
-            shared: Arc::clone(&parts.shared),
-            parts: Arc::new(Mutex::new(Some(parts))),
-            quarantine_count: Mutex::new(0),
-        })
+        Ok(Self { shared: Arc::clone(&parts.shared), parts: Arc::new(Mutex::new(Some(parts))) })
     }
 
     /// Works on a thread that may wait for the disk.
@@ -79,19 +73,65 @@ impl SqliteStore {
         .await
     }
 
+    /// Works on the memory of the hot segment that began at `first`; `None` if that one is no longer
+    /// hot, or is just being handed over.
+    fn with_hot<T>(&self, first: i64, work: impl FnOnce(&mut Memory) -> T) -> Option<T> {
+        let segment = self.shared.segments.holding(first)?;
+        let mut guard = segment.memory.lock();
+        guard.as_mut().filter(|memory| !memory.frozen).map(work)
+    }
+
+    /// Adds what is due in the hot segment; `false` if that is changing hands.
+    fn add_hot_due(&self, first: i64, list: &mut Vec<EndpointDue>) -> bool {
+        let added = self.with_hot(first, |memory| {
+            for (endpoint, waiting, due_ms) in memory.summary() {
+                match list.iter_mut().find(|due| due.endpoint.0 == endpoint) {
+                    Some(due) => {
+                        due.waiting += waiting;
+                        due.due_ms = due.due_ms.min(due_ms);
+                    }
+                    None => {
+                        let endpoint = EndpointKey(endpoint);
+                        list.push(EndpointDue { endpoint, waiting, due_ms });
+                    }
+                }
+            }
+        });
+        added.is_some()
+    }
+
     /// Leases from the hot segment's memory; `None` if it is just being handed over.
     fn lease_hot(
         &self,
+        first: i64,
         endpoint: EndpointKey,
         now_ms: i64,
         until_ms: i64,
         limit: usize,
     ) -> Option<Vec<Taken>> {
-        let segment =
-            self.shared.segments.holding(self.shared.hot_first.load(Ordering::Acquire))?;
-        let mut guard = segment.memory.lock();
-        let memory = guard.as_mut().filter(|memory| !memory.frozen)?;
-        Some(memory.lease(endpoint.0, now_ms, until_ms, limit, || self.shared.lease_token()))
+        self.with_hot(first, |memory| {
+            memory.lease(endpoint.0, now_ms, until_ms, limit, || self.shared.lease_token())
+        })
+    }
+
+    /// Undoes leases that were taken only to find out what is due first.
+    fn give_back(&self, surplus: Vec<Taken>) {
+        let mut late = Vec::new();
+        for taken in surplus {
+            let holding = self.shared.segments.holding(taken.key.0);
+            let released = holding.is_some_and(|segment| match segment.memory.lock().as_mut() {
+                Some(memory) if !memory.frozen => {
+                    memory.release(taken.key, taken.token, taken.due_ms)
+                }
+                _ => false,
+            });
+            if !released {
+                late.push((taken.key, taken.token));
+            }
+        }
+        if !late.is_empty() {
+            self.shared.keeper.push(Task::Return(late));
+        }
     }
 
     async fn lease_late(
@@ -102,6 +142,7 @@ impl SqliteStore {
         limit: usize,
     ) -> Result<Vec<Taken>> {
         let idle = self.shared.adopting.load(Ordering::Acquire) == 0
+            && self.shared.late_leases.lock().is_empty()
             && !self.shared.late_waiting.lock().contains_key(&endpoint.0);
         if idle {
             return Ok(Vec::new());
@@ -130,6 +171,10 @@ impl Store for SqliteStore {
             let mut owners = shared.owners.write();
             for source in &snapshot.sources {
                 owners.insert(source.key.0, owner);
+            }
+            let mut endpoint_sources = shared.endpoint_sources.write();
+            for endpoint in &snapshot.endpoints {
+                endpoint_sources.insert(endpoint.key.0, endpoint.application.0);
             }
             Ok(snapshot)
         })
@@ -163,7 +208,7 @@ impl Store for SqliteStore {
 
     async fn event_accept(&self, scope: Scope, accept: EventAccept) -> Result<Accepted> {
         self.shared.open()?;
-        if self.shared.owners.read().get(&accept.application.0) != Some(&scope.owner) {
+        if !self.shared.in_scope(scope, accept.application.0) {
             return Err(StoreError::Database {
                 operation: "event_accept",
                 detail: format!("there is no source {} of this owner", accept.application.0),
@@ -201,23 +246,14 @@ impl Store for SqliteStore {
     }
 
     async fn delivery_due(&self) -> Result<Vec<EndpointDue>> {
-        let mut list = self.ask_keeper(Task::Due).await?;
-        let hot = self.shared.segments.holding(self.shared.hot_first.load(Ordering::Acquire));
-        if let Some(hot) = hot
-            && let Some(memory) = &*hot.memory.lock()
-        {
-            for (endpoint, waiting, due_ms) in memory.summary() {
-                match list.iter_mut().find(|due| due.endpoint.0 == endpoint) {
-                    Some(due) => {
-                        due.waiting += waiting;
-                        due.due_ms = due.due_ms.min(due_ms);
-                    }
-                    None => {
-                        list.push(EndpointDue { endpoint: EndpointKey(endpoint), waiting, due_ms })
-                    }
-                }
+        let mut list = loop {
+            let first = self.shared.hot_first.load(Ordering::Acquire);
+            let mut list = self.ask_keeper(Task::Due).await?;
+            if self.add_hot_due(first, &mut list) {
+                break list;
             }
-        }
+            tokio::task::yield_now().await;
+        };
         list.sort_unstable_by_key(|due| due.endpoint);
         Ok(list)
     }
@@ -232,18 +268,19 @@ impl Store for SqliteStore {
         self.shared.open()?;
         let until_ms = now_ms.saturating_add_unsigned(lease_ms);
         let mut taken = Vec::new();
-        while taken.len() < limit {
-            let rest = limit - taken.len();
-            taken.extend(self.lease_late(endpoint, now_ms, until_ms, rest).await?);
-            if let Some(hot) =
-                self.lease_hot(endpoint, now_ms, until_ms, limit.saturating_sub(taken.len()))
-            {
+        loop {
+            let first = self.shared.hot_first.load(Ordering::Acquire);
+            taken.extend(self.lease_late(endpoint, now_ms, until_ms, limit).await?);
+            if let Some(hot) = self.lease_hot(first, endpoint, now_ms, until_ms, limit) {
                 taken.extend(hot);
                 break;
             }
             // The hot segment is changing hands; the keeper has it in a moment.
             tokio::task::yield_now().await;
         }
+        taken.sort_unstable_by_key(|one| (one.due_ms, one.key));
+        let surplus = taken.split_off(taken.len().min(limit));
+        self.give_back(surplus);
         if taken.is_empty() {
             return Ok(Vec::new());
         }
@@ -256,22 +293,12 @@ impl Store for SqliteStore {
         due_ms: i64,
     ) -> Result<()> {
         self.shared.open()?;
-        let mut late = Vec::new();
-        for (delivery, token) in deliveries {
-            let key = short_key(&delivery);
-            let released = self.shared.is_hot(&delivery.event)
-                && self.shared.segments.holding(key.0).is_some_and(|segment| {
-                    match segment.memory.lock().as_mut() {
-                        Some(memory) if !memory.frozen => {
-                            memory.release(key, token, due_ms);
-                            true
-                        }
-                        _ => false,
-                    }
-                });
-            if !released {
-                late.push((delivery, token));
-            }
+        let (hot, late): (Vec<_>, Vec<_>) =
+            deliveries.into_iter().partition(|(delivery, _)| self.shared.is_hot(&delivery.event));
+        if !hot.is_empty() {
+            let (reply, receiver) = oneshot::channel();
+            self.shared.writer.push(Op::Release(hot, due_ms, reply));
+            kept(receiver).await?;
         }
         if late.is_empty() {
             return Ok(());
@@ -286,9 +313,13 @@ impl Store for SqliteStore {
         endpoints: Vec<EndpointKey>,
         now_ms: i64,
     ) -> Result<Option<Vec<Replayed>>> {
-        if !self.blocking(move |shared| shared.exists(scope, &event)).await? {
-            return Ok(None);
-        }
+        let found = self.blocking(move |shared| shared.application_of(scope, &event)).await?;
+        let Some(application) = found else { return Ok(None) };
+        let endpoints = (!endpoints.is_empty()).then(|| {
+            let sources = self.shared.endpoint_sources.read();
+            let own = |endpoint: &EndpointKey| sources.get(&endpoint.0) == Some(&application);
+            endpoints.into_iter().filter(own).collect::<Vec<_>>()
+        });
         let seq = event.seq().0;
         if self.shared.is_hot(&event) {
             let (reply, receiver) = oneshot::channel();
@@ -320,6 +351,9 @@ impl Store for SqliteStore {
     async fn quarantine_put(&self, scope: Scope, refused: QuarantineWrite) -> Result<bool> {
         self.shared.open()?;
         let Some(application) = scope.application else { return Ok(false) };
+        if !self.shared.in_scope(scope, application.0) {
+            return Ok(false);
+        }
         let guard = self.parts.lock();
         let parts = guard.as_ref().ok_or(StoreError::Closed)?;
         parts.quarantine.put(scope.owner, application, refused)
@@ -345,7 +379,8 @@ impl Store for SqliteStore {
 
     async fn stats(&self) -> Result<StoreStats> {
         let quarantined = self.with_quarantine(crate::quarantine::Quarantine::count).await?;
-        *self.quarantine_count.lock() = quarantined;
+        // What was pending before the start is counted by then.
+        self.ask_keeper(Task::Settle).await?;
         let segments = self.shared.segments.all();
         Ok(StoreStats {
             events: segments.iter().map(|one| one.events.load(Ordering::Relaxed)).sum(),

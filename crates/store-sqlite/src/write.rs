@@ -187,18 +187,17 @@ pub(crate) struct ReplayPlan {
     pub(crate) attempts: Vec<u32>,
 }
 
-/// Plans a replay to `endpoints`, or to all that the event was planned for.
+/// Plans a replay to `endpoints`, or to all that the event was planned for on receipt.
 pub(crate) fn plan_replay(
     connection: &Connection,
     facts: &Facts,
-    endpoints: &[EndpointKey],
+    endpoints: Option<&[EndpointKey]>,
 ) -> rusqlite::Result<ReplayPlan> {
     let seq = facts.event.seq().0;
     let known = deliveries(connection, seq, &facts.planned, facts.received_at_ms)?;
-    let mut wanted: Vec<EndpointKey> = if endpoints.is_empty() {
-        known.iter().map(|delivery| delivery.endpoint).collect()
-    } else {
-        endpoints.to_vec()
+    let mut wanted: Vec<EndpointKey> = match endpoints {
+        Some(endpoints) => endpoints.to_vec(),
+        None => planned_from_column(&facts.planned).collect(),
     };
     wanted.sort_unstable();
     wanted.dedup();
@@ -236,6 +235,20 @@ pub(crate) fn insert_replays(
             .execute(params![seq, endpoint, generation, due_ms])?;
     }
     Ok(())
+}
+
+/// Notes that a waiting delivery has become due at another moment than its last attempt (or its
+/// receipt, or its replay) said. Holds until the next attempt.
+pub(crate) fn insert_moved(
+    connection: &Connection,
+    (seq, endpoint, generation): Key,
+    attempts: u32,
+    due_ms: i64,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO moved VALUES(?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![seq, endpoint, generation, attempts, due_ms])
+        .map(drop)
 }
 
 /// Whether the event has deliveries and the latest to every endpoint has failed for good.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use becket_model::{ApplicationKey, EndpointKey, EventId, EventSeq, SeqClock};
+use becket_model::{ApplicationKey, DeliveryKey, EndpointKey, EventId, EventSeq, SeqClock};
 use becket_store::{
     Accepted, AttemptFinish, DedupeKey, EventAccept, FinishOutcome, LeaseToken, Replayed, Result,
     StoreError,
@@ -44,7 +44,9 @@ const RETRY_WAIT: Duration = Duration::from_millis(250);
 pub(crate) enum Op {
     Accept(Box<EventAccept>, Promise<Accepted>),
     Finish(Box<AttemptFinish>, Promise<FinishOutcome>),
-    Replay(i64, Vec<EndpointKey>, i64, oneshot::Sender<Result<Option<Vec<Replayed>>>>),
+    Replay(i64, Option<Vec<EndpointKey>>, i64, oneshot::Sender<Result<Option<Vec<Replayed>>>>),
+    /// Give leased deliveries back, due at this moment.
+    Release(Vec<(DeliveryKey, LeaseToken)>, i64, oneshot::Sender<Result<()>>),
     /// Begin a new segment if the hot one holds events older than this.
     RollIfOlder(i64, oneshot::Sender<bool>),
     /// The filter of a sealed segment; its index can be queried.
@@ -72,6 +74,11 @@ enum Effect {
         promise: Promise<FinishOutcome>,
         finish: Box<AttemptFinish>,
         outcome: FinishOutcome,
+    },
+    Released {
+        reply: oneshot::Sender<Result<()>>,
+        keys: Vec<(Key, LeaseToken)>,
+        due_ms: i64,
     },
     Replayed {
         reply: oneshot::Sender<Result<Option<Vec<Replayed>>>>,
@@ -230,13 +237,33 @@ impl Writer {
         let (error, op) = match op {
             Op::Accept(accept, promise) => return self.accept(accept, promise, effects),
             Op::Finish(finish, promise) => return self.finish_attempt(finish, promise, effects),
+            Op::Replay(seq, endpoints, now_ms, reply) if seq < self.segment.first => {
+                // The segment changed hands while this was waiting.
+                self.shared.keeper.push(Task::Replay(seq, endpoints, now_ms, reply));
+                return Ok(());
+            }
             Op::Replay(seq, endpoints, now_ms, reply) => {
-                match self.replay(seq, &endpoints, now_ms) {
+                match self.replay(seq, endpoints.as_deref(), now_ms) {
                     Ok(replayed) => {
                         effects.push(Effect::Replayed { reply, replayed, now_ms });
                         return Ok(());
                     }
                     Err(error) => (error, Op::Replay(seq, endpoints, now_ms, reply)),
+                }
+            }
+            Op::Release(deliveries, due_ms, reply) => {
+                let mut late = Vec::new();
+                match self.release(&deliveries, due_ms, &mut late) {
+                    Ok(_) if !late.is_empty() => {
+                        // Some changed hands while this was waiting; the keeper passes over the rest.
+                        self.shared.keeper.push(Task::Release(late, due_ms, reply));
+                        return Ok(());
+                    }
+                    Ok(keys) => {
+                        effects.push(Effect::Released { reply, keys, due_ms });
+                        return Ok(());
+                    }
+                    Err(error) => (error, Op::Release(deliveries, due_ms, reply)),
                 }
             }
             Op::RollIfOlder(..) | Op::Sealed(..) | Op::Forget(..) | Op::Close(..) => return Ok(()),
@@ -374,7 +401,7 @@ impl Writer {
         {
             return Ok((facts.event, Vec::new()));
         }
-        let plan = write::plan_replay(&self.connection, &facts, &[]).map_err(failed)?;
+        let plan = write::plan_replay(&self.connection, &facts, None).map_err(failed)?;
         write::insert_replays(&self.connection, &plan.replayed, now_ms).map_err(failed)?;
         Ok((facts.event, plan.replayed))
     }
@@ -382,7 +409,7 @@ impl Writer {
     fn replay(
         &mut self,
         seq: i64,
-        endpoints: &[EndpointKey],
+        endpoints: Option<&[EndpointKey]>,
         now_ms: i64,
     ) -> Result<Option<Vec<Replayed>>> {
         let failed = database("replay");
@@ -391,7 +418,52 @@ impl Writer {
         };
         let plan = write::plan_replay(&self.connection, &facts, endpoints).map_err(failed)?;
         write::insert_replays(&self.connection, &plan.replayed, now_ms).map_err(failed)?;
+        self.hurry(&plan, now_ms)?;
         Ok(Some(plan.replayed))
+    }
+
+    /// Notes what is given back; those of older segments go to `late`.
+    fn release(
+        &mut self,
+        deliveries: &[(DeliveryKey, LeaseToken)],
+        due_ms: i64,
+        late: &mut Vec<(DeliveryKey, LeaseToken)>,
+    ) -> Result<Vec<(Key, LeaseToken)>> {
+        let mut keys = Vec::with_capacity(deliveries.len());
+        for (delivery, token) in deliveries {
+            let key = write::short_key(delivery);
+            if key.0 < self.segment.first {
+                late.push((*delivery, *token));
+                continue;
+            }
+            let attempts = self.segment.memory.lock().as_ref().and_then(|memory| {
+                let waiting = memory.pending.get(&key)?;
+                memory.check(key, *token).then_some(waiting.attempts)
+            });
+            if let Some(attempts) = attempts
+                && !self.touched.contains(&key)
+            {
+                write::insert_moved(&self.connection, key, attempts, due_ms)
+                    .map_err(database("release delivery"))?;
+                keys.push((key, *token));
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Notes that waiting deliveries have become due.
+    fn hurry(&self, plan: &write::ReplayPlan, now_ms: i64) -> Result<()> {
+        for (replay, attempts) in plan.replayed.iter().zip(&plan.attempts) {
+            let key = write::short_key(&replay.key);
+            let waits = self.segment.memory.lock().as_ref().is_some_and(|memory| {
+                memory.pending.get(&key).is_some_and(|waiting| waiting.lease.is_none())
+            });
+            if !replay.fresh && waits {
+                write::insert_moved(&self.connection, key, *attempts, now_ms)
+                    .map_err(database("replay"))?;
+            }
+        }
+        Ok(())
     }
 
     fn finish_attempt(
@@ -466,6 +538,12 @@ impl Writer {
                     }
                     self.answers.finished(promise, Ok(outcome));
                 }
+                Effect::Released { reply, keys, due_ms } => {
+                    for (key, token) in keys {
+                        memory.release(key, token, due_ms);
+                    }
+                    drop(reply.send(Ok(())));
+                }
                 Effect::Replayed { reply, replayed, now_ms } => {
                     if let Some(replayed) = &replayed {
                         start_again(memory, replayed, now_ms);
@@ -513,6 +591,7 @@ impl Writer {
                     self.answers.finished(promise, Err(error.clone()));
                 }
                 Effect::Replayed { reply, .. } => drop(reply.send(Err(error.clone()))),
+                Effect::Released { reply, .. } => drop(reply.send(Err(error.clone()))),
             }
         }
         self.answers.send();
@@ -611,6 +690,7 @@ impl Writer {
             Op::Accept(_, promise) => self.answers.accepted(promise, Err(error.clone())),
             Op::Finish(_, promise) => self.answers.finished(promise, Err(error.clone())),
             Op::Replay(.., reply) => drop(reply.send(Err(error.clone()))),
+            Op::Release(.., reply) => drop(reply.send(Err(error.clone()))),
             Op::RollIfOlder(_, reply) => {
                 let _ = reply.send(false);
             }

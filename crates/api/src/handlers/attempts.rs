@@ -85,8 +85,7 @@ fn shown(
         },
         (None, error) => error.unwrap_or_default(),
     };
-    let url =
-        if detail.url.is_empty() { endpoint.settings.url.clone() } else { detail.url };
+    let url = if detail.url.is_empty() { endpoint.settings.url.clone() } else { detail.url };
     Some(AttemptOut::new(row, endpoint.id.to_string(), AttemptTexts { url, response }, msg))
 }
 
@@ -223,9 +222,8 @@ pub(crate) async fn get(call: Call) -> Result<Answer<AttemptOut>> {
 }
 
 async fn attempt_by_id(call: &Call, scope: Scope, text: &str) -> Result<AttemptRow> {
-    let missing = || {
-        ApiError::not_found("attempt", text).hint("`becket attempts list` shows what is kept")
-    };
+    let missing =
+        || ApiError::not_found("attempt", text).hint("`becket attempts list` shows what is kept");
     let id: AttemptId = text.parse().map_err(|_| missing())?;
     call.store().attempt_get(scope, id).await?.ok_or_else(missing)
 }
@@ -247,10 +245,7 @@ pub(crate) async fn list_destinations(call: Call) -> Result<Answer<Listed<Messag
             endpoint: EndpointOut::new(endpoint),
             event_types: endpoint.settings.event_types.clone().filter(|types| !types.is_empty()),
             status,
-            next_attempt: delivery
-                .due_ms
-                .filter(|_| status == StatusOut::PENDING)
-                .map(times::text),
+            next_attempt: delivery.due_ms.filter(|_| status == StatusOut::PENDING).map(times::text),
         }
     });
     Ok(Answer::ok(Listed::new(data.collect(), page.iterator, page.done)))
@@ -277,10 +272,8 @@ pub(crate) async fn resend(call: Call) -> Result<Answer<Value>> {
 pub(crate) async fn list_ours(call: Call) -> Result<Answer<Listed<OurAttemptOut>>> {
     let names = Names::load(&call).await?;
     let mut scope = names.scope(&call, call.text("source"))?;
-    let endpoint = call
-        .text("endpoint")
-        .map(|name| names.endpoint(call.text("source"), name))
-        .transpose()?;
+    let endpoint =
+        call.text("endpoint").map(|name| names.endpoint(call.text("source"), name)).transpose()?;
     if let Some(endpoint) = endpoint {
         scope = Scope::of(call.owner, endpoint.application);
     }

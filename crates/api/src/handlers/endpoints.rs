@@ -1,9 +1,9 @@
 //! Endpoints: the specification's list, headers and secret, and our pausing and enabling.
 
-use becket_model::EndpointState;
-use becket_store::{Endpoint, EndpointChange};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use becket_model::EndpointState;
+use becket_store::{Endpoint, EndpointChange};
 use http::StatusCode;
 use serde::Deserialize;
 
@@ -170,25 +170,37 @@ pub(crate) struct StateIn {
 }
 
 /// `POST …/pause`
-pub(crate) async fn pause(call: Call, JsonBody(body): JsonBody<StateIn>) -> Result<Answer<becket::EndpointOut>> {
+pub(crate) async fn pause(
+    call: Call,
+    JsonBody(body): JsonBody<StateIn>,
+) -> Result<Answer<becket::EndpointOut>> {
     let from = &[EndpointState::Enabled];
     set_state(&call, from, EndpointState::Paused, "endpoint.paused", body).await
 }
 
 /// `POST …/resume`
-pub(crate) async fn resume(call: Call, JsonBody(body): JsonBody<StateIn>) -> Result<Answer<becket::EndpointOut>> {
+pub(crate) async fn resume(
+    call: Call,
+    JsonBody(body): JsonBody<StateIn>,
+) -> Result<Answer<becket::EndpointOut>> {
     let from = &[EndpointState::Paused];
     set_state(&call, from, EndpointState::Enabled, "endpoint.resumed", body).await
 }
 
 /// `POST …/enable`
-pub(crate) async fn enable(call: Call, JsonBody(body): JsonBody<StateIn>) -> Result<Answer<becket::EndpointOut>> {
+pub(crate) async fn enable(
+    call: Call,
+    JsonBody(body): JsonBody<StateIn>,
+) -> Result<Answer<becket::EndpointOut>> {
     let from = &[EndpointState::Enabled, EndpointState::Paused, EndpointState::Disabled];
     set_state(&call, from, EndpointState::Enabled, "endpoint.enabled", body).await
 }
 
 /// `POST …/disable`
-pub(crate) async fn disable(call: Call, JsonBody(body): JsonBody<StateIn>) -> Result<Answer<becket::EndpointOut>> {
+pub(crate) async fn disable(
+    call: Call,
+    JsonBody(body): JsonBody<StateIn>,
+) -> Result<Answer<becket::EndpointOut>> {
     let from = &[EndpointState::Enabled, EndpointState::Paused];
     set_state(&call, from, EndpointState::Disabled, "endpoint.disabled", body).await
 }

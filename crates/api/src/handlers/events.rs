@@ -1,8 +1,8 @@
 //! Events across sources, and the exact bytes of one.
 
+use axum::response::{IntoResponse, Response};
 use becket_model::{DeliveryState, EventId};
 use becket_store::{EventFilter, EventRow, Scope};
-use axum::response::{IntoResponse, Response};
 use http::header;
 
 use crate::call::{Answer, Call, Listed};
@@ -75,8 +75,7 @@ pub(crate) async fn list(call: Call) -> Result<Answer<Listed<EventOut>>> {
     }
     let from = after.map_or(From::Before(iterator), From::After);
     let keep = |event: &EventRow| asked.keeps(&names, event);
-    let found =
-        scan::collect(call.store(), asked.scope, &asked.filter, from, limit, keep).await?;
+    let found = scan::collect(call.store(), asked.scope, &asked.filter, from, limit, keep).await?;
     let data = found.rows.iter().map(|row| EventOut::new(row, &names)).collect();
     Ok(Answer::ok(Listed::new(data, found.iterator(), found.done)))
 }

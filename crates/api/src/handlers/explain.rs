@@ -55,9 +55,9 @@ pub(crate) fn verdict(
     record: &EventRecord,
     received_at_ms: i64,
 ) -> VerdictOut {
-    let recorded = record.fact(EventRecord::VERDICT).map(|text| {
-        serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
-    });
+    let recorded = record
+        .fact(EventRecord::VERDICT)
+        .map(|text| serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())));
     let explanation = call.shared.api.directory.explain(source, record, received_at_ms);
     VerdictOut { recorded, explanation }
 }

@@ -103,11 +103,10 @@ pub(crate) async fn list(call: Call) -> Result<Answer<Listed<MessageOut>>> {
         return Ok(Answer::ok(Listed::new(Vec::new(), None, true)));
     };
     let store = call.store();
-    let found =
-        scan::collect(store, scope, &filter.store, From::Before(before), limit, |event| {
-            filter.keeps(event)
-        })
-        .await?;
+    let found = scan::collect(store, scope, &filter.store, From::Before(before), limit, |event| {
+        filter.keeps(event)
+    })
+    .await?;
     let (done, iterator) = (found.done, found.iterator());
     let (page, whole) = with_records(&call, scope, found.rows).await?;
     let last = page.last().map(|(row, _)| row.id.to_string());
@@ -158,13 +157,12 @@ pub(crate) async fn list_attempted(call: Call) -> Result<Answer<Listed<EndpointM
         Some((shown, latest.due_ms.filter(|_| shown == StatusOut::PENDING)))
     };
     let store = call.store();
-    let found =
-        scan::collect(store, scope, &filter.store, From::Before(before), limit, |event| {
-            filter.keeps(event)
-                && delivery(event)
-                    .is_some_and(|(shown, _)| status.is_none_or(|status| shown.status == status))
-        })
-        .await?;
+    let found = scan::collect(store, scope, &filter.store, From::Before(before), limit, |event| {
+        filter.keeps(event)
+            && delivery(event)
+                .is_some_and(|(shown, _)| status.is_none_or(|status| shown.status == status))
+    })
+    .await?;
     let (done, iterator) = (found.done, found.iterator());
     let (page, whole) = with_records(&call, scope, found.rows).await?;
     let last = page.last().map(|(row, _)| row.id.to_string());

@@ -48,7 +48,7 @@ pub(crate) async fn events_by_delivery_id(
         let filter = EventFilter { dedupe: Some(dedupe), ..filter.clone() };
         found.extend(call.store().event_list(scope, filter, Page::newest(limit)).await?);
     }
-    found.sort_by(|left, right| right.id.cmp(&left.id));
+    found.sort_by_key(|row| std::cmp::Reverse(row.id));
     found.truncate(limit);
     Ok(found)
 }

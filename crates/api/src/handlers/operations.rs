@@ -67,7 +67,8 @@ pub(crate) async fn backup(
             .hint("the path is one of the gateway's host; begin it with `/`"));
     }
     let control = &call.shared.api.control;
-    let bytes = control.backup(&body.folder).await.map_err(|error| refused("backup_refused", error))?;
+    let bytes =
+        control.backup(&body.folder).await.map_err(|error| refused("backup_refused", error))?;
     call.audit("store.backed_up", &body.folder.display());
     Ok(Answer::ok(BackupOut { folder: body.folder, bytes }))
 }

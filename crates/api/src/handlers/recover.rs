@@ -50,9 +50,8 @@ async fn begin(call: Call, body: SinceIn, kind: TaskKind) -> Result<Answer<TaskO
     let (source, scope) = application(&call, &names)?;
     let endpoint = names.endpoint_in(source, call.path("endpoint_id"))?;
     replay::check_takes(&names, endpoint)?;
-    let time = |name: &str, text: &str| {
-        times::parse(text).map_err(|what| ApiError::body(name, what))
-    };
+    let time =
+        |name: &str, text: &str| times::parse(text).map_err(|what| ApiError::body(name, what));
     let since_ms = time("since", &body.since)?;
     let until_ms = match &body.until {
         Some(text) => time("until", text)?,
@@ -133,9 +132,8 @@ pub(crate) async fn list(call: Call) -> Result<Answer<Listed<TaskOut>>> {
     });
     // Oldest first, as the other lists; `descending` turns it round.
     tasks.reverse();
-    let page = crate::handlers::sources::page_of(&call, tasks.iter().collect(), |task| {
-        task.id.clone()
-    })?;
+    let page =
+        crate::handlers::sources::page_of(&call, tasks.iter().collect(), |task| task.id.clone())?;
     let data = page.data.into_iter().cloned().collect();
     Ok(Answer::ok(Listed::new(data, page.iterator, page.done)))
 }

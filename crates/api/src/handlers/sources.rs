@@ -41,9 +41,10 @@ pub(crate) async fn list(call: Call) -> Result<Answer<Listed<specification::Sour
     let sources = names.sources().iter().filter(|source| !source.removed).collect();
     let page = page_of(&call, sources, |source| source.id.to_string())?;
     let directory = &call.shared.api.directory;
-    let data = page.data.into_iter().map(|source| {
-        specification::SourceOut::new(source, directory.receiving_url(&source.uid))
-    });
+    let data = page
+        .data
+        .into_iter()
+        .map(|source| specification::SourceOut::new(source, directory.receiving_url(&source.uid)));
     Ok(Answer::ok(Listed::new(data.collect(), page.iterator, page.done)))
 }
 

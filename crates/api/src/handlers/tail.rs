@@ -55,7 +55,8 @@ pub(crate) async fn tail(call: Call) -> Result<Response> {
         Some(after) => after,
         None => newest(&call, &asked).await?,
     };
-    let mut follower = Follower { call, asked, after, waiting: VecDeque::new(), limit, _permit: permit };
+    let mut follower =
+        Follower { call, asked, after, waiting: VecDeque::new(), limit, _permit: permit };
     if wants_stream {
         let stream = stream::unfold(Some(follower), |follower| async {
             let mut follower = follower?;
@@ -84,7 +85,8 @@ fn last_event_id(call: &Call) -> Result<Option<EventId>> {
 
 /// Where "from now on" begins.
 async fn newest(call: &Call, asked: &Asked) -> Result<EventId> {
-    let rows = call.store().event_list(asked.scope, EventFilter::default(), Page::newest(1)).await?;
+    let rows =
+        call.store().event_list(asked.scope, EventFilter::default(), Page::newest(1)).await?;
     // With nothing there, from the very beginning is from now on.
     Ok(rows.first().map_or_else(|| scan::floor_of(0), |row| row.id))
 }

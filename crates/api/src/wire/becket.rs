@@ -4,7 +4,9 @@
 use becket_model::attempt_detail::AttemptDetail;
 use becket_model::{EventRecord, FailureReason, NextStep, Trigger};
 use becket_signature::Explanation;
-use becket_store::{AttemptRow, DeliveryRow, Endpoint, EventRow, QuarantineRow, Source, StoreStats};
+use becket_store::{
+    AttemptRow, DeliveryRow, Endpoint, EventRow, QuarantineRow, Source, StoreStats,
+};
 use serde::Serialize;
 use serde_json::Value;
 

@@ -22,11 +22,45 @@ pub(crate) const TYPE_UNKNOWN: &str = "unknown";
 
 /// Types of the specification whose configuration has no required field.
 const SOURCE_TYPES: &[&str] = &[
-    "adobe-sign", "airwallex", "beehiiv", "brex", "checkbook", "clerk", "docusign", "easypost",
-    "github", "guesty", "hubspot", "incident-io", "lithic", "meta", "nango", "nash", "open-ai",
-    "openclaw", "panda-doc", "pleo", "port-io", "psi-fi", "render", "replicate", "resend",
-    "rutter", "safebase", "sardine", "segment", "shopify", "slack", "stripe", "stych", "svix",
-    "tailscale", "vapi", "veriff", "vgs", "zoom",
+    "adobe-sign",
+    "airwallex",
+    "beehiiv",
+    "brex",
+    "checkbook",
+    "clerk",
+    "docusign",
+    "easypost",
+    "github",
+    "guesty",
+    "hubspot",
+    "incident-io",
+    "lithic",
+    "meta",
+    "nango",
+    "nash",
+    "open-ai",
+    "openclaw",
+    "panda-doc",
+    "pleo",
+    "port-io",
+    "psi-fi",
+    "render",
+    "replicate",
+    "resend",
+    "rutter",
+    "safebase",
+    "sardine",
+    "segment",
+    "shopify",
+    "slack",
+    "stripe",
+    "stych",
+    "svix",
+    "tailscale",
+    "vapi",
+    "veriff",
+    "vgs",
+    "zoom",
 ];
 
 /// Providers that the specification calls by another name.
@@ -120,8 +154,11 @@ pub(crate) struct HeadersOut {
 
 impl HeadersOut {
     pub fn new(endpoint: &Endpoint) -> Self {
-        let (sensitive, shown): (Vec<_>, Vec<_>) =
-            endpoint.settings.headers.iter().partition(|(name, _)| is_credential(&name.to_ascii_lowercase()));
+        let (sensitive, shown): (Vec<_>, Vec<_>) = endpoint
+            .settings
+            .headers
+            .iter()
+            .partition(|(name, _)| is_credential(&name.to_ascii_lowercase()));
         let mut sensitive: Vec<String> =
             sensitive.into_iter().map(|(name, _)| name.clone()).collect();
         sensitive.dedup();

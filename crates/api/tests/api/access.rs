@@ -12,9 +12,9 @@ fn paths(fill: &[(&str, &str)]) -> Vec<(Method, String, bool)> {
     let document: Value = serde_json::from_str(&becket_api::openapi_document()).unwrap();
     let mut paths = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let filled = fill.iter().fold(path.clone(), |path, (name, value)| {
-            path.replace(&format!("{{{name}}}"), value)
-        });
+        let filled = fill
+            .iter()
+            .fold(path.clone(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value));
         for (method, operation) in methods.as_object().unwrap() {
             let method = method.to_uppercase().parse().unwrap();
             paths.push((method, filled.clone(), operation["security"].is_array()));
@@ -69,7 +69,8 @@ async fn failed_logins_are_throttled_and_valid_ones_are_not() {
 #[tokio::test]
 async fn another_owners_ids_do_not_exist() {
     let world = World::new().await;
-    let event = world.accept(support::Wish { delivery_id: Some("theirs-1"), ..world.push(1) }).await;
+    let event =
+        world.accept(support::Wish { delivery_id: Some("theirs-1"), ..world.push(1) }).await;
     world.fail_all(&world.app).await;
     world.refuse(&world.alpha, "stale").await;
     let attempt = &world.walk("/api/v1/becket/attempt", 10).await[0];
@@ -89,20 +90,22 @@ async fn another_owners_ids_do_not_exist() {
             ("task_id", "qtask_000000000000000000000000000"),
         ];
         for (method, path, _) in paths(&fill) {
-            let body = match &method {
-                &Method::POST if path.contains("/recover") || path.contains("missing") => {
+            let body = match method {
+                Method::POST if path.contains("/recover") || path.contains("missing") => {
                     json!({ "since": "2026-01-01T00:00:00Z" })
                 }
-                &Method::POST if path.ends_with("/becket/replay") => {
+                Method::POST if path.ends_with("/becket/replay") => {
                     json!({ "since": "2026-01-01T00:00:00Z", "source": source })
                 }
-                &Method::POST if path.ends_with("/backup") => json!({ "folder": "/new" }),
+                Method::POST if path.ends_with("/backup") => json!({ "folder": "/new" }),
                 _ => json!({}),
             };
             let path = if path.ends_with("/tail") { format!("{path}?wait_ms=0") } else { path };
-            let asks_for_one = path.contains(source) || path.contains("/becket/replay")
+            let asks_for_one = path.contains(source)
+                || path.contains("/becket/replay")
                 || [&endpoint, &event, attempt].into_iter().any(|id| path.contains(id.as_str()))
-                || path.contains("/quarantine/") || path.contains("/background-task/");
+                || path.contains("/quarantine/")
+                || path.contains("/background-task/");
             let (status, answer) =
                 world.call_as(OTHER_TOKEN, method.clone(), &path, Some(body)).await;
             let text = answer.to_string();

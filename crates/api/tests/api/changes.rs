@@ -130,7 +130,8 @@ async fn endpoints_are_paused_resumed_disabled_and_enabled() {
     world.post(&format!("{path}/disable"), json!({ "reason": "moved" })).await;
     assert_eq!(world.get(&path).await["stateReason"], "moved");
     for change in ["resume", "pause"] {
-        let refused = world.refused(Method::POST, &format!("{path}/{change}"), Some(json!({}))).await;
+        let refused =
+            world.refused(Method::POST, &format!("{path}/{change}"), Some(json!({}))).await;
         assert_eq!(refused, (409, "endpoint_disabled".to_owned()));
     }
     let event = world.accept(world.push(1)).await;
@@ -147,10 +148,7 @@ async fn names_may_need_their_source() {
     let world = World::new().await;
     let refused = world.refused(Method::GET, "/api/v1/becket/endpoint/app", None).await;
     assert_eq!(refused, (409, "ambiguous_name".to_owned()));
-    for path in [
-        "/api/v1/becket/endpoint/app?source=beta",
-        "/api/v1/becket/endpoint/beta%2Fapp",
-    ] {
+    for path in ["/api/v1/becket/endpoint/app?source=beta", "/api/v1/becket/endpoint/beta%2Fapp"] {
         assert_eq!(world.get(path).await["source"], "beta");
     }
     assert_eq!(world.get("/api/v1/becket/endpoint/log").await["source"], "alpha");
@@ -202,4 +200,44 @@ async fn what_is_under_way_is_left_alone() {
     assert_eq!((&out["started"], &out["madeDue"]), (&json!(0), &json!(1)));
     let retry = NextStep::RetryAt(T0);
     world.attempt_all(&world.log, retry, None).await;
+}
+
+#[tokio::test]
+async fn a_repeat_with_the_same_key_is_carried_out_once() {
+    let world = failed_events(1).await;
+    let event = world.walk("/api/v1/becket/event", 5).await.remove(0);
+    let path = format!("/api/v1/becket/event/{event}/replay");
+    let send = async |token: &str, key: &str, body: &'static str| {
+        let request = http::Request::post(&path)
+            .header("authorization", format!("Bearer {token}"))
+            .header("idempotency-key", key)
+            .body(axum::body::Body::from(body))
+            .unwrap();
+        crate::support::json_of(world.send(request).await).await
+    };
+    let (status, first) = send(TOKEN, "k1", "{}").await;
+    assert_eq!((status.as_u16(), &first["started"]), (202, &json!(2)));
+    world.deliver_all(&world.app).await;
+    world.deliver_all(&world.log).await;
+    assert_eq!(send(TOKEN, "k1", "{}").await, (status, first.clone()));
+    assert_eq!(pending(&world).await, 0, "the repeat did nothing");
+    assert_eq!(send("wrong", "k1", "{}").await.0, 401);
+    assert_eq!(send(TOKEN, "k1", r#"{"status":"failed"}"#).await.0, 409, "another body, no repeat");
+    assert_eq!(send(TOKEN, "k2", "{}").await.1["started"], 2);
+    assert_eq!(send(TOKEN, "", "{}").await.1["code"], "bad_query");
+    let revoked = "/ingest/api/v1/source/alpha/endpoint/app/secret/rotate";
+    let rotate = async || {
+        let request = http::Request::post(revoked)
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .header("idempotency-key", "k3")
+            .body(axum::body::Body::empty())
+            .unwrap();
+        world.send(request).await.status()
+    };
+    assert_eq!(
+        (rotate().await, rotate().await),
+        (204.try_into().unwrap(), 204.try_into().unwrap())
+    );
+    let snapshot = world.store.config_list(becket_store::Owner::MAIN).await.unwrap();
+    assert_eq!(snapshot.endpoints[0].secrets.len(), 2, "rotated once");
 }

@@ -87,7 +87,8 @@ async fn attempts_page_through_events_with_many_and_with_none() {
 #[tokio::test]
 async fn filters_match_the_last_delivery() {
     let (world, ids) = many().await;
-    let count = async |query: &str| world.walk(&format!("/api/v1/becket/event?{query}"), 3).await.len();
+    let count =
+        async |query: &str| world.walk(&format!("/api/v1/becket/event?{query}"), 3).await.len();
     assert_eq!(count("source=alpha").await, 20);
     assert_eq!(count("source=beta").await, 0);
     assert_eq!(count("endpoint=log").await, 15);
@@ -128,7 +129,8 @@ async fn removed_endpoints_show_cancelled_deliveries() {
     let messages = world.get("/api/v1/app/alpha/endpoint/log/msg?expanded_statuses=true").await;
     assert_eq!(messages["data"][0]["status"], 4);
     assert_eq!(world.walk("/ingest/api/v1/source/alpha/endpoint", 10).await.len(), 1);
-    let (code, _) = world.refused(http::Method::GET, "/ingest/api/v1/source/alpha/endpoint/log", None).await;
+    let (code, _) =
+        world.refused(http::Method::GET, "/ingest/api/v1/source/alpha/endpoint/log", None).await;
     assert_eq!(code, 404);
 }
 
@@ -136,7 +138,8 @@ async fn removed_endpoints_show_cancelled_deliveries() {
 async fn payloads_are_exact_or_wrapped() {
     let world = World::new().await;
     let json_event = world.accept(world.push(1)).await;
-    let bytes_event = world.accept(Wish { body: &[0xff, 0x00], event_type: None, ..world.push(2) }).await;
+    let bytes_event =
+        world.accept(Wish { body: &[0xff, 0x00], event_type: None, ..world.push(2) }).await;
     let message = world.get(&format!("/api/v1/app/alpha/msg/{json_event}")).await;
     assert_eq!(message["payload"]["n"].to_string(), "12345678901234567890");
     let message = world.get(&format!("/api/v1/app/alpha/msg/{bytes_event}")).await;
@@ -182,7 +185,10 @@ async fn the_life_of_an_event_is_told() {
     assert_eq!(life["request"]["remoteAddress"], "192.0.2.7");
     assert_eq!(life["request"]["headers"][1], json!(["authorization", "[redacted]"]));
     assert_eq!(life["verdict"]["explanation"]["provider"], "github");
-    assert_eq!(life["verdict"]["explanation"]["signed_text"]["text"], r#"{"n":12345678901234567890}"#);
+    assert_eq!(
+        life["verdict"]["explanation"]["signed_text"]["text"],
+        r#"{"n":12345678901234567890}"#
+    );
     assert_eq!(life["verdict"]["recorded"]["genuine"]["secret_index"], 0);
     assert_eq!(life["dedupe"]["deliveryId"], "id-1");
     assert_eq!(life["dedupe"]["duplicates"], json!(["2026-01-31T12:00:09.000Z"]));

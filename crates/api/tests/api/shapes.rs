@@ -86,7 +86,13 @@ async fn every_answer_has_its_shape() {
         ..world.push(3)
     };
     world.accept(form).await;
-    world.attempt_all(&world.beta_app, becket_model::NextStep::RetryAt(support::T0 + 9_000_000), None).await;
+    world
+        .attempt_all(
+            &world.beta_app,
+            becket_model::NextStep::RetryAt(support::T0 + 9_000_000),
+            None,
+        )
+        .await;
     world.refuse(&world.alpha, "signature_mismatch").await;
     let (app, endpoint) = (world.alpha.id, world.app.id);
     let attempts = world.walk(&format!("/api/v1/becket/attempt?event={event}"), 10).await;
@@ -107,11 +113,20 @@ async fn every_answer_has_its_shape() {
         ("v1.message.get", format!("/api/v1/app/{app}/msg/{event}")),
         ("v1.message.get", "/api/v1/app/alpha/msg/first-1".to_owned()),
         ("v1.message-attempt.list-by-msg", format!("/api/v1/app/{app}/attempt/msg/{event}")),
-        ("v1.message-attempt.list-by-endpoint", format!("/api/v1/app/{app}/attempt/endpoint/app?with_msg=true")),
+        (
+            "v1.message-attempt.list-by-endpoint",
+            format!("/api/v1/app/{app}/attempt/endpoint/app?with_msg=true"),
+        ),
         ("v1.message-attempt.list-by-endpoint", "/api/v1/app/beta/attempt/endpoint/app".to_owned()),
         ("v1.message-attempt.get", format!("/api/v1/app/{app}/msg/{event}/attempt/{attempt}")),
-        ("v1.message-attempt.list-attempted-destinations", format!("/api/v1/app/{app}/msg/{event}/endpoint")),
-        ("v1.message-attempt.list-attempted-messages", "/api/v1/app/alpha/endpoint/app/msg".to_owned()),
+        (
+            "v1.message-attempt.list-attempted-destinations",
+            format!("/api/v1/app/{app}/msg/{event}/endpoint"),
+        ),
+        (
+            "v1.message-attempt.list-attempted-messages",
+            "/api/v1/app/alpha/endpoint/app/msg".to_owned(),
+        ),
         ("v1.background-task.list", "/api/v1/background-task".to_owned()),
         ("v1.health.get", "/api/v1/health".to_owned()),
         ("becket.openapi", "/api/v1/openapi.json".to_owned()),
@@ -145,17 +160,33 @@ async fn every_change_answers_with_its_shape() {
     let task = |name: &str| format!("/api/v1/app/alpha/endpoint/app/{name}");
     let ours = |name: &str| format!("/api/v1/becket/endpoint/alpha%2Fapp/{name}");
     for (operation, path, body) in [
-        ("v1.ingest.endpoint.rotate-secret", "/ingest/api/v1/source/alpha/endpoint/app/secret/rotate".to_owned(), json!({})),
-        ("v1.message-attempt.resend", format!("/api/v1/app/alpha/msg/{event}/endpoint/app/resend"), json!({})),
+        (
+            "v1.ingest.endpoint.rotate-secret",
+            "/ingest/api/v1/source/alpha/endpoint/app/secret/rotate".to_owned(),
+            json!({}),
+        ),
+        (
+            "v1.message-attempt.resend",
+            format!("/api/v1/app/alpha/msg/{event}/endpoint/app/resend"),
+            json!({}),
+        ),
         ("v1.endpoint.recover", task("recover"), since.clone()),
         ("v1.endpoint.replay-missing", task("replay-missing"), since),
         ("becket.event.replay", format!("/api/v1/becket/event/{event}/replay"), json!({})),
-        ("becket.replay", "/api/v1/becket/replay".to_owned(), json!({ "source": "alpha", "since": "2026-01-01T00:00:00Z", "dryRun": true })),
+        (
+            "becket.replay",
+            "/api/v1/becket/replay".to_owned(),
+            json!({ "source": "alpha", "since": "2026-01-01T00:00:00Z", "dryRun": true }),
+        ),
         ("becket.endpoint.pause", ours("pause"), json!({ "reason": "lunch" })),
         ("becket.endpoint.resume", ours("resume"), json!({})),
         ("becket.endpoint.disable", ours("disable"), json!({})),
         ("becket.endpoint.enable", ours("enable"), json!({})),
-        ("becket.backup", "/api/v1/becket/backup".to_owned(), json!({ "folder": "/somewhere/new" })),
+        (
+            "becket.backup",
+            "/api/v1/becket/backup".to_owned(),
+            json!({ "folder": "/somewhere/new" }),
+        ),
         ("becket.reload", "/api/v1/becket/reload".to_owned(), json!({})),
     ] {
         let (status, body) = world.post(&path, body).await;
@@ -194,7 +225,8 @@ async fn refusals_have_the_specifications_error_shape() {
     let world = World::new().await;
     let (_, body) = world.call_as("wrong", Method::GET, "/api/v1/app/alpha/msg", None).await;
     shapes.check_specification("HttpErrorOut", &body, "401");
-    let (_, body) = world.call_as(support::TOKEN, Method::GET, "/api/v1/app/nobody/msg", None).await;
+    let (_, body) =
+        world.call_as(support::TOKEN, Method::GET, "/api/v1/app/nobody/msg", None).await;
     shapes.check_specification("HttpErrorOut", &body, "404");
 }
 

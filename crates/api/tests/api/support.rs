@@ -16,11 +16,12 @@ use becket_model::{
     ApplicationKey, Clock, Disposition, EndpointId, EndpointKey, EndpointSettings, EventId,
     EventRecord, FailureReason, NextStep, PackedHeaders, SourceId, Trigger,
 };
-use becket_signature::{Catalogue, Credentials, Explanation, RequestView, Verifier, VerifierOptions};
+use becket_signature::{
+    Catalogue, Credentials, Explanation, RequestView, Verifier, VerifierOptions,
+};
 use becket_store::{
-    AttemptFinish, AttemptWrite, DedupeKey, DedupeKind, Endpoint, EndpointDeclaration,
-    EventAccept, FinishOutcome, Owner, Planned, QuarantineWrite, Scope, Source, SourceDeclaration,
-    Store,
+    AttemptFinish, AttemptWrite, DedupeKey, DedupeKind, Endpoint, EndpointDeclaration, EventAccept,
+    FinishOutcome, Owner, Planned, QuarantineWrite, Scope, Source, SourceDeclaration, Store,
 };
 use becket_store_test::{FixedNoise, ModelStore};
 use bytes::Bytes;
@@ -102,8 +103,12 @@ impl Directory for TestDirectory {
             );
         }
         let body = record.body();
-        let request =
-            RequestView { method: "POST", url: "http://localhost/in/alpha", headers: &headers, body: &body };
+        let request = RequestView {
+            method: "POST",
+            url: "http://localhost/in/alpha",
+            headers: &headers,
+            body: &body,
+        };
         Some(self.verifier.explain(&request, received_at_ms / 1_000))
     }
 
@@ -207,10 +212,7 @@ impl World {
         let credentials = Credentials::from_secrets([SECRET]);
         let verifier = Verifier::new(entry, &credentials, &VerifierOptions::default()).unwrap();
         let auth = Auth::default();
-        auth.set_tokens(vec![
-            (Auth::hash(TOKEN), Owner::MAIN),
-            (Auth::hash(OTHER_TOKEN), OTHER),
-        ]);
+        auth.set_tokens(vec![(Auth::hash(TOKEN), Owner::MAIN), (Auth::hash(OTHER_TOKEN), OTHER)]);
         let control = Arc::new(TestControl::default());
         let clock = Arc::new(TestClock(AtomicI64::new(T0 + 3_600_000)));
         let (closing, closing_receiver) = watch::channel(false);
@@ -273,9 +275,9 @@ impl World {
             application: wish.source.key,
             received_at_ms: wish.at_ms,
             event_type: wish.event_type.map(str::to_owned),
-            dedupe: wish.delivery_id.map(|id| {
-                (dedupe_key(wish.source.key, id), DedupeKind::DeliveryId, 3_600_000)
-            }),
+            dedupe: wish
+                .delivery_id
+                .map(|id| (dedupe_key(wish.source.key, id), DedupeKind::DeliveryId, 3_600_000)),
             disposition: wish.disposition,
             record,
             planned: wish

@@ -1,4 +1,4 @@
-//! Following events over a real socket and by long poll.
+//! Following events: as a stream and by long poll.
 
 use std::time::Duration;
 

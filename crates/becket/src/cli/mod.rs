@@ -135,9 +135,7 @@ impl ServeArgs {
             ("log.level", "--log-level", &self.log_level),
         ];
         all.into_iter()
-            .filter_map(|(key, name, value)| {
-                value.clone().map(|value| Flag { key, name, value })
-            })
+            .filter_map(|(key, name, value)| value.clone().map(|value| Flag { key, name, value }))
             .collect()
     }
 
@@ -240,9 +238,12 @@ fn management_url(config: &crate::config::Config) -> String {
 
 fn token_from(path: &std::path::Path) -> Result<String, CliError> {
     std::fs::read_to_string(path).map_err(|error| {
-        CliError::new(format!("there is no admin token: {} cannot be read: {error}", path.display()))
-            .hint("give --token or BECKET_TOKEN, or run it where the gateway's data folder is")
-            .hint("a gateway makes the token when it starts for the first time: `becket serve`")
+        CliError::new(format!(
+            "there is no admin token: {} cannot be read: {error}",
+            path.display()
+        ))
+        .hint("give --token or BECKET_TOKEN, or run it where the gateway's data folder is")
+        .hint("a gateway makes the token when it starts for the first time: `becket serve`")
     })
 }
 
@@ -279,4 +280,46 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => completions::run(&args),
     };
     done.unwrap_or_else(|error| error.exit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_and_options_do_not_contradict_each_other() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_gateway_is_found_where_it_listens() {
+        let url = |text: &str| management_url(&crate::config::parse(text).unwrap().config);
+        assert_eq!(url(""), "http://127.0.0.1:8080");
+        assert_eq!(url("[server]\nlisten = \"0.0.0.0:80\""), "http://127.0.0.1:80");
+        assert_eq!(url("[server]\nlisten = \"[::]:80\""), "http://[::1]:80");
+        assert_eq!(url("[server]\nadmin_listen = \"10.0.0.1:9\""), "http://10.0.0.1:9");
+        let acme = "public_url = \"https://h.example\"\nacme = { domains = [\"h.example\"] }";
+        assert_eq!(url(&format!("[server]\n{acme}")), "https://h.example");
+    }
+
+    #[test]
+    fn flags_name_settings_that_exist() {
+        let text = || Some("x".to_owned());
+        let args = ServeArgs {
+            listen: text(),
+            admin_listen: text(),
+            public_url: text(),
+            store: text(),
+            threads: text(),
+            log_format: text(),
+            log_level: text(),
+        };
+        let config = crate::config::Config::default();
+        let known = config.settings(&BTreeMap::new());
+        for flag in args.flags() {
+            assert!(known.iter().any(|setting| setting.key == flag.key), "{}", flag.key);
+        }
+        assert_eq!(args.flags().len(), 7);
+    }
 }

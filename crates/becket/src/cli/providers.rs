@@ -141,7 +141,8 @@ fn describe(entry: &Entry, paint: Paint) -> String {
         let _ = writeln!(text, "  {kind:<28}  {}{optional}", spec.label);
     }
     if !entry.parameters.is_empty() {
-        let _ = writeln!(text, "\n{}", paint.bold("Parameters (params = { ... }, or --credential)"));
+        let _ =
+            writeln!(text, "\n{}", paint.bold("Parameters (params = { ... }, or --credential)"));
     }
     for (name, spec) in &entry.parameters {
         let _ = writeln!(text, "  {name:<18}  {}", spec.label);

@@ -92,7 +92,10 @@ pub(super) fn entry_of(slug: &str, globals: &Globals) -> Result<Arc<Entry>, CliE
 }
 
 /// Reads the credentials and sees that nothing is missing that the entry needs.
-pub(super) fn credentials_of(entry: &Entry, args: &CredentialArgs) -> Result<Credentials, CliError> {
+pub(super) fn credentials_of(
+    entry: &Entry,
+    args: &CredentialArgs,
+) -> Result<Credentials, CliError> {
     let mut secrets = args.secret.clone();
     let env = env_map();
     for name in &args.secret_env {
@@ -179,8 +182,11 @@ pub(super) fn verifier_of(
         .iter()
         .any(|scheme| scheme.message.uses(&Expr::Url) || scheme.message.uses(&Expr::Path));
     if signs_url && url.is_none() {
-        return Err(CliError::usage(format!("`{}` signs the URL, and none is given", entry.slug()))
-            .hint("add --url with the address that is registered at the provider"));
+        return Err(CliError::usage(format!(
+            "`{}` signs the URL, and none is given",
+            entry.slug()
+        ))
+        .hint("add --url with the address that is registered at the provider"));
     }
     Ok(verifier)
 }

@@ -79,7 +79,8 @@ fn headers_of(lines: &[String]) -> Result<http::HeaderMap, CliError> {
     for line in lines {
         let wrong = |what: &str| {
             let shown = line.split(':').next().unwrap_or(line).escape_debug().to_string();
-            CliError::usage(format!("the header `{shown}` {what}")).hint("write --header 'Name: value'")
+            CliError::usage(format!("the header `{shown}` {what}"))
+                .hint("write --header 'Name: value'")
         };
         let (name, value) = line.split_once(':').ok_or_else(|| wrong("has no colon"))?;
         let name = http::HeaderName::from_bytes(name.trim().as_bytes())
@@ -100,13 +101,15 @@ fn report_json(
         "genuine": explanation.verdict.is_genuine(),
         "code": explanation.verdict.code(),
     });
-    let more = serde_json::to_value(explanation).map_err(|error| CliError::new(error.to_string()))?;
+    let more =
+        serde_json::to_value(explanation).map_err(|error| CliError::new(error.to_string()))?;
     if let (Json::Object(report), Json::Object(more), Json::Object(facts)) =
         (&mut report, more, facts.clone())
     {
         report.extend(more);
         report.extend(facts);
-        let handshake = handshake.map(|answer| json!({ "name": answer.name, "status": answer.status }));
+        let handshake =
+            handshake.map(|answer| json!({ "name": answer.name, "status": answer.status }));
         report.insert("handshake".to_owned(), json!(handshake));
     }
     Ok(report)

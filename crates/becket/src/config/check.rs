@@ -70,7 +70,8 @@ fn check_tokens(reader: &mut Reader<'_>, config: &mut Config) {
                 config.master_key = Some(Secret::new(text.trim_end().to_owned(), origin));
             }
             Err(problem) => {
-                let message = format!("the master key file {} cannot be read: {problem}", path.display());
+                let message =
+                    format!("the master key file {} cannot be read: {problem}", path.display());
                 error(reader, "secret_file_unreadable", &["master_key_file"], message, "");
             }
         }
@@ -125,7 +126,13 @@ fn check_server(reader: &mut Reader<'_>, config: &Config) {
     if server.acme.as_ref().is_some_and(|acme| acme.domains.is_empty()) {
         let message = "[server.acme] names no domain".to_owned();
         let hint = "add domains = [\"hooks.example.com\"]";
-        error(reader, "acme_without_domain", &["server.acme.domains", "server.acme"], message, hint);
+        error(
+            reader,
+            "acme_without_domain",
+            &["server.acme.domains", "server.acme"],
+            message,
+            hint,
+        );
     }
     let positive = [
         ("server.connections_max", server.connections_max),
@@ -155,7 +162,13 @@ fn check_store(reader: &mut Reader<'_>, config: &Config) {
     }
     if store.cap.0 < 1 << 20 {
         let message = "`store.cap` is less than 1MiB".to_owned();
-        error(reader, "cap_small", &["store.cap"], message, "events need room: 1GiB is a good start");
+        error(
+            reader,
+            "cap_small",
+            &["store.cap"],
+            message,
+            "events need room: 1GiB is a good start",
+        );
     }
 }
 
@@ -199,7 +212,13 @@ fn check_source_ids(reader: &mut Reader<'_>, config: &Config) {
         }
         if seen.insert(&source.id, index).is_some() {
             let message = format!("there are two sources `{}`", source.id);
-            error(reader, "duplicate_id", &[&key], message, "the id is the receiving URL: give each its own");
+            error(
+                reader,
+                "duplicate_id",
+                &[&key],
+                message,
+                "the id is the receiving URL: give each its own",
+            );
         }
     }
 }
@@ -230,8 +249,11 @@ fn name_endpoints(reader: &mut Reader<'_>, prefix: &str, source: &mut Source) {
                 }
                 id = format!("{made}-{number}");
             }
-            let message = format!("an endpoint of source `{}` has no id: it is called `{id}`", source.id);
-            let hint = format!("write id = \"{id}\", or deliveries that wait are lost when its URL changes");
+            let message =
+                format!("an endpoint of source `{}` has no id: it is called `{id}`", source.id);
+            let hint = format!(
+                "write id = \"{id}\", or deliveries that wait are lost when its URL changes"
+            );
             endpoint.id = id;
             warn(reader, "endpoint_without_id", &[&format!("{table}.url"), &table], message, &hint);
             continue;
@@ -268,7 +290,13 @@ fn check_rules(reader: &mut Reader<'_>, prefix: &str, source: &Source) {
     let key = |name: &str| format!("{prefix}.{name}");
     if source.event_types.as_ref().is_some_and(Vec::is_empty) {
         let message = format!("source `{}` keeps no event type at all", source.id);
-        warn(reader, "nothing_kept", &[&key("event_types")], message, "leave out `event_types` to keep all");
+        warn(
+            reader,
+            "nothing_kept",
+            &[&key("event_types")],
+            message,
+            "leave out `event_types` to keep all",
+        );
     }
     if !(400..=499).contains(&source.invalid_status) {
         let message = format!("{} is no status for a rejected event", source.invalid_status);
@@ -289,7 +317,8 @@ fn check_rules(reader: &mut Reader<'_>, prefix: &str, source: &Source) {
         error(reader, "wrong_value", &[&key("body_limit")], message, "");
     }
     if source.endpoints.is_empty() {
-        let message = format!("source `{}` has no endpoint: events are kept and go nowhere", source.id);
+        let message =
+            format!("source `{}` has no endpoint: events are kept and go nowhere", source.id);
         let hint = "add [[source.endpoint]] with a url below it";
         warn(reader, "source_without_endpoint", &[&key("id")], message, hint);
     }
@@ -403,10 +432,12 @@ fn check_endpoint(reader: &mut Reader<'_>, prefix: &str, endpoint: &Endpoint) {
         match signing_secret(secret.expose()) {
             Ok((_, false)) => {}
             Ok((_, true)) => {
-                let message = "the endpoint's secret is not in the usual form, `whsec_` and base64: \
+                let message =
+                    "the endpoint's secret is not in the usual form, `whsec_` and base64: \
                                its characters are the key"
-                    .to_owned();
-                let hint = "receivers need it as whsec_ and base64: `becket endpoints secret` shows it";
+                        .to_owned();
+                let hint =
+                    "receivers need it as whsec_ and base64: `becket endpoints secret` shows it";
                 warn(reader, "secret_form", &[&key("secret")], message, hint);
             }
             Err(problem) => {

@@ -40,7 +40,7 @@ impl Value for Retry {
             DeValue::String(name) => {
                 let found = Self::named(name);
                 if found.is_some() {
-                    reader.from_file(slot, node.span());
+                    reader.came_from_file(slot, node.span());
                     return found;
                 }
                 let names = RetrySchedule::NAMES;
@@ -123,7 +123,8 @@ impl Value for BodySchema {
             reader.problem(slot, node.span(), "wrong_type", message, hint);
             return None;
         };
-        let named = table.get("file").filter(|_| table.len() == 1).and_then(|v| v.get_ref().as_str());
+        let named =
+            table.get("file").filter(|_| table.len() == 1).and_then(|v| v.get_ref().as_str());
         let schema = match named {
             None => json_of(node),
             Some(file) => match read_json(reader, file) {
@@ -141,7 +142,7 @@ impl Value for BodySchema {
             reader.error(slot, node.span(), "schema_unusable", message);
             return None;
         }
-        reader.from_file(slot, node.span());
+        reader.came_from_file(slot, node.span());
         Some(Self { schema: Arc::new(schema), file: named.map(str::to_owned) })
     }
 
@@ -165,7 +166,8 @@ fn read_json(reader: &mut Reader<'_>, file: &str) -> Result<Json, String> {
     let text = reader
         .read_text(std::path::Path::new(file))
         .map_err(|problem| format!("the schema file `{file}` cannot be read: {problem}"))?;
-    serde_json::from_str(&text).map_err(|error| format!("the schema file `{file}` is not JSON: {error}"))
+    serde_json::from_str(&text)
+        .map_err(|error| format!("the schema file `{file}` is not JSON: {error}"))
 }
 
 /// The user's own provider, in the catalogue's format.
@@ -186,7 +188,8 @@ impl Value for OwnProvider {
         // Read from the spanned table first, because only that knows where a mistake is.
         let spanned: Spanned<DeTable<'_>> = Spanned::new(node.span(), table.clone());
         let entry = Entry::deserialize(toml::de::Deserializer::from(spanned)).map_err(|error| {
-            let message = format!("the provider entry cannot be read: {}", error.message().trim_end());
+            let message =
+                format!("the provider entry cannot be read: {}", error.message().trim_end());
             (error.span().unwrap_or(node.span()), message)
         });
         let checked = entry.and_then(|entry| match entry.check() {
@@ -195,7 +198,7 @@ impl Value for OwnProvider {
         });
         match checked {
             Ok(entry) => {
-                reader.from_file(slot, node.span());
+                reader.came_from_file(slot, node.span());
                 Some(Self(Arc::new(entry)))
             }
             Err((span, message)) => {
@@ -245,9 +248,8 @@ fn json_of(node: &Spanned<DeValue<'_>>) -> Json {
         DeValue::Boolean(value) => json!(value),
         DeValue::Datetime(value) => json!(value.to_string()),
         DeValue::Array(items) => items.iter().map(json_of).collect(),
-        DeValue::Table(table) => table
-            .iter()
-            .map(|(key, value)| (key.get_ref().to_string(), json_of(value)))
-            .collect(),
+        DeValue::Table(table) => {
+            table.iter().map(|(key, value)| (key.get_ref().to_string(), json_of(value))).collect()
+        }
     }
 }

@@ -109,8 +109,11 @@ impl Scalar for Duration {
     const WORDS: &'static str = "duration";
 
     fn parse(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("`{text}` is not a duration; write it like `250ms`, `10s`, `5m`, `72h` or `30d`");
+        let wrong = || {
+            format!(
+                "`{text}` is not a duration; write it like `250ms`, `10s`, `5m`, `72h` or `30d`"
+            )
+        };
         let mut rest = text.trim();
         let mut total_ms: u64 = 0;
         if rest.is_empty() {
@@ -136,7 +139,7 @@ impl Scalar for Duration {
         let (name, scale) = DURATION_UNITS
             .iter()
             .rev()
-            .find(|(_, scale)| total_ms > 0 && total_ms % scale == 0)
+            .find(|(_, scale)| total_ms > 0 && total_ms.is_multiple_of(*scale))
             .unwrap_or(&DURATION_UNITS[1]);
         format!("{}{name}", total_ms / scale)
     }
@@ -179,7 +182,7 @@ impl Scalar for ByteSize {
     fn text(&self) -> String {
         let (name, scale) = [SIZE_UNITS[8], SIZE_UNITS[6], SIZE_UNITS[4]]
             .into_iter()
-            .find(|(_, scale)| self.0 > 0 && self.0 % scale == 0)
+            .find(|(_, scale)| self.0 > 0 && self.0.is_multiple_of(*scale))
             .unwrap_or(SIZE_UNITS[1]);
         format!("{}{name}", self.0 / scale)
     }
@@ -218,7 +221,9 @@ impl Scalar for SocketAddr {
     fn parse(text: &str) -> Result<Self, String> {
         let local = text.replacen("localhost:", "127.0.0.1:", 1);
         local.parse().map_err(|_| {
-            format!("`{text}` is not an address and port; write it like `127.0.0.1:8080` or `[::]:8080`")
+            format!(
+                "`{text}` is not an address and port; write it like `127.0.0.1:8080` or `[::]:8080`"
+            )
         })
     }
 
@@ -235,7 +240,9 @@ impl Scalar for IpNet {
             return Ok(Self::from(address));
         }
         let network: Self = text.parse().map_err(|_| {
-            format!("`{text}` is not a network; write it like `10.0.0.0/8`, `fd00::/8` or `192.0.2.7`")
+            format!(
+                "`{text}` is not a network; write it like `10.0.0.0/8`, `fd00::/8` or `192.0.2.7`"
+            )
         })?;
         if network.trunc() != network {
             let meant = network.trunc();
@@ -253,7 +260,8 @@ impl Scalar for Ipv6Net {
     const WORDS: &'static str = "IPv6 network";
 
     fn parse(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| format!("`{text}` is not an IPv6 network; write it like `64:ff9b::/96`"))
+        text.parse()
+            .map_err(|_| format!("`{text}` is not an IPv6 network; write it like `64:ff9b::/96`"))
     }
 
     fn text(&self) -> String {
@@ -370,9 +378,7 @@ impl Scalar for Place {
     const WORDS: &'static str = "place";
 
     fn parse(text: &str) -> Result<Self, String> {
-        Self::parse(text).map_err(|message| {
-            format!("`{text}` is not a place in a request: {message}; write it like `header:x-id` or `json:data.id`")
-        })
+        Self::parse(text).map_err(|message| format!("not a place in a request: {message}"))
     }
 
     fn text(&self) -> String {
@@ -513,5 +519,39 @@ choice! {
         Reject = "reject",
         /// It is accepted, marked as invalid, and delivered.
         Accept = "accept",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_sizes_read_back_as_they_are_written() {
+        for (text, ms) in
+            [("250ms", 250), ("10s", 10_000), ("5m", 300_000), ("72h", 259_200_000), ("0s", 0)]
+        {
+            let duration = Duration::parse(text).unwrap();
+            assert_eq!(duration.as_millis(), ms, "{text}");
+            assert_eq!(Duration::parse(&duration.text()).unwrap(), duration, "{text}");
+        }
+        assert_eq!(Duration::parse("1h30m").unwrap().text(), "90m");
+        assert_eq!(Duration::parse("72h").unwrap().text(), "3d");
+        for wrong in ["", "10", "s", "-1s", "1.5s", "10 s", "1w", "18446744073709551615d"] {
+            assert!(Duration::parse(wrong).is_err(), "{wrong}");
+        }
+        for (text, bytes, canonical) in [
+            ("5MiB", 5 << 20, "5MiB"),
+            ("64 KiB", 64 << 10, "64KiB"),
+            ("2kB", 2_000, "2000B"),
+            ("0", 0, "0B"),
+            ("20GiB", 20 << 30, "20GiB"),
+        ] {
+            let size = ByteSize::parse(text).unwrap();
+            assert_eq!((size.0, size.text().as_str()), (bytes, canonical), "{text}");
+        }
+        for wrong in ["", "MiB", "-1", "5mib", "1.5MiB", "99999999999GiB"] {
+            assert!(ByteSize::parse(wrong).is_err(), "{wrong}");
+        }
     }
 }

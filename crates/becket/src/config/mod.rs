@@ -79,7 +79,7 @@ pub struct LoadArgs<'w> {
     /// Settings from the command line.
     pub flags: Vec<Flag>,
     /// How files are read.
-    pub read: &'w ReadFile,
+    pub read: &'w ReadFile<'w>,
 }
 
 impl LoadArgs<'static> {
@@ -143,7 +143,7 @@ fn load_text(
     file: Option<PathBuf>,
     env: &BTreeMap<String, String>,
     flags: &[Flag],
-    read: &ReadFile,
+    read: &ReadFile<'_>,
 ) -> Result<Loaded, ConfigErrors> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader::new(text, file.clone(), env, flags, read);

@@ -50,7 +50,7 @@ impl std::fmt::Display for Origin {
 }
 
 /// Reads a text file, or says in words why not.
-pub type ReadFile = dyn Fn(&Path) -> Result<String, String>;
+pub type ReadFile<'w> = dyn Fn(&Path) -> Result<String, String> + 'w;
 
 /// One setting that is about to be read.
 pub(super) struct Slot<'a> {
@@ -79,7 +79,7 @@ pub(super) struct Reader<'w> {
     pub base: PathBuf,
     pub env: &'w BTreeMap<String, String>,
     pub flags: &'w [Flag],
-    pub read: &'w ReadFile,
+    pub read: &'w ReadFile<'w>,
     pub problems: Vec<Found>,
     pub origins: BTreeMap<String, Origin>,
     pub spans: BTreeMap<String, Range<usize>>,
@@ -106,7 +106,7 @@ impl<'w> Reader<'w> {
         file: Option<PathBuf>,
         env: &'w BTreeMap<String, String>,
         flags: &'w [Flag],
-        read: &'w ReadFile,
+        read: &'w ReadFile<'w>,
     ) -> Self {
         let base = file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
         Self {
@@ -147,15 +147,19 @@ impl<'w> Reader<'w> {
         Some(Given { text, from: Origin::Env(name) })
     }
 
-    /// Whether anything outside the file sets this setting or one below it.
-    pub fn is_given_outside(&self, slot: &Slot<'_>) -> bool {
+    /// Whether anything outside the file sets this setting or, if it is a section, one in it.
+    pub fn is_given_outside(&self, slot: &Slot<'_>, is_section: bool) -> bool {
         let below = format!("{}.", slot.path);
         let name = env_name(&slot.path);
         let env_below = format!("{name}_");
         slot.outside
-            && (self.flags.iter().any(|flag| flag.key == slot.path || flag.key.starts_with(&below))
+            && (self
+                .flags
+                .iter()
+                .any(|flag| flag.key == slot.path || (is_section && flag.key.starts_with(&below)))
                 || self.env.iter().any(|(key, value)| {
-                    !value.is_empty() && (*key == name || key.starts_with(&env_below))
+                    let inside = is_section && key.starts_with(&env_below);
+                    !value.is_empty() && (*key == name || inside)
                 }))
     }
 
@@ -176,7 +180,7 @@ impl<'w> Reader<'w> {
     }
 
     /// Remembers that a value came from the file.
-    pub fn from_file(&mut self, slot: &Slot<'_>, span: Range<usize>) {
+    pub fn came_from_file(&mut self, slot: &Slot<'_>, span: Range<usize>) {
         let line = place_of(self.text, &span, &[]).line;
         self.origins.insert(slot.path.clone(), Origin::File(line));
     }
@@ -234,12 +238,15 @@ impl<'w> Reader<'w> {
     /// Whether something has been reported about this setting, one above it or one below it.
     pub fn is_broken(&self, key: &str) -> bool {
         let within = |inner: &str, outer: &str| {
-            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            inner
+                .strip_prefix(outer)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
         self.problems.iter().any(|problem| {
             problem.severity == Severity::Error
                 && !problem.key.is_empty()
-                && (within(&problem.key, key) || (problem.code == "wrong_type" && within(key, &problem.key)))
+                && (within(&problem.key, key)
+                    || (problem.code == "wrong_type" && within(key, &problem.key)))
         })
     }
 
@@ -264,9 +271,8 @@ impl<'w> Reader<'w> {
         if keys.first().is_some_and(|key| self.is_broken(key)) {
             return;
         }
-        let outside = |key: &&str| {
-            matches!(self.origins.get(*key), Some(Origin::Env(_) | Origin::Flag(_)))
-        };
+        let outside =
+            |key: &&str| matches!(self.origins.get(*key), Some(Origin::Env(_) | Origin::Flag(_)));
         let (message, span) = match keys.first().filter(|key| outside(key)) {
             Some(key) => (format!("{}: {message}", self.origins[*key]), None),
             None => (message, keys.iter().find_map(|key| self.spans.get(*key)).cloned()),
@@ -318,7 +324,8 @@ impl<'w> Reader<'w> {
         // Nobody knows which part of a broken line was to be a secret.
         let span = error.span();
         if let Some(span) = &span {
-            let line_start = self.text[..span.start.min(self.text.len())].rfind('\n').map_or(0, |at| at + 1);
+            let line_start =
+                self.text[..span.start.min(self.text.len())].rfind('\n').map_or(0, |at| at + 1);
             let line = &self.text[line_start..];
             let line = &line[..line.find('\n').unwrap_or(line.len())];
             if let Some(at) = line.find(['"', '\'']) {
@@ -339,9 +346,8 @@ impl<'w> Reader<'w> {
     pub fn unknown_env(&mut self, known: &BTreeSet<String>, sections: &[&str]) {
         let mut found = Vec::new();
         for name in self.env.keys() {
-            let ours = sections
-                .iter()
-                .any(|section| name.starts_with(&format!("{}_", env_name(section))));
+            let ours =
+                sections.iter().any(|section| name.starts_with(&format!("{}_", env_name(section))));
             if ours && !known.contains(name) && !self.env_used.contains(name) {
                 let near = nearest(name, known.iter().map(String::as_str));
                 found.push((name.clone(), near.map(|near| format!("did you mean `{near}`?"))));

@@ -137,11 +137,8 @@ fn write_keys(text: &mut String, keys: &[Key], path: &str, has_env: bool) {
             (true, "") => format!(" Variable: `{}`.", env_name(key.name)),
             _ => String::new(),
         };
-        let _ = writeln!(
-            text,
-            "| `{}` | {} | {default} | {meaning}{variable} |",
-            key.name, key.words
-        );
+        let _ =
+            writeln!(text, "| `{}` | {} | {default} | {meaning}{variable} |", key.name, key.words);
     }
 }
 

@@ -93,7 +93,7 @@ impl Value for Secret {
             reader.error(slot, node.span(), "secret_empty", format!("`{}` is empty", slot.path));
             return None;
         }
-        reader.from_file(slot, node.span());
+        reader.came_from_file(slot, node.span());
         Some(secret)
     }
 
@@ -120,6 +120,10 @@ impl Value for Secret {
             one("env", "The name of an environment variable."),
             one("file", "The path of a file; a final line end is dropped."),
         ] })
+    }
+
+    fn is_secret() -> bool {
+        true
     }
 
     fn words() -> String {

@@ -179,7 +179,10 @@ impl Endpoint {
     /// # Errors
     /// If the secret is too short or broken; loading has already refused such a file.
     pub fn signing_secret(&self) -> Result<Option<String>, SigningKeyError> {
-        self.secret.as_ref().map(|secret| signing_secret(secret.expose()).map(|(key, _)| key)).transpose()
+        self.secret
+            .as_ref()
+            .map(|secret| signing_secret(secret.expose()).map(|(key, _)| key))
+            .transpose()
     }
 }
 

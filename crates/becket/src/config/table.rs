@@ -47,7 +47,11 @@ pub(super) struct Fields<'r, 'w, 'a> {
 
 impl Fields<'_, '_, '_> {
     /// Reads one field.
-    pub fn get<T: Value>(&mut self, name: &'static str, default: Option<&'static str>) -> Option<T> {
+    pub fn get<T: Value>(
+        &mut self,
+        name: &'static str,
+        default: Option<&'static str>,
+    ) -> Option<T> {
         let path = if self.slot.path.is_empty() {
             name.to_owned()
         } else {
@@ -107,8 +111,7 @@ pub(super) fn schema(keys: &[Key]) -> Json {
         }
         properties.insert(key.name.to_owned(), schema);
     }
-    let required: Vec<&str> =
-        keys.iter().filter(|key| key.required).map(|key| key.name).collect();
+    let required: Vec<&str> = keys.iter().filter(|key| key.required).map(|key| key.name).collect();
     let mut schema = json!({
         "type": "object",
         "additionalProperties": false,

@@ -37,6 +37,11 @@ pub(super) trait Value: Sized {
     /// Its value as JSON, without secrets.
     fn show(&self) -> Json;
 
+    /// Whether its text must never be shown.
+    fn is_secret() -> bool {
+        false
+    }
+
     /// What takes the place of a value that cannot be used, so that the rest can be checked too. A
     /// configuration with such a value is never handed out.
     fn fallback() -> Option<Self> {
@@ -111,7 +116,7 @@ impl<T: Scalar> Value for T {
             };
             return match T::parse(&text) {
                 Ok(value) => {
-                    reader.from_file(slot, node.span());
+                    reader.came_from_file(slot, node.span());
                     Some(value.based(reader))
                 }
                 Err(message) => {
@@ -159,7 +164,7 @@ impl<T: Value> Value for Option<T> {
     fn load(reader: &mut Reader<'_>, slot: &Slot<'_>) -> Option<Self> {
         let given = slot.node.is_some()
             || slot.default.is_some()
-            || (slot.outside && reader.is_given_outside(slot));
+            || reader.is_given_outside(slot, T::keys().is_some());
         if given { T::load(reader, slot).map(Some) } else { Some(None) }
     }
 
@@ -177,6 +182,10 @@ impl<T: Value> Value for Option<T> {
 
     fn is_optional() -> bool {
         true
+    }
+
+    fn is_secret() -> bool {
+        T::is_secret()
     }
 
     fn fallback() -> Option<Self> {
@@ -206,17 +215,19 @@ impl<T: Value> Value for Vec<T> {
             };
         };
         let DeValue::Array(items) = node.get_ref() else {
-            let message =
-                format!("`{}` takes a list, not {}", slot.path, article(node.get_ref()));
+            let message = format!("`{}` takes a list, not {}", slot.path, article(node.get_ref()));
             let hint = match (T::keys(), node.get_ref()) {
                 (Some(_), DeValue::Table(_)) => format!("write [[{}]]", bare(&slot.path)),
                 (None, DeValue::String(_)) => "put it into [ ]".to_owned(),
                 _ => "write [ ... ]".to_owned(),
             };
+            if T::is_secret() {
+                reader.hide(node.span());
+            }
             reader.problem(slot, node.span(), "wrong_type", message, Some(hint));
             return None;
         };
-        reader.from_file(slot, node.span());
+        reader.came_from_file(slot, node.span());
         // A bad item has been reported; the good ones are checked all the same.
         let loaded: Vec<Option<T>> = items
             .iter()
@@ -250,6 +261,10 @@ impl<T: Value> Value for Vec<T> {
 
     fn is_optional() -> bool {
         true
+    }
+
+    fn is_secret() -> bool {
+        T::is_secret()
     }
 
     fn fallback() -> Option<Self> {
@@ -290,13 +305,15 @@ impl<T: Value> Value for BTreeMap<String, T> {
             return Some(Self::new());
         };
         let DeValue::Table(table) = node.get_ref() else {
-            let message =
-                format!("`{}` takes a table, not {}", slot.path, article(node.get_ref()));
+            let message = format!("`{}` takes a table, not {}", slot.path, article(node.get_ref()));
             let hint = Some("write { name = ... }".to_owned());
+            if T::is_secret() {
+                reader.hide(node.span());
+            }
             reader.problem(slot, node.span(), "wrong_type", message, hint);
             return None;
         };
-        reader.from_file(slot, node.span());
+        reader.came_from_file(slot, node.span());
         let loaded: Vec<Option<(String, T)>> = table
             .iter()
             .map(|(key, value)| {
@@ -324,11 +341,17 @@ impl<T: Value> Value for BTreeMap<String, T> {
     }
 
     fn show(&self) -> Json {
-        Json::Object(self.iter().map(|(key, value)| (key.clone(), value.show())).collect::<Map<_, _>>())
+        Json::Object(
+            self.iter().map(|(key, value)| (key.clone(), value.show())).collect::<Map<_, _>>(),
+        )
     }
 
     fn is_optional() -> bool {
         true
+    }
+
+    fn is_secret() -> bool {
+        T::is_secret()
     }
 
     fn fallback() -> Option<Self> {

@@ -11,7 +11,7 @@ use becket_ingress::{
 };
 use becket_model::{EndpointId, EndpointState, Noise, Origin, SourceId};
 use becket_signature::standard_webhooks::SigningKey;
-use becket_signature::Ack;
+use becket_signature::{Ack, Entry, EntryError, Verifier, VerifierOptions};
 use becket_store::vault::Vault;
 use becket_store::{
     ConfigSnapshot, Endpoint, EndpointDeclaration, Owner, SourceDeclaration, StoreError,
@@ -102,9 +102,7 @@ pub(super) fn source_table(
         let entry = config
             .entry_of(source)
             .ok_or_else(|| failed(format!("there is no provider `{}`", source.provider)))?;
-        let verifier = config
-            .verifier_of(source)
-            .ok_or_else(|| failed(format!("there is no provider `{}`", source.provider)))?
+        let verifier = receiving_verifier(source, Arc::clone(&entry))
             .map_err(|error| failed(error.to_string()))?;
         let targets = snapshot
             .endpoints
@@ -134,9 +132,20 @@ pub(super) fn source_table(
     Ok(table)
 }
 
+/// Verifies requests whose full public URL, with what stands below the source's path, is given
+/// with each of them.
+pub(super) fn receiving_verifier(
+    source: &config::Source,
+    entry: Arc<Entry>,
+) -> Result<Verifier, EntryError> {
+    let (max_age_s, max_future_s) = source.tolerance_s();
+    let options = VerifierOptions { public_url: None, max_age_s, max_future_s };
+    Verifier::new(entry, &source.credentials_for_verifier(), &options)
+}
+
 fn rules(
     source: &config::Source,
-    entry: &becket_signature::Entry,
+    entry: &Entry,
 ) -> Result<Rules, String> {
     let ms = |duration: std::time::Duration| {
         u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

@@ -158,7 +158,8 @@ impl Directory for Gateway {
     ) -> Option<Explanation> {
         let (current, at) = self.declared(source)?;
         let declared = &current.sources[at];
-        let verifier = current.loaded.config.verifier_of(declared)?.ok()?;
+        let entry = current.loaded.config.entry_of(declared)?;
+        let verifier = assemble::receiving_verifier(declared, entry).ok()?;
         let mut headers = http::HeaderMap::new();
         for (name, value) in record.headers() {
             let name = http::HeaderName::from_bytes(name.as_bytes());

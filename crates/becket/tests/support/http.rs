@@ -79,6 +79,11 @@ impl Client {
         Ok(answer)
     }
 
+    /// Closes the connection, if one is kept.
+    pub fn disconnect(&mut self) {
+        self.stream = None;
+    }
+
     fn connect(&self) -> io::Result<BufReader<TcpStream>> {
         let stream = TcpStream::connect_timeout(&self.address, self.timeout)?;
         stream.set_read_timeout(Some(self.timeout))?;

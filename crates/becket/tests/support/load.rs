@@ -223,3 +223,77 @@ fn note(ledger: &mut Ledger, failure: String) {
     }
     ledger.failures.push(failure);
 }
+
+/// Sends one event after another on one connection and remembers what was acknowledged.
+pub struct Sequence {
+    client: Client,
+    path: String,
+    next: u64,
+    /// Acknowledged events: number to the event id in the answer.
+    pub acknowledged: BTreeMap<u64, String>,
+    /// How many were answered with something else.
+    pub refused: u64,
+    /// Whether the last answer had a Retry-After.
+    pub retry_after: bool,
+    /// The last answer, for messages.
+    pub last: String,
+}
+
+impl Sequence {
+    /// Begins with event 1.
+    pub fn new(address: SocketAddr, path: &str) -> Self {
+        Self {
+            client: Client::keeping(address),
+            path: path.to_owned(),
+            next: 1,
+            acknowledged: BTreeMap::new(),
+            refused: 0,
+            retry_after: false,
+            last: String::new(),
+        }
+    }
+
+    /// Sends one event; answers whether it was acknowledged. No whole answer is an error.
+    pub fn try_send(&mut self) -> std::io::Result<bool> {
+        const FILLING: usize = 4000;
+        let number = self.next;
+        self.next += 1;
+        let answer = send(&mut self.client, &self.path, number, FILLING)?;
+        self.retry_after = answer.header("retry-after").is_some();
+        self.last = format!("{} {}", answer.status, answer.text());
+        if answer.is_success() {
+            self.acknowledged.insert(number, event_id(&answer));
+        } else {
+            self.refused += 1;
+        }
+        Ok(answer.is_success())
+    }
+
+    /// Like [`Sequence::try_send`], from a gateway that has to answer.
+    pub fn send(&mut self) -> bool {
+        self.try_send()
+            .unwrap_or_else(|error| panic!("event {} got no answer: {error}", self.next - 1))
+    }
+
+    /// Forgets the connection, because the gateway was restarted.
+    pub fn reconnect(&mut self) {
+        self.client.disconnect();
+    }
+
+    /// Everything acknowledged is among these events of the API.
+    pub fn check_all_listed(&self, events: &[serde_json::Value]) {
+        let listed: std::collections::BTreeSet<&str> =
+            events.iter().filter_map(|event| event["id"].as_str()).collect();
+        for (number, id) in &self.acknowledged {
+            assert!(
+                listed.contains(id.as_str()),
+                "event {number} ({id}) was acknowledged and is lost"
+            );
+        }
+    }
+
+    /// The counts, for the test's output.
+    pub fn summary(&self) -> String {
+        format!("acknowledged {}, refused {}, lost 0", self.acknowledged.len(), self.refused)
+    }
+}

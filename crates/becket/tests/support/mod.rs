@@ -22,6 +22,9 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// Where the API lists events.
+pub const EVENTS: &str = "/api/v1/becket/event";
+
 /// A port of loopback that nobody listens on just now.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");

@@ -14,8 +14,6 @@
 
 mod changes;
 mod results;
-#[cfg(test)]
-mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -65,6 +63,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) environment: &'a Environment,
     pub(crate) now: Now,
     pub(crate) slots: &'a mut Slots,
+    pub(crate) attempts: &'a mut Vec<AttemptJob>,
     pub(crate) jobs: &'a mut Vec<Job>,
     /// Endpoints whose unused connections are to be closed.
     pub(crate) close_idle: &'a mut Vec<u64>,
@@ -268,9 +267,11 @@ impl Lane {
         self.breaker_reset();
     }
 
-    /// The leases of what is under way.
-    pub(crate) fn leases_in_flight(&self) -> impl Iterator<Item = Leased> + '_ {
-        self.in_flight.iter().map(|attempt| attempt.leased)
+    /// The attempts under way have been broken off: they are given back, to be repeated.
+    pub(crate) fn broken_off(&mut self, around: &mut Surroundings<'_>) {
+        let deliveries: Vec<Leased> = self.in_flight.drain(..).map(|one| one.leased).collect();
+        deliveries.iter().for_each(|_| around.slots.give_back());
+        self.release(deliveries, around);
     }
 
     /// Starts whatever may start and leases whatever is due.
@@ -330,13 +331,11 @@ impl Lane {
 
     fn start(&mut self, delivery: LeasedDelivery, around: &mut Surroundings<'_>) {
         around.slots.take();
-        self.in_flight.push(InFlight {
-            leased: leased(&delivery),
-            started_mono_ms: around.now.mono_ms,
-        });
+        self.in_flight
+            .push(InFlight { leased: leased(&delivery), started_mono_ms: around.now.mono_ms });
         let number = delivery.attempts.saturating_add(1);
         let endpoint = self.prepared.clone();
-        around.jobs.push(Job::Attempt(AttemptJob { endpoint, delivery, number }));
+        around.attempts.push(AttemptJob { endpoint, delivery, number });
     }
 
     fn lease_suffices(&self, lease_until_ms: i64, now_ms: i64) -> bool {
@@ -371,7 +370,7 @@ impl Lane {
         let now = around.now;
         let waits = self.shared.is(Closed::Backlog)
             || self.due.is_due(now.wall_ms)
-            || self.look_at_ms <= now.mono_ms;
+            ;
         let low = self.queue.len() < self.prepared.concurrency().min(LEASE_BATCH_MAX);
         let no_room = self.shared.shard.bytes_are_full() && !self.queue.is_empty();
         if !waits

@@ -2,9 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use becket_model::{
-    Breaker, BreakerState, EndpointState, FailureReason, NextStep, decide_next,
-};
+use becket_model::{Breaker, BreakerState, EndpointState, FailureReason, NextStep, decide_next};
 use becket_store::{AttemptFinish, AttemptWrite, FinishOutcome, StoreError};
 
 use crate::failing::FailingStep;

@@ -15,11 +15,8 @@ use crate::world::{Record, Seen};
 /// All events, oldest first.
 pub async fn events(world: &World) -> Vec<EventRow> {
     let page = Page::newest(usize::MAX);
-    let mut events = world
-        .model
-        .event_list(world.scope, EventFilter::default(), page)
-        .await
-        .expect("lists");
+    let mut events =
+        world.model.event_list(world.scope, EventFilter::default(), page).await.expect("lists");
     events.reverse();
     events
 }
@@ -43,13 +40,8 @@ pub async fn pending(world: &World) -> Vec<DeliveryRow> {
 /// An engine with nothing to do holds nothing, and takes the next delivery directly.
 pub async fn check_idle(world: &World, engine: &Engine) -> Result<(), String> {
     let stats = engine.snapshot();
-    let busy = [
-        stats.in_flight,
-        stats.queued,
-        stats.queued_bytes,
-        stats.finishing,
-        stats.results_held,
-    ];
+    let busy =
+        [stats.in_flight, stats.queued, stats.queued_bytes, stats.finishing, stats.results_held];
     if busy != [0; 5] {
         return Err(format!("not idle: {stats:?}"));
     }
@@ -155,8 +147,7 @@ fn ending_is_right(
         },
         // It waits visibly at an endpoint that takes nothing.
         DeliveryState::Pending => {
-            state != EndpointState::Enabled
-                && matches!(last, None | Some(NextStep::RetryAt(_)))
+            state != EndpointState::Enabled && matches!(last, None | Some(NextStep::RetryAt(_)))
         }
         DeliveryState::Cancelled => false,
     };

@@ -213,7 +213,7 @@ impl World {
             inner: self.model.clone(),
             dice: self.dice.clone(),
             record: self.record.clone(),
-            faults,
+            faults: Mutex::new(faults),
             calls: AtomicU64::new(0),
             crash: crash.clone(),
         });
@@ -221,10 +221,7 @@ impl World {
             store: store.clone(),
             clock: self.clock.clone(),
             noise: Arc::new(FixedNoise::new(self.dice.below(u64::MAX))),
-            observer: Arc::new(Counting {
-                record: self.record.clone(),
-                clock: self.clock.clone(),
-            }),
+            observer: Arc::new(Counting { record: self.record.clone(), clock: self.clock.clone() }),
         };
         let door: Arc<dyn Door> = Arc::new(receivers);
         let (engine, running) = Engine::local(self.config.clone(), environment, door);
@@ -247,14 +244,7 @@ impl World {
     /// A life of faults, which may end in a crash, a stop, or a drop.
     async fn chaotic_life(&mut self, number: u32) {
         let dice = self.dice.clone();
-        let faults = Faults {
-            fail_percent: if dice.chance(50) { dice.below(30) } else { 0 },
-            lose_percent: if dice.chance(50) { dice.below(15) } else { 0 },
-            slowest_ms: if dice.chance(50) { dice.below(100) } else { 0 },
-            crash_at: if dice.chance(70) { dice.between(1, 120) } else { 0 },
-            crash_after: dice.chance(50),
-        };
-        let Life { engine, store, mut running, crash } = self.begin(faults).await;
+        let Life { engine, store, mut running, crash } = self.begin(some_faults(&dice)).await;
         let stops = dice.chance(40);
         let grace_ms = dice.below(20_000);
         let acting = async {
@@ -278,6 +268,7 @@ impl World {
             keeps_released_due: dice.chance(50),
             backup: false,
             sweep_lag_ms: 0,
+            cap_lag: 0,
             quarantine_rows: 10,
         };
         self.model = Arc::new(self.model.reopened(capabilities));
@@ -286,12 +277,14 @@ impl World {
         }
     }
 
-    /// A life without faults, in which most receivers recover and everything comes to its end.
+    /// The last life: faults end, most receivers recover, and everything comes to its end.
     async fn calm_life(&mut self) -> Result<(), String> {
-        let Life { engine, store, running, .. } = self.begin(Faults::default()).await;
         let dice = self.dice.clone();
+        let faults = Faults { crash_at: 0, ..some_faults(&dice) };
+        let Life { engine, store, running, .. } = self.begin(faults).await;
         let calm = async {
             self.act(&engine, &store, if self.long { 3 } else { dice.between(5, 30) }).await;
+            *store.faults.lock() = Faults::default();
             let few = checker::events(self).await.len() < 15;
             let before = {
                 let record = self.record.lock();
@@ -343,7 +336,8 @@ impl World {
                 _ => sleep(Duration::from_millis(dice.below(30_000))).await,
             }
             let endpoints = self.endpoints().await;
-            let chosen = &endpoints[usize::try_from(dice.below(endpoints.len() as u64)).expect("few")];
+            let chosen =
+                &endpoints[usize::try_from(dice.below(endpoints.len() as u64)).expect("few")];
             match dice.below(20) {
                 0..=9 => self.receive(engine, store, &endpoints).await,
                 10..=12 => {
@@ -434,8 +428,7 @@ impl World {
     async fn set_state(&self, engine: &Engine, endpoint: &Endpoint, state: EndpointState) {
         let change = EndpointChange::State { state, reason: "a person".to_owned() };
         let now_ms = self.clock.now_ms();
-        let changed =
-            self.model.endpoint_change(Owner::MAIN, endpoint.id, change, now_ms).await;
+        let changed = self.model.endpoint_change(Owner::MAIN, endpoint.id, change, now_ms).await;
         changed.expect("changes").expect("known");
         let mut record = self.record.lock();
         if state == EndpointState::Enabled {
@@ -460,6 +453,16 @@ impl World {
         {
             replayed.iter().for_each(|replayed| engine.wake(replayed.key.endpoint));
         }
+    }
+}
+
+fn some_faults(dice: &Dice) -> Faults {
+    Faults {
+        fail_percent: if dice.chance(50) { dice.below(30) } else { 0 },
+        lose_percent: if dice.chance(50) { dice.below(15) } else { 0 },
+        slowest_ms: if dice.chance(50) { dice.below(100) } else { 0 },
+        crash_at: if dice.chance(70) { dice.between(1, 120) } else { 0 },
+        crash_after: dice.chance(50),
     }
 }
 

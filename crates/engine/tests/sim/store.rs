@@ -14,6 +14,7 @@ use becket_store::{
     SourceDeclaration, Store, StoreError, StoreStats, Swept,
 };
 use becket_store_test::ModelStore;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Duration, sleep};
 
@@ -39,7 +40,7 @@ pub struct FaultyStore {
     pub inner: Arc<ModelStore>,
     pub dice: Dice,
     pub record: Shared,
-    pub faults: Faults,
+    pub faults: Mutex<Faults>,
     pub calls: AtomicU64,
     pub crash: Arc<Notify>,
 }
@@ -47,23 +48,24 @@ pub struct FaultyStore {
 impl FaultyStore {
     /// Whether the next call fails or is lost; ends the world if its time has come.
     async fn before(&self) -> Result<Fate> {
-        if self.faults.slowest_ms > 0 {
+        let faults = *self.faults.lock();
+        if faults.slowest_ms > 0 {
             // Now and then the disk takes its time.
-            let most = self.faults.slowest_ms * if self.dice.chance(3) { 20 } else { 1 };
+            let most = faults.slowest_ms * if self.dice.chance(3) { 20 } else { 1 };
             sleep(Duration::from_millis(self.dice.below(most + 1))).await;
         }
         let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
-        if call == self.faults.crash_at {
-            if self.faults.crash_after {
+        if call == faults.crash_at {
+            if faults.crash_after {
                 return Ok(Fate::LastOne);
             }
             self.end_world().await;
         }
-        if self.dice.chance(self.faults.fail_percent) {
+        if self.dice.chance(faults.fail_percent) {
             self.record.lock().faults += 1;
             return Err(StoreError::Busy { waiting: 1 });
         }
-        let lost = self.dice.chance(self.faults.lose_percent);
+        let lost = self.dice.chance(faults.lose_percent);
         Ok(if lost { Fate::Lost } else { Fate::Good })
     }
 
@@ -86,19 +88,22 @@ impl FaultyStore {
         std::future::pending::<()>().await;
     }
 
+    /// Notes who has leases until when, and from which life; a lost answer is nobody's.
     fn note_leases<'a>(
         &self,
         until_ms: i64,
+        fate: Fate,
         deliveries: impl Iterator<Item = (&'a EventId, EndpointKey)>,
     ) {
         let mut record = self.record.lock();
-        let life = record.life;
+        let life = if fate == Fate::Good { record.life } else { 0 };
         for (event, endpoint) in deliveries {
             record.leases.insert((*event, endpoint), (until_ms, life));
         }
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Good,
     Lost,
@@ -154,7 +159,7 @@ impl Store for FaultyStore {
         if let Ok(accepted) = &answer {
             let event = accepted.event();
             let leased = planned.iter().filter(|planned| planned.leased);
-            self.note_leases(until_ms, leased.map(|planned| (&event, planned.endpoint)));
+            self.note_leases(until_ms, fate, leased.map(|planned| (&event, planned.endpoint)));
         }
         self.after(fate, answer).await
     }
@@ -201,7 +206,7 @@ impl Store for FaultyStore {
         if let Ok(deliveries) = &answer {
             let until_ms = now_ms.saturating_add_unsigned(lease_ms);
             let leased = deliveries.iter().map(|leased| (&leased.key.event, endpoint));
-            self.note_leases(until_ms, leased);
+            self.note_leases(until_ms, fate, leased);
         }
         self.after(fate, answer).await
     }

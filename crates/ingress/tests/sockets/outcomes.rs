@@ -315,12 +315,3 @@ async fn a_sender_that_leaves_does_not_undo_a_commit() {
     assert!(gateway.lanes.cancelled.lock().is_empty());
     assert_eq!(gateway.events().await[0].disposition, Disposition::Accepted);
 }
-
-#[tokio::test]
-async fn sizes_tmp() {
-    let gateway = Setup::new(vec![source("github", "github")]).start().await;
-    let (head, ()) = http::Request::post("/in/github").body(()).unwrap().into_parts();
-    let body = http_body_util::Full::<bytes::Bytes>::from("x");
-    let f = gateway.ingress.receive_webhook(&head, body, gateway.address);
-    eprintln!("SIZE {}", std::mem::size_of_val(&f));
-}

@@ -172,20 +172,32 @@ pub async fn an_empty_store_has_nothing_to_sweep<H: Harness>() {
     assert_eq!((swept.events, swept.more), (0, false));
 }
 
-/// Deliveries go on while old events are swept from under them.
+/// Deliveries go on while old events are swept from under them, and leases hold.
 pub async fn work_goes_on_during_a_sweep<H: Harness>() {
     let world = World::<H>::new().await;
     let mut old = Vec::new();
     for at in 0..6 {
         old.push(world.one_ended(T0 + at, NextStep::Delivered).await);
     }
-    let (held, lease) = world.one_leased(T0 + 7).await;
-    world.sweep(POLICY, T0 + 11 * DAY_MS, &old).await;
-    world.record(held, lease, attempt(1, T0 + 8), NextStep::RetryAt(T0 + 9)).await;
-    let leased = world.lease_one(world.a[0], T0 + 9).await;
+    let young_ms = T0 + 10 * DAY_MS;
+    let (held, lease) = world.one_leased(young_ms).await;
+    let waiting = world.store_event(event(world.alpha, young_ms).waiting(&world.a[1..2])).await;
+    let handed = world.lease_one(world.a[1], young_ms).await;
+    world.sweep(POLICY, young_ms + 10, &old).await;
+    for event in [held.event, waiting] {
+        let row = &world.deliveries(event).await[0];
+        assert_eq!((row.state.as_str(), row.due_ms), ("pending", None), "it is under way");
+    }
+    assert!(world.due().await.is_empty());
+    for endpoint in world.a {
+        assert!(world.lease(endpoint, young_ms + 11).await.is_empty(), "it is under way");
+    }
+    let now_ms = young_ms + 20;
+    world.record(handed.key, handed.lease, attempt(1, now_ms), NextStep::Delivered).await;
+    world.record(held, lease, attempt(1, now_ms), NextStep::RetryAt(now_ms)).await;
+    let leased = world.lease_one(world.a[0], now_ms).await;
     assert_eq!((leased.key, leased.attempts), (held, 1));
-    let next = NextStep::Delivered;
-    world.record(leased.key, leased.lease, attempt(2, T0 + 10), next).await;
+    world.record(leased.key, leased.lease, attempt(2, now_ms + 1), NextStep::Delivered).await;
     let rows = world.store.attempt_list(MAIN, held.event).await.unwrap();
     assert_eq!(rows.len(), 2);
     assert_eq!(world.row(held.event).await.deliveries[0].attempts, 2);

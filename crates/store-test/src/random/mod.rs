@@ -18,7 +18,7 @@ use self::side::{Answer, Moment, Side};
 use crate::{FixedNoise, Harness, ModelStore, fixture};
 
 /// How many runs are spent on cutting a failing list down.
-const CUTTING_RUNS: usize = 150;
+const CUTTING_RUNS: usize = 400;
 
 /// Does `steps` operations that follow from `seed` to a fresh store and to a [`ModelStore`], with
 /// crashes and restarts in between, and compares every answer.
@@ -28,11 +28,28 @@ const CUTTING_RUNS: usize = 150;
 pub async fn random_operations<H: Harness>(seed: u64, steps: usize) {
     let operations = generate(seed, steps);
     let announce = Announce(seed);
-    let Err(mut found) = run::<H>(&operations).await else { return };
-    let mut operations = operations[..=found.step.min(steps - 1)].to_vec();
+    let Err(found) = run::<H>(&operations).await else { return };
+    let (operations, found) = cut_down::<H>(operations, found).await;
+    let list: String =
+        operations.iter().enumerate().map(|(at, one)| format!("  {at:3} {one:?}\n")).collect();
+    std::mem::forget(announce);
+    panic!(
+        "seed {seed}: the answers differ after operation {} of these (cut down from {steps}):\n\
+         {list}{}\n--- the store:\n{}\n--- the model:\n{}\n",
+        found.step, found.what, found.store, found.model
+    );
+}
+
+/// Leaves out operations, first many at once and in the end one by one, as long as the answers
+/// still differ.
+async fn cut_down<H: Harness>(
+    mut operations: Vec<Operation>,
+    mut found: Difference,
+) -> (Vec<Operation>, Difference) {
+    operations.truncate(found.step + 1);
     let (mut size, mut runs) = (operations.len() / 2, 0);
     while size > 0 && runs < CUTTING_RUNS {
-        let mut from = 0;
+        let (mut from, before) = (0, operations.len());
         while from < operations.len() && runs < CUTTING_RUNS {
             let mut shorter = operations.clone();
             shorter.drain(from..(from + size).min(operations.len()));
@@ -45,16 +62,11 @@ pub async fn random_operations<H: Harness>(seed: u64, steps: usize) {
                 Ok(()) => from += size,
             }
         }
-        size /= 2;
+        if size > 1 || operations.len() == before {
+            size /= 2;
+        }
     }
-    let list: String =
-        operations.iter().enumerate().map(|(at, one)| format!("  {at:3} {one:?}\n")).collect();
-    std::mem::forget(announce);
-    panic!(
-        "seed {seed}: the answers differ after operation {} of these (cut down from {steps}):\n\
-         {list}{}\n--- the store:\n{}\n--- the model:\n{}\n",
-        found.step, found.what, found.store, found.model
-    );
+    (operations, found)
 }
 
 /// Tells the seed if the store panics.

@@ -1,32 +1,111 @@
 //! Commands that ask a running gateway over its management API.
+//!
+//! Invariants: data goes to standard output and everything else to standard error; with `--json`
+//! lists are one JSON object on each line and single things are one document, as the API gave them;
+//! exit codes are 0 success, 1 no such thing or refused, 2 wrong usage, 3 gateway not reached or
+//! token not accepted.
+//!
+//! Deliberately absent: deciding anything; what a command shows is what the API answered.
+//!
+//! Where next: `client` for the HTTP, then the module of a command's name.
+
+mod attempts;
+mod client;
+mod endpoints;
+mod events;
+mod failure;
+mod list;
+mod operations;
+mod quarantine;
+mod replay;
+mod show;
+mod sources;
+mod timeline;
 
 use std::process::ExitCode;
 
-use crate::cli::{ConnectionArgs, Globals};
+use self::client::Client;
+use self::failure::{Failure, Result};
+use crate::cli::{CliError, Connection, ConnectionArgs, Globals, Paint};
 
 /// The commands that need a running gateway.
 #[derive(Debug, clap::Subcommand)]
 pub enum OnlineCommand {
-    /// List, show and follow events.
-    Events(EventsArgs),
+    /// List, show and follow events
+    Events(events::EventsArgs),
+    /// List and show attempts
+    Attempts(attempts::AttemptsArgs),
+    /// Deliver an event again, or all that match
+    Replay(replay::ReplayArgs),
+    /// List, pause, resume and enable endpoints; show and rotate their secrets
+    Endpoints(endpoints::EndpointsArgs),
+    /// List and show sources
+    Sources(sources::SourcesArgs),
+    /// List and show refused requests
+    Quarantine(quarantine::QuarantineArgs),
+    /// Show counts and sizes
+    Stats(operations::StatsArgs),
+    /// Write a copy of the store to a new folder on the gateway's host
+    Backup(operations::BackupArgs),
 }
 
-/// Arguments of `becket events`.
-#[derive(Debug, clap::Args)]
-pub struct EventsArgs {
-    /// Which gateway to ask.
-    #[command(flatten)]
-    pub connection: ConnectionArgs,
+impl OnlineCommand {
+    fn connection(&self) -> &ConnectionArgs {
+        match self {
+            Self::Events(args) => &args.connection,
+            Self::Attempts(args) => &args.connection,
+            Self::Replay(args) => &args.connection,
+            Self::Endpoints(args) => &args.connection,
+            Self::Sources(args) => &args.connection,
+            Self::Quarantine(args) => &args.connection,
+            Self::Stats(args) => &args.connection,
+            Self::Backup(args) => &args.connection,
+        }
+    }
+}
+
+/// What every command works with.
+struct Session {
+    client: Client,
+    json: bool,
+    paint: Paint,
+    now_s: i64,
 }
 
 /// Runs an online command.
+#[must_use]
 pub fn run(command: OnlineCommand, globals: &Globals) -> ExitCode {
-    let OnlineCommand::Events(args) = command;
-    match args.connection.resolve(globals) {
-        Ok(connection) => {
-            eprintln!("error: this build cannot ask {} yet", connection.url);
-            ExitCode::FAILURE
-        }
-        Err(error) => error.exit(),
+    let connection = match command.connection().resolve(globals) {
+        Ok(connection) => connection,
+        Err(error) => return error.exit(),
+    };
+    match perform(command, &connection, globals.json) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.exit(),
     }
+}
+
+fn perform(command: OnlineCommand, connection: &Connection, json: bool) -> Result<()> {
+    let session = Session {
+        client: Client::new(connection)?,
+        json,
+        paint: Paint::for_stdout(),
+        now_s: crate::cli::now_s(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::from(CliError::new(format!("no runtime: {error}"))))?;
+    runtime.block_on(async {
+        match command {
+            OnlineCommand::Events(args) => events::run(&session, args.command).await,
+            OnlineCommand::Attempts(args) => attempts::run(&session, args.command).await,
+            OnlineCommand::Replay(args) => replay::run(&session, &args).await,
+            OnlineCommand::Endpoints(args) => endpoints::run(&session, args.command).await,
+            OnlineCommand::Sources(args) => sources::run(&session, args.command).await,
+            OnlineCommand::Quarantine(args) => quarantine::run(&session, args.command).await,
+            OnlineCommand::Stats(_) => operations::stats(&session).await,
+            OnlineCommand::Backup(args) => operations::backup(&session, &args).await,
+        }
+    })
 }

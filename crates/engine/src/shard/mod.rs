@@ -3,6 +3,9 @@
 //! Like its lanes it is a state machine without I/O: it takes commands and finished jobs, and leaves
 //! new jobs to be run. `run` does the waiting.
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -13,7 +16,7 @@ use becket_store::{EndpointDue, LeasedDelivery, StoreError};
 
 use crate::config::{EngineConfig, Environment};
 use crate::endpoint::Prepared;
-use crate::job::{Done, Job, Leased};
+use crate::job::{AttemptEnded, AttemptJob, Done, Job};
 use crate::lane::{Lane, Now, Rank, Surroundings, delivery_bytes};
 use crate::shared::{LaneShared, ShardShared};
 use crate::slots::Slots;
@@ -47,6 +50,7 @@ pub(crate) struct Shard {
     timers: BinaryHeap<Reverse<(u64, EndpointKey)>>,
     starved_first: VecDeque<EndpointKey>,
     starved_rest: VecDeque<EndpointKey>,
+    pub(crate) attempts: Vec<AttemptJob>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) close_idle: Vec<u64>,
     /// Set if the store has to be asked what is due; `run` passes it on.
@@ -72,6 +76,7 @@ impl Shard {
             timers: BinaryHeap::new(),
             starved_first: VecDeque::new(),
             starved_rest: VecDeque::new(),
+            attempts: Vec::new(),
             jobs: Vec::new(),
             close_idle: Vec::new(),
             refresh: false,
@@ -137,21 +142,12 @@ impl Shard {
         self.jobs.push(Job::Release { endpoint: key, deliveries, failures: 0 });
     }
 
-    /// A job is done.
+    /// A call to the store is done.
     pub(crate) fn done(&mut self, done: Done, now: Now) {
         if let Some(error) = error_of(&done) {
             self.trouble(error, now);
         }
         match done {
-            Done::Attempt(ended) => {
-                let key = ended.key.endpoint;
-                // Whoever waits for a slot comes before the lane that has just had one.
-                if let Some((lane, mut around)) = self.lane(key, now) {
-                    lane.attempt_ended(ended, &mut around);
-                }
-                self.serve_starved(now);
-                self.advance(key, now);
-            }
             Done::Lease { job, result } => {
                 self.with_lane(job.endpoint, now, |lane, around| {
                     lane.lease_ended(job, result, around);
@@ -175,6 +171,17 @@ impl Shard {
                 });
             }
         }
+    }
+
+    /// An attempt has ended.
+    pub(crate) fn attempt_ended(&mut self, ended: AttemptEnded, now: Now) {
+        let key = ended.key.endpoint;
+        if let Some((lane, mut around)) = self.lane(key, now) {
+            lane.attempt_ended(ended, &mut around);
+        }
+        // Whoever waits for a slot comes before the lane that has just had one.
+        self.serve_starved(now);
+        self.advance(key, now);
         self.shared.in_flight.store(self.slots.used(), Ordering::Relaxed);
     }
 
@@ -205,9 +212,14 @@ impl Shard {
         &self.shared
     }
 
-    /// The leases of all attempts under way: to be given back if they are broken off.
-    pub(crate) fn leases_in_flight(&self) -> Vec<Leased> {
-        self.lanes.values().flat_map(Lane::leases_in_flight).collect()
+    /// All attempts under way have been broken off; answers how many there were.
+    pub(crate) fn broken_off(&mut self, now: Now) -> usize {
+        let attempts = self.slots.used();
+        self.attempts.clear();
+        for key in self.keys() {
+            self.with_lane(key, now, Lane::broken_off);
+        }
+        attempts
     }
 
     fn lane(&mut self, key: EndpointKey, now: Now) -> Option<(&mut Lane, Surroundings<'_>)> {
@@ -217,6 +229,7 @@ impl Shard {
             environment: &self.environment,
             now,
             slots: &mut self.slots,
+            attempts: &mut self.attempts,
             jobs: &mut self.jobs,
             close_idle: &mut self.close_idle,
             refresh: &mut self.refresh,
@@ -309,7 +322,6 @@ impl Shard {
 
 fn error_of(done: &Done) -> Option<&StoreError> {
     match done {
-        Done::Attempt(_) => None,
         Done::Lease { result, .. } => result.as_ref().err(),
         Done::Finish { result, .. } => result.as_ref().err(),
         Done::Release { result, .. } => result.as_ref().err(),

@@ -1,0 +1,91 @@
+//! Why a command that asks a gateway did not succeed, with the exit code that scripts decide by.
+//!
+//! 1: the gateway said no, or there is no such thing. 2: wrong usage. 3: the gateway could not be
+//! reached, or does not accept the token.
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use crate::cli::CliError;
+
+/// The exit code when the gateway cannot be asked.
+const UNREACHABLE: u8 = 3;
+
+/// A failure and its exit code.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub(super) struct Failure {
+    error: CliError,
+    code: u8,
+}
+
+pub(super) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl From<CliError> for Failure {
+    fn from(error: CliError) -> Self {
+        Self { code: error.code(), error }
+    }
+}
+
+impl Failure {
+    /// The gateway could not be asked.
+    pub fn unreachable(message: impl Into<String>) -> Self {
+        Self { error: CliError::new(message), code: UNREACHABLE }
+    }
+
+    /// The gateway's answer made no sense.
+    pub fn nonsense(url: &str, what: impl std::fmt::Display) -> Self {
+        Self::unreachable(format!("{url} does not answer like a gateway: {what}"))
+            .hint("is this the management address of a becket of this version?")
+    }
+
+    /// What a gateway's problem document says.
+    pub fn refused(status: u16, problem: &Value) -> Self {
+        let text = |name: &str| problem.get(name).and_then(Value::as_str);
+        let code = match text("code") {
+            Some("unauthorized" | "throttled") => UNREACHABLE,
+            Some("bad_query" | "bad_body" | "bad_path") => 2,
+            _ => 1,
+        };
+        let message = text("detail").map_or_else(|| format!("HTTP status {status}"), str::to_owned);
+        let mut failure = Self { error: CliError::new(message), code };
+        if let Some(hint) = text("hint") {
+            failure = failure.hint(hint);
+        }
+        failure
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { error: self.error.hint(hint), ..self }
+    }
+
+    /// Prints it to standard error and gives the exit code.
+    pub fn exit(&self) -> ExitCode {
+        eprintln!("{}", self.error);
+        ExitCode::from(self.code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn exit_codes_tell_kinds_of_failure_apart() {
+        for (code, exit) in
+            [("not_found", 1), ("bad_query", 2), ("unauthorized", 3), ("store_full", 1)]
+        {
+            let failure = Failure::refused(400, &json!({ "code": code, "detail": "x" }));
+            assert_eq!(failure.code, exit, "{code}");
+        }
+        assert_eq!(Failure::from(CliError::usage("x")).code, 2);
+        assert_eq!(Failure::unreachable("x").code, 3);
+        let refused = Failure::refused(409, &json!({ "detail": "no", "hint": "so" }));
+        assert_eq!(refused.error.to_string(), "error: no\nhint: so");
+    }
+}
