@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use crate::errors::database;
 use crate::layout::{Folder, Role, bytes_on_disk, open_catalog, open_segment};
+use crate::open::make_private;
 use crate::shared::Shared;
 
 /// Copies every file as it is at one moment of its own; answers with the bytes written. A delivery
@@ -18,7 +19,7 @@ pub(crate) fn write(shared: &Shared, target: &Path) -> Result<u64> {
         return Err(unusable("it exists already; name a folder that does not".to_owned()));
     }
     let folder = Folder(target.to_path_buf());
-    std::fs::create_dir_all(folder.segments()).map_err(|error| unusable(error.to_string()))?;
+    make_private(&folder.segments()).map_err(|error| unusable(error.to_string()))?;
     // The list first: a segment sealed after this is taken over when the copy is opened.
     copy(&open_catalog(&shared.folder.catalog())?, &folder.catalog())?;
     let mut bytes = bytes_on_disk(&folder.catalog());

@@ -7,7 +7,10 @@
 //! A left-over from a crash (a segment without its entry in the list of sealed ones) is taken over
 //! at start just like one that was rolled.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod adopt;
+mod pending;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,20 +20,20 @@ use becket_store::{
     Accepted, AttemptFinish, EndpointDue, FinishOutcome, LeaseToken, Replayed, Result,
     RetentionPolicy, StoreError, Swept,
 };
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::backup;
 use crate::errors::database;
 use crate::layout::{Role, open_segment};
-use crate::load;
-use crate::memory::{Held, Key, Lease, Memory, Taken};
+use crate::memory::{Held, Key, Lease, Taken};
 use crate::reply::{Answers, Promise};
 use crate::retention;
 use crate::seal;
 use crate::segment::Segment;
 use crate::shared::Shared;
 use crate::write;
+use pending::{due_rows, make_due, move_pending, put_failed, put_pending, remove_pending};
 
 /// Connections to older segments kept open.
 const OPEN_MAX: usize = 8;
@@ -159,115 +162,6 @@ impl Keeper {
                 let _ = done.send(());
             }
         }
-    }
-
-    // --- taking over ---
-
-    fn adopt(&mut self, late: Late) {
-        let segment = Arc::clone(&late.segment);
-        match self.try_adopt(late) {
-            Ok(()) => {
-                self.shared.adopting.fetch_sub(1, Ordering::AcqRel);
-                self.sealing.push_back(seal::Sealing::new(segment));
-            }
-            Err((error, late)) => {
-                tracing::error!(error = %error, path = %segment.path.display(), "a segment cannot be taken over yet");
-                std::thread::sleep(std::time::Duration::from_millis(250));
-                // Behind what waits, so that closing is still possible.
-                self.shared.keeper.push(Task::Adopt(late));
-            }
-        }
-    }
-
-    fn try_adopt(&mut self, mut late: Late) -> std::result::Result<(), (StoreError, Late)> {
-        let segment = Arc::clone(&late.segment);
-        let connection = match late.connection.take() {
-            Some(connection) => connection,
-            None => match open_segment(&segment.path, Role::Writer) {
-                Ok(connection) => connection,
-                Err(error) => return Err((error, late)),
-            },
-        };
-        match self.take_over(&segment, &connection) {
-            Ok(()) => {
-                // From here on the log is kept short by itself.
-                if let Err(error) = connection.execute_batch("PRAGMA wal_autocheckpoint = 512;") {
-                    tracing::warn!(error = %error, "the log of a segment will grow");
-                }
-                self.keep_open(segment.first, connection);
-                Ok(())
-            }
-            Err(error) => {
-                late.connection = Some(connection);
-                Err((error, late))
-            }
-        }
-    }
-
-    /// Writes what is pending and failed into the segment's tables, once.
-    fn take_over(&self, segment: &Segment, connection: &Connection) -> Result<()> {
-        let failed = database("take over segment");
-        let step: i64 = connection
-            .query_row("SELECT step FROM progress", [], |row| row.get(0))
-            .map_err(failed)?;
-        if step > 0 {
-            return self.count(segment, connection);
-        }
-        let mut guard = segment.memory.lock();
-        if guard.is_none() {
-            *guard = Some(load::load(connection)?.memory);
-        }
-        let Some(memory) = guard.as_ref() else { return Ok(()) };
-        if let Err(error) = write_deliveries(connection, memory).map_err(failed) {
-            if !connection.is_autocommit() {
-                connection.execute_batch("ROLLBACK").map_err(failed)?;
-            }
-            return Err(error);
-        }
-        let mut leases = self.shared.late_leases.lock();
-        for (key, waiting) in &memory.pending {
-            if let Some(lease) = waiting.lease {
-                let held = Held { lease, due_ms: waiting.due_ms, attempts: waiting.attempts };
-                leases.insert(*key, held);
-            }
-        }
-        drop(leases);
-        self.count(segment, connection)?;
-        // From here on the tables say what is pending.
-        *guard = None;
-        Ok(())
-    }
-
-    /// Counts a segment's pending deliveries by endpoint.
-    fn count(&self, segment: &Segment, connection: &Connection) -> Result<()> {
-        let failed = database("count deliveries");
-        let mut statement = connection
-            .prepare("SELECT endpoint, count(*) FROM pending GROUP BY endpoint")
-            .map_err(failed)?;
-        let counts: HashMap<u32, i64> = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-            .and_then(Iterator::collect)
-            .map_err(failed)?;
-        let mut waiting = segment.waiting.lock();
-        for (endpoint, count) in counts {
-            waiting.insert(endpoint, count.unsigned_abs());
-            self.shared.late_add(endpoint, count.unsigned_abs());
-        }
-        Ok(())
-    }
-
-    fn count_all(&mut self) {
-        for segment in self.shared.segments.all() {
-            if !segment.sealed.load(Ordering::Acquire) {
-                continue;
-            }
-            let counted =
-                self.shared.segments.read(&segment, |reader| self.count(&segment, reader));
-            if let Err(error) = counted {
-                tracing::error!(error = %error, path = %segment.path.display(), "a segment's pending deliveries cannot be counted");
-            }
-        }
-        self.shared.adopting.fetch_sub(1, Ordering::AcqRel);
     }
 
     // --- connections ---
@@ -597,95 +491,4 @@ impl Keeper {
             }
         }
     }
-}
-
-fn write_deliveries(connection: &Connection, memory: &Memory) -> rusqlite::Result<()> {
-    connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM pending; DELETE FROM failed;")?;
-    let mut pending: Vec<_> = memory.pending.iter().collect();
-    pending.sort_unstable_by_key(|(key, waiting)| (key.1, waiting.due_ms, key.0, key.2));
-    for (key, waiting) in pending {
-        put_pending(connection, *key, waiting.due_ms, waiting.attempts)?;
-    }
-    for key in &memory.failed {
-        put_failed(connection, *key)?;
-    }
-    connection.execute_batch("UPDATE progress SET step = 1; COMMIT;")
-}
-
-fn put_pending(
-    connection: &Connection,
-    (seq, endpoint, generation): Key,
-    due_ms: i64,
-    attempts: u32,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("INSERT OR REPLACE INTO pending VALUES(?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![endpoint, due_ms, seq, generation, attempts])
-        .map(drop)
-}
-
-fn remove_pending(
-    connection: &Connection,
-    (seq, endpoint, generation): Key,
-    due_ms: i64,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "DELETE FROM pending
-             WHERE endpoint = ?1 AND due_ms = ?2 AND event_seq = ?3 AND generation = ?4",
-        )?
-        .execute(params![endpoint, due_ms, seq, generation])
-        .map(drop)
-}
-
-fn move_pending(
-    connection: &Connection,
-    key: Key,
-    from_ms: i64,
-    to_ms: i64,
-    attempts: u32,
-) -> rusqlite::Result<()> {
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    remove_pending(connection, key, from_ms)?;
-    put_pending(connection, key, to_ms, attempts)?;
-    connection.execute_batch("COMMIT")
-}
-
-/// Makes a waiting delivery due whose due time is not known to the caller.
-fn make_due(
-    connection: &Connection,
-    (seq, endpoint, generation): Key,
-    due_ms: i64,
-    attempts: u32,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "DELETE FROM pending WHERE endpoint = ?1 AND event_seq = ?2 AND generation = ?3",
-        )?
-        .execute(params![endpoint, seq, generation])?;
-    put_pending(connection, (seq, endpoint, generation), due_ms, attempts)
-}
-
-fn put_failed(connection: &Connection, (seq, endpoint, generation): Key) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("INSERT OR REPLACE INTO failed VALUES(?1, ?2, ?3)")?
-        .execute(params![seq, endpoint, generation])
-        .map(drop)
-}
-
-fn due_rows(
-    connection: &Connection,
-    endpoint: u32,
-    now_ms: i64,
-    limit: usize,
-) -> rusqlite::Result<Vec<(i64, Key, u32)>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT due_ms, event_seq, generation, attempts FROM pending
-         WHERE endpoint = ?1 AND due_ms <= ?2 ORDER BY due_ms, event_seq, generation LIMIT ?3",
-    )?;
-    statement
-        .query_map(params![endpoint, now_ms, limit as i64], |row| {
-            Ok((row.get(0)?, (row.get(1)?, endpoint, row.get(2)?), row.get(3)?))
-        })?
-        .collect()
 }

@@ -1,6 +1,7 @@
 //! Opening a store: the lock, the files, what is in memory, the threads.
 
 use std::fs::File;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -37,7 +38,7 @@ pub(crate) fn open(options: Options) -> Result<Parts> {
         path: folder.0.display().to_string(),
         detail: error.to_string(),
     };
-    std::fs::create_dir_all(folder.segments()).map_err(unusable)?;
+    make_private(&folder.segments()).map_err(unusable)?;
     let lock = lock(&folder)?;
     remove_leftovers(&folder)?;
     let catalog = Catalog::open(&folder.catalog())?;
@@ -100,6 +101,11 @@ pub(crate) fn open(options: Options) -> Result<Parts> {
     }
     shared.keeper.push(Task::Count);
     Ok(Parts { shared, quarantine, threads, lock })
+}
+
+/// Makes a folder, and those above it, for its owner only: it will hold people's data.
+pub(crate) fn make_private(folder: &std::path::Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 fn lock(folder: &Folder) -> Result<File> {

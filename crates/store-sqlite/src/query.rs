@@ -69,9 +69,7 @@ impl Shared {
         self.read_holding(event, |connection| {
             let row = connection
                 .prepare_cached(&format!("SELECT {COLUMNS} FROM event WHERE seq = ?1"))
-                .and_then(|mut statement| {
-                    statement.query_row([event.seq().0], |row| narrow(row)).optional()
-                })
+                .and_then(|mut statement| statement.query_row([event.seq().0], narrow).optional())
                 .map_err(failed)?;
             match row {
                 Some(row) if row.id == *event && self.in_scope(scope, row.application.0) => {
@@ -251,7 +249,7 @@ impl Shared {
                             filter.dedupe.map(|key| key.0),
                             listed,
                         ],
-                        |row| narrow(row),
+                        narrow,
                     )
                     .and_then(Iterator::collect)
                     .map_err(failed)?;
@@ -349,9 +347,7 @@ impl Shared {
             let read = self.segments.read(&segment, |connection| {
                 let row = connection
                     .prepare_cached(&format!("SELECT {COLUMNS} FROM event WHERE seq = ?1"))
-                    .and_then(|mut statement| {
-                        statement.query_row([seq], |row| narrow(row)).optional()
-                    })
+                    .and_then(|mut statement| statement.query_row([seq], narrow).optional())
                     .map_err(database("read leased event"))?;
                 match row {
                     Some(row) => Ok(Some((row, read_record(connection, seq)?))),

@@ -6,24 +6,26 @@
 //!
 //! Where next: `keeper` for what happens to a segment that is no longer hot.
 
+mod accept;
+mod recover;
+mod roll;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use becket_model::{ApplicationKey, DeliveryKey, EndpointKey, EventId, EventSeq, SeqClock};
+use becket_model::{DeliveryKey, EndpointKey, EventId, EventSeq, SeqClock};
 use becket_store::{
-    Accepted, AttemptFinish, DedupeKey, EventAccept, FinishOutcome, LeaseToken, Replayed, Result,
-    StoreError,
+    Accepted, AttemptFinish, EventAccept, FinishOutcome, LeaseToken, Replayed, Result, StoreError,
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::dedupe::{DedupeIndex, Found, Key as DedupeEntry, SealedFilter};
-use crate::errors::{database, needs_reopening};
-use crate::keeper::{Late, Task};
+use crate::dedupe::{DedupeIndex, Key as DedupeEntry, SealedFilter};
+use crate::errors::database;
+use crate::keeper::Task;
 use crate::layout::{Role, open_segment};
-use crate::load;
 use crate::memory::{Key, Lease, Memory, Waiting};
 use crate::reply::{Answers, Promise};
 use crate::segment::{Segment, count_kind};
@@ -272,120 +274,6 @@ impl Writer {
         Err(error)
     }
 
-    fn accept(
-        &mut self,
-        accept: Box<EventAccept>,
-        promise: Promise<Accepted>,
-        effects: &mut Vec<Effect>,
-    ) -> Result<()> {
-        let now_ms = accept.received_at_ms;
-        let first_seq = match self.first_of(&accept) {
-            Ok(first_seq) => first_seq,
-            Err(error) => {
-                self.answers.accepted(promise, Err(error.clone()));
-                return Err(error);
-            }
-        };
-        if let Some(seq) = first_seq {
-            if seq < self.segment.first {
-                self.shared.keeper.push(Task::Duplicate(seq, now_ms, promise));
-                return Ok(());
-            }
-            return match self.repeat(seq, now_ms) {
-                Ok((event, replayed)) => {
-                    effects.push(Effect::Duplicate { promise, event, replayed, now_ms });
-                    Ok(())
-                }
-                Err(error) => {
-                    self.answers.accepted(promise, Err(error.clone()));
-                    Err(error)
-                }
-            };
-        }
-        let mut noise = [0; 14];
-        self.shared.options.noise.fill(&mut noise);
-        let [low, high, tail @ ..] = noise;
-        let seq = self.seqs.next(now_ms, u16::from_le_bytes([low, high]));
-        let event = EventId::new(seq, tail);
-        let written = write::insert_event(&self.connection, &event, &accept, &mut self.scratch)
-            .map_err(database("insert event"));
-        if let Err(error) = written {
-            self.answers.accepted(promise, Err(error.clone()));
-            return Err(error);
-        }
-        if let Some((key, ..)) = accept.dedupe {
-            self.fresh.insert((accept.application, key), (seq.0, now_ms));
-        }
-        let lease = self.shared.lease_token();
-        effects.push(Effect::Stored { promise, event, accept, lease });
-        Ok(())
-    }
-
-    /// The event that this one repeats, if there is one within the window.
-    fn first_of(&mut self, accept: &EventAccept) -> Result<Option<i64>> {
-        let Some((key, _, window_ms)) = accept.dedupe else { return Ok(None) };
-        let entry = (accept.application, key);
-        let now_ms = accept.received_at_ms;
-        let counts = |at_ms: i64| at_ms.saturating_add_unsigned(window_ms) > now_ms;
-        if let Some((seq, at_ms)) = self.fresh.get(&entry)
-            && counts(*at_ms)
-        {
-            return Ok(Some(*seq));
-        }
-        for found in self.dedupe.find(&entry, now_ms) {
-            let candidate = match found {
-                Found::Event(seq) => self.received_at(seq)?.map(|at_ms| (seq, at_ms)),
-                Found::PerhapsIn(first) => self.look_up(first, accept.application, &key)?,
-            };
-            if let Some((seq, at_ms)) = candidate
-                && counts(at_ms)
-            {
-                return Ok(Some(seq));
-            }
-        }
-        Ok(None)
-    }
-
-    fn received_at(&self, seq: i64) -> Result<Option<i64>> {
-        let read = |connection: &Connection| {
-            connection
-                .prepare_cached("SELECT received_at_ms FROM event WHERE seq = ?1")
-                .and_then(|mut statement| statement.query_row([seq], |row| row.get(0)).optional())
-                .map_err(database("look for a repeat"))
-        };
-        if seq >= self.segment.first {
-            return read(&self.connection);
-        }
-        match self.shared.segments.holding(seq) {
-            Some(segment) => self.shared.segments.read(&segment, read),
-            None => Ok(None),
-        }
-    }
-
-    fn look_up(
-        &self,
-        first: i64,
-        application: ApplicationKey,
-        key: &DedupeKey,
-    ) -> Result<Option<(i64, i64)>> {
-        let Some(segment) = self.shared.segments.holding(first) else { return Ok(None) };
-        self.shared.segments.read(&segment, |connection| {
-            connection
-                .prepare_cached(
-                    "SELECT seq, received_at_ms FROM event
-                     WHERE dedupe = ?1 AND application = ?2 ORDER BY seq DESC LIMIT 1",
-                )
-                .and_then(|mut statement| {
-                    statement
-                        .query_row(params![&key.0[..], application.0], |row| {
-                            Ok((row.get(0)?, row.get(1)?))
-                        })
-                        .optional()
-                })
-                .map_err(database("look for a repeat"))
-        })
-    }
-
     /// Records a repeat of an event of this segment, and starts it again if it has failed.
     fn repeat(&mut self, seq: i64, now_ms: i64) -> Result<(EventId, Vec<Replayed>)> {
         let failed = database("record a repeat");
@@ -580,105 +468,6 @@ impl Writer {
         }
     }
 
-    /// The batch is not on disk: tell everybody, and repair what has to be.
-    fn fail(&mut self, effects: Vec<Effect>, error: &StoreError, begun: bool) {
-        for effect in effects {
-            match effect {
-                Effect::Stored { promise, .. } | Effect::Duplicate { promise, .. } => {
-                    self.answers.accepted(promise, Err(error.clone()));
-                }
-                Effect::Finished { promise, .. } => {
-                    self.answers.finished(promise, Err(error.clone()));
-                }
-                Effect::Replayed { reply, .. } => drop(reply.send(Err(error.clone()))),
-                Effect::Released { reply, .. } => drop(reply.send(Err(error.clone()))),
-            }
-        }
-        self.answers.send();
-        *self.shared.trouble.lock() = Some(error.clone());
-        tracing::error!(error = %error, code = error.code(), "a batch of writes was refused by the disk");
-        // SQLite has often rolled back by itself by now; then this is refused, rightly.
-        let rolled_back = begun && !self.connection.is_autocommit();
-        if rolled_back && let Err(rollback) = self.connection.execute_batch("ROLLBACK") {
-            tracing::error!(error = %rollback, "rolling back failed");
-        }
-        if needs_reopening(error) {
-            self.reopen();
-        } else {
-            std::thread::sleep(RETRY_WAIT);
-            self.space.recheck();
-        }
-    }
-
-    /// Closes the segment, opens it again, writes its log back, checks it, and rebuilds memory.
-    /// Refuses everything until that has succeeded.
-    fn reopen(&mut self) {
-        loop {
-            match self.try_reopen() {
-                Ok(()) => {
-                    tracing::info!("the hot segment has been reopened and checked");
-                    *self.shared.trouble.lock() = None;
-                    return;
-                }
-                Err(error) => {
-                    tracing::error!(error = %error, "the hot segment cannot be reopened yet");
-                    *self.shared.trouble.lock() = Some(error.clone());
-                    if self.refuse_waiting(&error) {
-                        return;
-                    }
-                    std::thread::sleep(RETRY_WAIT);
-                }
-            }
-        }
-    }
-
-    fn try_reopen(&mut self) -> Result<()> {
-        // The old connection is closed before the file is opened anew.
-        self.connection = Connection::open_in_memory().map_err(database("reopen"))?;
-        self.shared.segments.close_readers();
-        let connection = open_hot(&self.segment, &self.log_pages)?;
-        checkpoint(&connection)?;
-        let verdict: String = connection
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .map_err(database("check"))?;
-        if verdict != "ok" {
-            return Err(StoreError::Unusable {
-                path: self.segment.path.display().to_string(),
-                detail: format!("the check says: {verdict}; restore this file from a backup"),
-            });
-        }
-        let loaded = load::load(&connection)?;
-        let mut guard = self.segment.memory.lock();
-        let mut memory = loaded.memory;
-        if let Some(before) = guard.take() {
-            memory.keep_leases_of(&before);
-        }
-        *guard = Some(memory);
-        drop(guard);
-        self.dedupe.insert_set(self.segment.first, loaded.keys);
-        self.seqs.rise_to(EventSeq(loaded.last.max(self.segment.first)));
-        self.connection = connection;
-        Ok(())
-    }
-
-    /// Refuses what waits while the disk is out of order; `true` if closing was asked for.
-    fn refuse_waiting(&mut self, error: &StoreError) -> bool {
-        let mut waiting = Vec::new();
-        self.shared.writer.take_now(&mut waiting);
-        let mut closing = false;
-        for op in waiting {
-            if let Op::Close(done) = op {
-                // Asked for again by the main loop, which ends there.
-                self.shared.writer.push(Op::Close(done));
-                closing = true;
-            } else {
-                self.refuse(op, error);
-            }
-        }
-        self.answers.send();
-        closing
-    }
-
     fn refuse_with(&mut self, op: Op, error: Option<&StoreError>) {
         if let Some(error) = error {
             self.refuse(op, &error.clone());
@@ -700,65 +489,6 @@ impl Writer {
                 let _ = done.send(());
             }
         }
-    }
-
-    fn keep_log_short(&mut self) {
-        let pages = self.log_pages.load(Ordering::Relaxed);
-        if pages >= LOG_PAGES_FORCE {
-            if let Err(error) = self
-                .connection
-                .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-                .map_err(database("checkpoint"))
-            {
-                tracing::warn!(error = %error, "writing the log back failed; it will be tried again");
-            }
-            self.log_pages.store(0, Ordering::Relaxed);
-        } else if pages >= LOG_PAGES_ASK {
-            // A full queue means that the checkpointer is at it already.
-            drop(self.checkpointer.try_send(self.segment.path.clone()));
-        }
-    }
-
-    fn is_long_enough(&self) -> bool {
-        let options = &self.shared.options;
-        self.segment.events.load(Ordering::Relaxed) >= options.segment_events
-            || self.segment.bytes.load(Ordering::Relaxed) >= options.segment_bytes
-    }
-
-    /// Begins a new hot segment and hands the old one to the keeper.
-    fn roll(&mut self) -> bool {
-        match self.try_roll() {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::error!(error = %error, "a new segment could not be begun; the old one goes on");
-                self.space.recheck();
-                false
-            }
-        }
-    }
-
-    fn try_roll(&mut self) -> Result<()> {
-        let started = Instant::now();
-        let now_ms = self.shared.options.clock.now_ms();
-        let first = self.seqs.next(now_ms.max(0), 0).0;
-        let segment = Arc::new(Segment::new(&self.shared.folder, first));
-        let connection = open_hot(&segment, &self.log_pages)?;
-        *segment.memory.lock() = Some(Memory::default());
-        self.shared.adopting.fetch_add(1, Ordering::AcqRel);
-        if let Some(memory) = self.segment.memory.lock().as_mut() {
-            memory.frozen = true;
-        }
-        self.shared.segments.insert(Arc::clone(&segment));
-        self.shared.hot_first.store(first, Ordering::Release);
-        let old_connection = std::mem::replace(&mut self.connection, connection);
-        let old = std::mem::replace(&mut self.segment, segment);
-        tracing::debug!(
-            events = old.events.load(Ordering::Relaxed),
-            took_us = started.elapsed().as_micros() as u64,
-            "a new segment begins"
-        );
-        self.shared.keeper.push(Task::Adopt(Late::new(old, old_connection)));
-        Ok(())
     }
 }
 

@@ -92,8 +92,7 @@ pub(super) fn source_table(
 ) -> Result<SourceTable, ServeError> {
     let mut table = SourceTable::default();
     for source in sources {
-        let failed =
-            |detail: String| ServeError::Source { source_id: source.id.clone(), detail };
+        let failed = |detail: String| ServeError::Source { source_id: source.id.clone(), detail };
         let Some(known) =
             snapshot.sources.iter().find(|known| known.uid == source.id && !known.removed)
         else {
@@ -143,13 +142,9 @@ pub(super) fn receiving_verifier(
     Verifier::new(entry, &source.credentials_for_verifier(), &options)
 }
 
-fn rules(
-    source: &config::Source,
-    entry: &Entry,
-) -> Result<Rules, String> {
-    let ms = |duration: std::time::Duration| {
-        u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-    };
+fn rules(source: &config::Source, entry: &Entry) -> Result<Rules, String> {
+    let ms =
+        |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let compile = |schema: &config::BodySchema| {
         CompiledSchema::compile(&schema.schema).map(Arc::new).map_err(|error| error.to_string())
     };

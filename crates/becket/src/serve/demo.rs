@@ -14,12 +14,11 @@ const BODY: &str = r#"{"zen":"Keep it logically awesome.","hook_id":1}"#;
 
 /// The demo's source: GitHub's scheme, delivering to the built-in echo.
 pub(super) fn source(secret: &str, local_url: &str) -> Result<Source, ServeError> {
-    Source::demo(ID, PROVIDER, Secret::plain(secret), &format!("{local_url}{ECHO_PATH}")).ok_or_else(
-        || ServeError::Source {
+    Source::demo(ID, PROVIDER, Secret::plain(secret), &format!("{local_url}{ECHO_PATH}"))
+        .ok_or_else(|| ServeError::Source {
             source_id: ID.to_owned(),
             detail: "the demo's own declaration cannot be read".to_owned(),
-        },
-    )
+        })
 }
 
 /// A line for a shell that sends a signed event to the demo.

@@ -14,16 +14,22 @@ pub(crate) enum ServeError {
         detail: String,
     },
     /// The master key has the wrong form.
-    #[error("the master key in {place} is not 32 bytes in base64; make one with `openssl rand -base64 32`")]
+    #[error(
+        "the master key in {place} is not 32 bytes in base64; make one with `openssl rand -base64 32`"
+    )]
     MasterKey {
         /// Where it came from.
         place: String,
     },
     /// The store was sealed with another master key.
-    #[error("this data folder was made with another master key; give that one (BECKET_MASTER_KEY or master.key), or use another folder")]
+    #[error(
+        "this data folder was made with another master key; give that one (BECKET_MASTER_KEY or master.key), or use another folder"
+    )]
     OtherMasterKey,
     /// The admin token is too short to be safe.
-    #[error("BECKET_ADMIN_TOKEN has {characters} characters; at least 32 are needed, for example from `openssl rand -hex 32`")]
+    #[error(
+        "BECKET_ADMIN_TOKEN has {characters} characters; at least 32 are needed, for example from `openssl rand -hex 32`"
+    )]
     AdminToken {
         /// How many it has.
         characters: usize,

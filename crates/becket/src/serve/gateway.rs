@@ -9,22 +9,18 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use becket_api::{
-    Control, ControlError, Directory, EndpointSecret, ProviderRow, SourceDetails,
-};
+use becket_api::{Control, ControlError, Directory, EndpointSecret, ProviderRow, SourceDetails};
 use becket_engine::Engine;
 use becket_ingress::{Handoff, SourceTable, delivery_id_key};
 use becket_model::{ApplicationKey, Clock, EndpointKey, EventRecord, Noise, Origin};
 use becket_signature::{Catalogue, Explanation, RequestView, Status};
 use becket_store::vault::Vault;
-use becket_store::{
-    ConfigSnapshot, DedupeKey, Endpoint, LeasedDelivery, Owner, Store, StoreError,
-};
+use becket_store::{ConfigSnapshot, DedupeKey, Endpoint, LeasedDelivery, Owner, Store, StoreError};
 use tokio::sync::Mutex;
 
+use super::ServeError;
 use super::assemble;
 use super::keys::MASTER_KEY_FILE;
-use super::ServeError;
 use crate::config::{self, Config, Flag, LoadArgs, Loaded};
 
 /// How the configuration is read again.
@@ -76,8 +72,7 @@ impl Gateway {
             sources.extend(self.demo.clone());
         }
         let now_ms = self.clock.now_ms();
-        let declared =
-            assemble::declarations(&sources, &self.vault, self.noise.as_ref(), now_ms)?;
+        let declared = assemble::declarations(&sources, &self.vault, self.noise.as_ref(), now_ms)?;
         // Made ready against what is known, before anything is declared: an error changes nothing.
         let before = self.store.config_list(Owner::MAIN).await?;
         assemble::source_table(&loaded.config, &sources, &before)?;
@@ -251,14 +246,16 @@ impl Directory for Gateway {
                 status: "own".to_owned(),
             })
             .collect();
-        rows.extend(Catalogue::builtin().list().into_iter().map(|entry| ProviderRow {
-            slug: entry.slug.to_string(),
-            name: entry.name.to_string(),
-            status: match entry.status {
-                Status::Proven => "proven",
-                Status::Declared => "declared",
+        rows.extend(Catalogue::builtin().list().into_iter().map(|entry| {
+            ProviderRow {
+                slug: entry.slug.to_string(),
+                name: entry.name.to_string(),
+                status: match entry.status {
+                    Status::Proven => "proven",
+                    Status::Declared => "declared",
+                }
+                .to_owned(),
             }
-            .to_owned(),
         }));
         rows
     }

@@ -2,7 +2,7 @@
 //! first start and kept in the data folder, readable by its owner only.
 
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -50,10 +50,10 @@ pub(super) fn master_key(
     };
     let bytes = STANDARD.decode(kept.text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
     let key = bytes.ok_or_else(|| ServeError::MasterKey {
-        place: kept.file.as_ref().map_or_else(
-            || "BECKET_MASTER_KEY".to_owned(),
-            |file| file.display().to_string(),
-        ),
+        place: kept
+            .file
+            .as_ref()
+            .map_or_else(|| "BECKET_MASTER_KEY".to_owned(), |file| file.display().to_string()),
     })?;
     Ok((key, kept))
 }
@@ -99,7 +99,7 @@ fn keep(file: &Path, make: impl FnOnce() -> Zeroizing<String>) -> Result<Kept, S
     }
     let text = make();
     if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     }
     // Written aside and renamed: a crash in between must not leave half a key behind.
     let aside = file.with_extension("new");

@@ -54,7 +54,10 @@ impl Lines {
         let _ = out.write_all(&lines).and_then(|()| out.flush());
         let dropped = self.dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {
-            let _ = writeln!(out, "becket: {dropped} log lines were dropped: they came faster than they could be written");
+            let _ = writeln!(
+                out,
+                "becket: {dropped} log lines were dropped: they came faster than they could be written"
+            );
         }
     }
 

@@ -118,11 +118,8 @@ async fn serve(
 
     let telemetry = Arc::new(Telemetry::new(lines, Arc::clone(&clock)));
     let engine = start_engine(&config, &store, &clock, &noise, &telemetry)?;
-    let scheme = if config.server.tls.is_some() || config.server.acme.is_some() {
-        "https"
-    } else {
-        "http"
-    };
+    let scheme =
+        if config.server.tls.is_some() || config.server.acme.is_some() { "https" } else { "http" };
     let local_url = format!("{scheme}://{}", reachable(config.server.listen));
     let demo = match config.is_empty_of_sources() && scheme == "http" {
         true => {
@@ -217,9 +214,7 @@ fn start_engine(
         None => Vec::new(),
         Some(file) => CertificateDer::pem_file_iter(file)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| ServeError::Tls {
-                detail: format!("{}: {error}", file.display()),
-            })?,
+            .map_err(|error| ServeError::Tls { detail: format!("{}: {error}", file.display()) })?,
     };
     let egress_config =
         move || EgressConfig { extra_root_certs: roots.clone(), ..EgressConfig::default() };
@@ -256,9 +251,10 @@ async fn listen_and_serve(
         Arc::clone(&gateway.clock),
         limits(config),
     ));
-    let keeper = config.server.acme.as_ref().map(|acme| {
-        acme::Keeper::new(acme.clone(), &gateway.folder, Arc::clone(&gateway.clock))
-    });
+    let keeper =
+        config.server.acme.as_ref().map(|acme| {
+            acme::Keeper::new(acme.clone(), &gateway.folder, Arc::clone(&gateway.clock))
+        });
     let router = becket_api::router(ApiState {
         store: Arc::clone(&gateway.store),
         directory: Arc::clone(gateway) as Arc<dyn becket_api::Directory>,

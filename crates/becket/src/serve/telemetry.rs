@@ -194,11 +194,8 @@ fn plain(line: &mut String, json: bool, name: &str, value: impl std::fmt::Displa
 }
 
 fn number(line: &mut String, json: bool, name: &str, value: impl std::fmt::Display) {
-    let _ = if json {
-        write!(line, ",\"{name}\":{value}")
-    } else {
-        write!(line, " {name}={value}")
-    };
+    let _ =
+        if json { write!(line, ",\"{name}\":{value}") } else { write!(line, " {name}={value}") };
 }
 
 /// The same for text that comes from outside.

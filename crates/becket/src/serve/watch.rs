@@ -42,7 +42,8 @@ pub(super) async fn until_stopped(
     certificate: Option<(Tls, Served)>,
 ) {
     let mut seen = look(&gateway.current.load().loaded.watched);
-    let mut certificate_seen = certificate.as_ref().map(|(files, _)| look(&certificate_files(files)));
+    let mut certificate_seen =
+        certificate.as_ref().map(|(files, _)| look(&certificate_files(files)));
     let mut tick = tokio::time::interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
