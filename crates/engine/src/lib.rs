@@ -17,7 +17,7 @@
 //! people (the observer that is handed in).
 //!
 //! Where next: [`Engine`] for what others call, `lane` for what may start when, `slots` for fairness,
-//! `tests/sim.rs` for what has to hold whatever fails.
+//! `tests/sim` for what has to hold whatever fails.
 
 mod config;
 mod door;

@@ -370,7 +370,7 @@ impl Lane {
         let now = around.now;
         let waits = self.shared.is(Closed::Backlog)
             || self.due.is_due(now.wall_ms)
-            ;
+            || self.look_at_ms <= now.mono_ms;
         let low = self.queue.len() < self.prepared.concurrency().min(LEASE_BATCH_MAX);
         let no_room = self.shared.shard.bytes_are_full() && !self.queue.is_empty();
         if !waits

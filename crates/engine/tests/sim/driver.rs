@@ -309,8 +309,17 @@ impl World {
             }
             Ok(())
         };
-        let (result, ()) = tokio::join!(calm, running);
-        result
+        let mut calm = std::pin::pin!(calm);
+        let early = tokio::select! {
+            biased;
+            result = &mut calm => Some(result),
+            () = running => None,
+        };
+        match early {
+            // What was wrong has been found before the engine was stopped.
+            Some(result) => result,
+            None => calm.await,
+        }
     }
 
     /// Waits until nothing is pending at an enabled endpoint.
