@@ -4,6 +4,8 @@ SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 
 CONFIG ?= becket.toml
+# For example BENCH=--full, which also measures with five million stored events.
+BENCH ?=
 CRASH_CYCLES ?= 200
 FUZZ_SECONDS ?= 60
 PROFILE ?= dev
@@ -34,7 +36,8 @@ audit: ## licences, sources, duplicate versions; advisories where their database
 	@scripts/audit.sh
 
 bench: setup ## measure throughput, latency, memory and start-up beside a bare server
-	cargo run --quiet --release --package becket-bench
+	cargo build --release --package becket --package becket-bench
+	target/release/becket-bench run $(BENCH)
 
 crash: setup ## kill -9 under load, CRASH_CYCLES times (200), and look for lost events
 	BECKET_CRASH_CYCLES=$(CRASH_CYCLES) cargo test --package becket --test crash -- --nocapture

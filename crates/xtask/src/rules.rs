@@ -112,10 +112,10 @@ pub fn file_length(tree: &Tree) -> Vec<String> {
     found
 }
 
-/// Every Rust file of the crates begins by saying what it is for.
+/// Every Rust file begins by saying what it is for.
 pub fn module_headers(tree: &Tree) -> Vec<String> {
     rust_files(tree)
-        .filter(|file| file.path.starts_with("crates/") && !file.is_generated())
+        .filter(|file| !file.is_generated())
         .filter(|file| {
             // Attributes of the whole file may stand before its header.
             let first = file.text.lines().find(|line| !line.starts_with("#!") && !line.is_empty());

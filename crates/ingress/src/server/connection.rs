@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use http::{Request, StatusCode};
@@ -16,7 +16,7 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::strict::{self, Malformed};
@@ -30,6 +30,10 @@ use crate::report::{ConnectionEvent, Outcome, Telling};
 
 /// The most bytes of a request line with its headers, and of the buffer for reading bodies.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// How long a connection that has sent nothing yet may still send its first request when the gateway
+/// is asked to stop: its sender was told that it is connected, and its bytes may be on their way.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
 
 /// What all connections of a thread share.
 pub(super) struct Shared {
@@ -72,6 +76,7 @@ async fn serve_http<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let turns = Arc::new(AtomicU32::new(0));
+    let begun = Arc::clone(&turns);
     let io = TimedIo::new(stream, Arc::clone(&turns), &shared.ingress.limits);
     let observer = Arc::clone(&shared.ingress.observer);
     let service = service_fn(move |request| {
@@ -93,8 +98,20 @@ async fn serve_http<S>(
         biased;
         ended = &mut connection => ended,
         () = super::asked_to_stop(&mut stopped) => {
-            std::pin::Pin::new(&mut connection).graceful_shutdown();
-            (&mut connection).await
+            // hyper closes a connection at once if nothing has been read from it.
+            let first = async {
+                while begun.load(Ordering::Relaxed) == 0 {
+                    sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::select! {
+                biased;
+                ended = &mut connection => ended,
+                _ = timeout(FIRST_REQUEST_GRACE, first) => {
+                    std::pin::Pin::new(&mut connection).graceful_shutdown();
+                    (&mut connection).await
+                }
+            }
         }
     };
     if let Err(error) = ended {
