@@ -29,7 +29,7 @@ pub(crate) struct Loaded {
 pub(crate) fn load(connection: &Connection) -> Result<Loaded> {
     let failed = database("read segment");
     let ended = ended_deliveries(connection).map_err(failed)?;
-    let mut loaded = load_events(connection, &ended).map_err(failed)?;
+    let mut loaded = load_events(connection, Some(&ended)).map_err(failed)?;
     let mut statement = connection
         .prepare("SELECT event_seq, endpoint, generation, due_ms FROM replay")
         .map_err(failed)?;
@@ -42,6 +42,12 @@ pub(crate) fn load(connection: &Connection) -> Result<Loaded> {
         plan(&mut loaded.memory, &ended, key, due_ms);
     }
     Ok(loaded)
+}
+
+/// Reads only what accepting needs (dedupe keys and counts); the deliveries are read when the
+/// segment is taken over, so that a start does not wait for them.
+pub(crate) fn load_keys(connection: &Connection) -> Result<Loaded> {
+    load_events(connection, None).map_err(database("read segment"))
 }
 
 /// How each delivery with an attempt stands: the next due and the attempts made, or an end.
@@ -94,7 +100,7 @@ fn plan(memory: &mut Memory, attempted: &Attempted, key: Key, due_ms: i64) {
     }
 }
 
-fn load_events(connection: &Connection, attempted: &Attempted) -> rusqlite::Result<Loaded> {
+fn load_events(connection: &Connection, attempted: Option<&Attempted>) -> rusqlite::Result<Loaded> {
     let mut loaded = Loaded {
         memory: Memory::default(),
         keys: HashMap::new(),
@@ -127,6 +133,7 @@ fn load_events(connection: &Connection, attempted: &Attempted) -> rusqlite::Resu
         loaded.received_max_ms = loaded.received_max_ms.max(received_at_ms);
         loaded.dedupe_until_ms = loaded.dedupe_until_ms.max(until_ms.unwrap_or(i64::MIN));
         count_kind(&mut loaded.kinds, application, row.get_ref(6)?.as_str_or_null()?);
+        let Some(attempted) = attempted else { continue };
         for endpoint in planned_from_column(row.get_ref(7)?.as_blob()?) {
             plan(&mut loaded.memory, attempted, (seq, endpoint.0, 0), received_at_ms);
         }

@@ -22,6 +22,9 @@ use crate::segment::Segment;
 use crate::shared::{Options, Shared};
 use crate::writer::Writer;
 
+/// A left-over segment goes on being the hot one if it holds at most this part of its maximum.
+const REUSE_PART: u64 = 25;
+
 /// A running store's parts.
 pub(crate) struct Parts {
     pub(crate) shared: Arc<Shared>,
@@ -63,35 +66,37 @@ pub(crate) fn open(options: Options) -> Result<Parts> {
         }
         insert_sealed(&shared, &mut dedupe, row, now_ms);
     }
-    let mut unsealed: Vec<i64> = firsts
+    let unsealed: Vec<i64> = firsts
         .into_iter()
         .filter(|first| {
             shared.segments.holding(*first).is_none_or(|segment| segment.first != *first)
         })
         .collect();
-    let newest = unsealed.pop();
     let mut late = Vec::new();
-    for first in unsealed {
-        let segment = Arc::new(Segment::new(&shared.folder, first));
-        last = last.max(load_segment(&shared, &segment, &mut dedupe, false)?);
-        late.push(Late::found(segment));
-    }
-    // A left-over that is older than a sealed segment cannot become the hot one again.
-    let newest = newest.filter(|first| {
-        let hot = *first > last;
-        if !hot {
-            let segment = Arc::new(Segment::new(&shared.folder, *first));
-            match load_segment(&shared, &segment, &mut dedupe, false) {
-                Ok(top) => last = last.max(top),
-                Err(error) => tracing::error!(error = %error, "a left-over segment cannot be read"),
-            }
+    let mut reused = None;
+    for first in &unsealed {
+        let segment = Arc::new(Segment::new(&shared.folder, *first));
+        // One that is older than a sealed segment cannot become the hot one again.
+        let reusable = unsealed.last() == Some(first) && *first > last;
+        let (top, reuse) = load_segment(&shared, &segment, &mut dedupe, reusable)?;
+        last = last.max(top);
+        if reuse {
+            reused = Some(segment);
+        } else {
             late.push(Late::found(segment));
         }
-        hot
-    });
-    let first = newest.unwrap_or_else(|| (now_ms.max(0) << 20).max(last + 1));
-    let hot = Arc::new(Segment::new(&shared.folder, first));
-    last = last.max(load_segment(&shared, &hot, &mut dedupe, true)?).max(first);
+    }
+    let hot = match reused {
+        Some(segment) => segment,
+        None => {
+            let first = (now_ms.max(0) << 20).max(last + 1);
+            let segment = Arc::new(Segment::new(&shared.folder, first));
+            last = last.max(load_segment(&shared, &segment, &mut dedupe, true)?.0);
+            segment
+        }
+    };
+    let first = hot.first;
+    last = last.max(first);
     shared.hot_first.store(first, Ordering::Release);
 
     let threads = start_threads(&shared, hot, dedupe, last)?;
@@ -152,6 +157,7 @@ fn insert_sealed(shared: &Shared, dedupe: &mut DedupeIndex, row: SealedRow, now_
     segment.dedupe_until_ms.store(row.dedupe_until_ms, Ordering::Relaxed);
     segment.compacted_at_ms.store(row.compacted_at_ms, Ordering::Relaxed);
     segment.sealed.store(true, Ordering::Release);
+    segment.adopted.store(true, Ordering::Release);
     *segment.kinds.lock() = row.kinds;
     shared.segments.insert(Arc::new(segment));
     if row.dedupe_until_ms > now_ms {
@@ -159,15 +165,23 @@ fn insert_sealed(shared: &Shared, dedupe: &mut DedupeIndex, row: SealedRow, now_
     }
 }
 
-/// Reads a segment that is not sealed into memory; answers with its last place.
+/// Reads a segment that is not sealed into memory; answers with its last place and whether it can
+/// go on being the hot one. Only a short one can: the deliveries of a longer one are read later, by
+/// the keeper, so that the time to start does not depend on how full the last segment was.
 fn load_segment(
     shared: &Shared,
     segment: &Arc<Segment>,
     dedupe: &mut DedupeIndex,
-    hot: bool,
-) -> Result<i64> {
-    let connection = open_segment(&segment.path, if hot { Role::HotWriter } else { Role::Writer })?;
-    let loaded = load::load(&connection)?;
+    reusable: bool,
+) -> Result<(i64, bool)> {
+    let role = if reusable { Role::HotWriter } else { Role::Writer };
+    let connection = open_segment(&segment.path, role)?;
+    let count: i64 = connection
+        .query_row("SELECT count(*) FROM event", [], |row| row.get(0))
+        .map_err(database("read segment"))?;
+    let short = count.unsigned_abs() * REUSE_PART <= shared.options.segment_events;
+    let reuse = reusable && (short || count == 0);
+    let loaded = if reuse { load::load(&connection)? } else { load::load_keys(&connection)? };
     let last = loaded.last.max(segment.first);
     segment.last.store(last, Ordering::Relaxed);
     segment.events.store(loaded.events, Ordering::Relaxed);
@@ -176,11 +190,10 @@ fn load_segment(
     segment.received_max_ms.store(loaded.received_max_ms, Ordering::Relaxed);
     segment.dedupe_until_ms.store(loaded.dedupe_until_ms, Ordering::Relaxed);
     *segment.kinds.lock() = loaded.kinds;
-    // An older one was perhaps taken over before the crash; its own tables say what is pending.
-    *segment.memory.lock() = hot.then_some(loaded.memory);
+    *segment.memory.lock() = reuse.then_some(loaded.memory);
     dedupe.insert_set(segment.first, loaded.keys);
     shared.segments.insert(Arc::clone(segment));
-    Ok(last)
+    Ok((last, reuse))
 }
 
 fn start_threads(

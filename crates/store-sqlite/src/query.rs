@@ -85,7 +85,14 @@ impl Shared {
         let seq = row.id.seq().0;
         let mut deliveries = write::deliveries(connection, seq, &row.planned, row.received_at_ms)
             .map_err(database("read deliveries"))?;
-        for delivery in deliveries.iter_mut().filter(|row| row.state == DeliveryState::Pending) {
+        let known = self.segments.holding(seq).is_some_and(|segment| {
+            // In this order: taking over sets the one before it clears the other.
+            segment.memory.lock().is_some() || segment.adopted.load(Ordering::Acquire)
+        });
+        // Just after a start nothing is under lease, and what the rows say is right.
+        for delivery in
+            deliveries.iter_mut().filter(|row| known && row.state == DeliveryState::Pending)
+        {
             let key = (seq, delivery.endpoint.0, delivery.generation);
             delivery.due_ms = self.due_of(connection, key)?;
         }

@@ -85,6 +85,8 @@ pub(crate) struct Segment {
     /// When it was last rewritten without what had become too old, in milliseconds since 1970.
     pub(crate) compacted_at_ms: AtomicI64,
     pub(crate) sealed: AtomicBool,
+    /// Whether its own tables say what is pending.
+    pub(crate) adopted: AtomicBool,
     /// Whether a delivery has ended since retention last looked.
     pub(crate) ended_since_look: AtomicBool,
     pub(crate) kinds: Mutex<Kinds>,
@@ -107,6 +109,7 @@ impl Segment {
             dedupe_until_ms: AtomicI64::new(i64::MIN),
             compacted_at_ms: AtomicI64::new(0),
             sealed: AtomicBool::new(false),
+            adopted: AtomicBool::new(false),
             ended_since_look: AtomicBool::new(false),
             kinds: Mutex::new(Some(HashMap::new())),
             memory: Mutex::new(None),

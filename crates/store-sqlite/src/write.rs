@@ -152,6 +152,22 @@ pub(crate) fn deliveries(
             _ => (DeliveryState::Failed, None),
         };
     }
+    let mut statement = connection.prepare_cached(
+        "SELECT endpoint, generation, attempts, due_ms FROM moved WHERE event_seq = ?1",
+    )?;
+    let mut rows = statement.query([seq])?;
+    while let Some(moved) = rows.next()? {
+        let (endpoint, generation): (u32, u16) = (moved.get(0)?, moved.get(1)?);
+        let attempts: u32 = moved.get(2)?;
+        let due_ms = moved.get(3)?;
+        for delivery in list.iter_mut().filter(|row| {
+            row.state == DeliveryState::Pending
+                && (row.endpoint.0, row.generation, row.attempts)
+                    == (endpoint, generation, attempts)
+        }) {
+            delivery.due_ms = Some(due_ms);
+        }
+    }
     Ok(list)
 }
 

@@ -66,7 +66,9 @@ impl Keeper {
             .query_row("SELECT step FROM progress", [], |row| row.get(0))
             .map_err(failed)?;
         if step > 0 {
-            return self.count(segment, connection);
+            self.count(segment, connection)?;
+            segment.adopted.store(true, Ordering::Release);
+            return Ok(());
         }
         let mut guard = segment.memory.lock();
         if guard.is_none() {
@@ -88,6 +90,7 @@ impl Keeper {
         }
         drop(leases);
         self.count(segment, connection)?;
+        segment.adopted.store(true, Ordering::Release);
         // From here on the tables say what is pending.
         *guard = None;
         Ok(())
