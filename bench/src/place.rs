@@ -17,6 +17,8 @@ pub const TOKEN: &str = "a token for management, used by the benchmark only";
 /// The name of the only source, and of its endpoint if it has one.
 const SOURCE: &str = "github";
 const ENDPOINT: &str = "sink";
+/// How many attempts at the endpoint may be under way.
+pub const CONCURRENCY: u32 = 64;
 
 const START_PATIENCE: Duration = Duration::from_secs(60);
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
@@ -142,7 +144,7 @@ fn configuration(address: SocketAddr, setup: Setup) -> String {
     if let Some(endpoint) = setup.endpoint {
         text.push_str(&format!(
             "\n[[source.endpoint]]\nid = \"{ENDPOINT}\"\nurl = \"http://{endpoint}/hooks\"\n\
-             concurrency = 64\n"
+             concurrency = {CONCURRENCY}\n"
         ));
     }
     text

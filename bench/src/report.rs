@@ -102,7 +102,8 @@ impl Report {
         let note = note.into();
         println!("      {note}");
         if let Some(last) = self.figures.last_mut() {
-            last.note = Some(note);
+            let notes = last.note.take().into_iter().chain([note]);
+            last.note = Some(notes.collect::<Vec<_>>().join("; "));
         }
     }
 

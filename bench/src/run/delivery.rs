@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Bench, Round, Watch, say_errors};
 use crate::error::Result;
 use crate::load::{self, Plan, Until};
-use crate::place::{Place, Running, Setup};
+use crate::place::{CONCURRENCY, Place, Running, Setup};
 use crate::report::{Aim, Report};
 use crate::sink::{Sink, Taken};
 
@@ -89,12 +89,17 @@ pub fn measure(bench: &mut Bench) -> Result<()> {
         "/s",
         None,
     );
+    report.note(format!("the endpoint takes {CONCURRENCY} at the same time"));
     for round in &rounds {
         say_all(report, round);
     }
     report.add("c", "  ratio to the bare server", &ratios, "", Some(RATIO_AIM));
     let cost = of(|one| super::per_event_us(one.round.cpu, one.taken.count));
     report.add("c", "  CPU per event, whole path", &cost, "us", Some(COST_AIM));
+    if let Some(last) = rounds.last() {
+        let threads = last.round.threads_in_words(last.taken.count);
+        report.note(format!("last round by thread: {threads}"));
+    }
     report.add("c", "  accepted while receiving", &of(|one| one.round.rate()), "/s", None);
     report.add("c", "  delivered while receiving", &of(Delivered::meanwhile), "/s", None);
     report.add(

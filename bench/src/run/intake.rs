@@ -44,6 +44,10 @@ pub fn fresh(bench: &mut Bench) -> Result<()> {
         report.add("a", format!("acknowledged, {log}"), &rates(rounds), "/s", None);
         report.add("a", format!("  ratio to the bare server, {log}"), &ratios, "", Some(RATIO_AIM));
         report.add("a", format!("  CPU per request, {log}"), &costs(rounds), "us", None);
+        if let Some(last) = rounds.last() {
+            report
+                .note(format!("last round by thread: {}", last.threads_in_words(last.outcome.ok)));
+        }
         let quantiles = |per_mille| {
             let of = |round: &Round| round.outcome.latency.quantile_ms(per_mille);
             rounds.iter().map(of).collect::<Vec<_>>()

@@ -121,6 +121,14 @@ impl Round {
         per_event_us(self.cpu, self.outcome.ok)
     }
 
+    /// The processor time by thread, in words.
+    fn threads_in_words(&self, events: u64) -> String {
+        let of = |(name, time): &(String, Duration)| {
+            format!("{name} {:.1}", per_event_us(*time, events))
+        };
+        self.threads.iter().map(of).collect::<Vec<_>>().join(", ")
+    }
+
     fn json(&self) -> Value {
         let ok = self.outcome.ok;
         let threads: serde_json::Map<String, Value> = self

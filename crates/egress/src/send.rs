@@ -103,6 +103,8 @@ pub struct OutboundRequest {
     pub body: Bytes,
     /// Time for everything.
     pub timeout_ms: u64,
+    /// Time to resolve, connect and finish the TLS handshake, if not the configured one.
+    pub connect_timeout_ms: Option<u64>,
 }
 
 impl fmt::Debug for OutboundRequest {
@@ -183,7 +185,10 @@ impl Egress {
         let mut attempt = Attempt {
             egress: &self.inner,
             method,
-            connect_deadline: started + self.inner.connect_timeout,
+            connect_deadline: started
+                + request
+                    .connect_timeout_ms
+                    .map_or(self.inner.connect_timeout, Duration::from_millis),
             outcome: AttemptOutcome::default(),
             body: Vec::new(),
             repeatable: false,

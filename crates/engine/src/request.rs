@@ -68,6 +68,7 @@ pub(crate) fn build(
         headers,
         body,
         timeout_ms: runtime.settings.timeout_ms,
+        connect_timeout_ms: Some(runtime.settings.connect_timeout_ms),
     })
 }
 

@@ -24,7 +24,7 @@ pub struct Options {
     pub noise: Arc<dyn Noise>,
     /// The time, for housekeeping only: what is stored carries the time it was given.
     pub clock: Arc<dyn Clock>,
-    /// A segment is sealed at this many events (default 50 000).
+    /// A segment is sealed at this many events (default 100 000).
     pub segment_events: u64,
     /// A segment is sealed at about this many bytes (default 256 MiB).
     pub segment_bytes: u64,
@@ -48,7 +48,7 @@ impl Options {
             folder: folder.into(),
             noise,
             clock,
-            segment_events: 50_000,
+            segment_events: 100_000,
             segment_bytes: 256 << 20,
             min_free_bytes: 512 << 20,
             cap_bytes: None,

@@ -76,7 +76,7 @@ impl<const EVENTS: u64> Harness for InSegmentsOf<EVENTS> {
 
 mod usual_segments {
     use super::*;
-    conformance!(InSegmentsOf<50_000>);
+    conformance!(InSegmentsOf<100_000>);
 }
 
 mod tiny_segments {

@@ -216,8 +216,15 @@ fn start_engine(
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(|error| ServeError::Tls { detail: format!("{}: {error}", file.display()) })?,
     };
-    let egress_config =
-        move || EgressConfig { extra_root_certs: roots.clone(), ..EgressConfig::default() };
+    // As many connections may rest as there may be attempts: an endpoint with a high concurrency
+    // must not dial anew for most of them.
+    let idle_max = (config.egress.concurrency as usize).max(1);
+    let egress_config = move || EgressConfig {
+        extra_root_certs: roots.clone(),
+        max_idle_per_endpoint: idle_max,
+        max_idle_total: idle_max,
+        ..EgressConfig::default()
+    };
     // Made once here, so that a wrong setting is found at start and not in a thread.
     drop(Egress::new(egress_config())?);
     let door = move || -> Arc<dyn Door> {
@@ -361,9 +368,9 @@ fn announce(gateway: &Gateway, token: &keys::Kept, demo: Option<&crate::config::
     let current = gateway.current.load();
     for source in &current.sources {
         let url = gateway.receiving_url(&source.id);
-        text.push_str(&format!("  receives {:<16} {url}\n", source.id));
+        text.push_str(&format!("  {:<20}{url}\n", format!("receives {}", source.id)));
     }
-    text.push_str(&format!("  management          {}/api/v1\n", gateway.local_url));
+    text.push_str(&format!("  {:<20}{}/api/v1\n", "management", gateway.local_url));
     match (&token.file, token.fresh || demo.is_some()) {
         (Some(file), true) => {
             text.push_str(&format!("  admin token         {}\n", token.text.as_str()));
@@ -381,9 +388,11 @@ fn announce(gateway: &Gateway, token: &keys::Kept, demo: Option<&crate::config::
         let url = gateway.receiving_url(&demo.id);
         let now_ms = gateway.clock.now_ms();
         let config = &current.loaded.config;
+        // As it was called, so that the line can be pasted where no `becket` is in the path.
+        let becket = std::env::args().next().unwrap_or_else(|| "becket".to_owned());
         if let Some(line) = demo::curl_line(config, demo, &url, &delivery, now_ms) {
             text.push_str(&format!(
-                "\nSend it a signed event from another terminal:\n\n  {line}\n\nand look at it:\n\n  becket events list\n\n"
+                "\nSend it a signed event from another terminal:\n\n  {line}\n\nand look at it:\n\n  {becket} events list\n\n"
             ));
         }
     }

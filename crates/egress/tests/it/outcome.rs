@@ -142,6 +142,13 @@ async fn refused_and_unanswered_connections_differ() {
     let outcome = egress().send(request(&format!("http://{address}/"))).await;
     assert_eq!(code(&outcome), "connect_timeout");
     assert!(outcome.timings.connect_us >= 900_000, "{outcome:?}");
+
+    // A request may have a shorter time of its own.
+    let mut hurried = request(&format!("http://{address}/"));
+    hurried.connect_timeout_ms = Some(100);
+    let outcome = egress().send(hurried).await;
+    assert_eq!(code(&outcome), "connect_timeout");
+    assert!((90_000..900_000).contains(&outcome.timings.connect_us), "{outcome:?}");
 }
 
 #[tokio::test]

@@ -262,6 +262,7 @@ pub fn request_under(policy: AddressPolicy, url: &str) -> OutboundRequest {
         headers,
         body: Bytes::from_static(b"{\"hello\":\"world\"}"),
         timeout_ms: 3_000,
+        connect_timeout_ms: None,
     }
 }
 
