@@ -127,11 +127,22 @@ pub(crate) enum Found {
     PerhapsIn(i64),
 }
 
-/// Everything that is known of keys within the window, by segment.
+/// One filter over the keys of many sealed segments, asked before theirs.
+struct Group {
+    filter: SealedFilter,
+    members: Vec<i64>,
+}
+
+/// Everything that is known of keys within the window, by segment. Sealed segments are put together
+/// in groups, so that the number of filters asked stays small however many segments there are.
 #[derive(Default)]
 pub(crate) struct DedupeIndex {
     sets: BTreeMap<i64, HashMap<Key, i64>>,
+    /// Of sealed segments that are in no group.
     filters: BTreeMap<i64, SealedFilter>,
+    /// Of sealed segments that are in a group.
+    grouped: BTreeMap<i64, SealedFilter>,
+    groups: Vec<Group>,
 }
 
 impl DedupeIndex {
@@ -145,20 +156,44 @@ impl DedupeIndex {
         self.sets.insert(first, set);
     }
 
-    /// Replaces a segment's set by its filter; its index has to be committed.
+    /// Replaces a segment's set by its filter; its index has to be committed. A filter that is there
+    /// is replaced; its group may know keys that are gone, which does no harm.
     pub(crate) fn seal(&mut self, first: i64, filter: SealedFilter) {
-        self.filters.insert(first, filter);
+        match self.grouped.get_mut(&first) {
+            Some(before) => *before = filter,
+            None => drop(self.filters.insert(first, filter)),
+        }
         self.sets.remove(&first);
+    }
+
+    /// Puts sealed segments into a group with a filter over all their keys.
+    pub(crate) fn group(&mut self, members: &[i64], filter: SealedFilter) {
+        let members: Vec<i64> =
+            members.iter().copied().filter(|first| self.filters.contains_key(first)).collect();
+        for first in &members {
+            if let Some(filter) = self.filters.remove(first) {
+                self.grouped.insert(*first, filter);
+            }
+        }
+        if !members.is_empty() {
+            self.groups.push(Group { filter, members });
+        }
     }
 
     /// Forgets a segment.
     pub(crate) fn remove(&mut self, first: i64) {
         self.sets.remove(&first);
         self.filters.remove(&first);
+        if self.grouped.remove(&first).is_some() {
+            for group in &mut self.groups {
+                group.members.retain(|member| *member != first);
+            }
+            self.groups.retain(|group| !group.members.is_empty());
+        }
     }
 
     /// Where the key may be, newest first.
-    pub(crate) fn find(&mut self, key: &Key, now_ms: i64) -> Vec<Found> {
+    pub(crate) fn find(&self, key: &Key, now_ms: i64) -> Vec<Found> {
         let mut found = Vec::new();
         for set in self.sets.values().rev() {
             if let Some(seq) = set.get(key) {
@@ -166,11 +201,20 @@ impl DedupeIndex {
             }
         }
         let fingerprint = fingerprint(key);
-        for (first, filter) in self.filters.iter().rev() {
-            if filter.until_ms > now_ms && filter.may_hold(fingerprint) {
-                found.push(Found::PerhapsIn(*first));
+        let mut sealed = Vec::new();
+        let asked =
+            |filter: &SealedFilter| filter.until_ms > now_ms && filter.may_hold(fingerprint);
+        for (first, filter) in &self.filters {
+            if asked(filter) {
+                sealed.push(*first);
             }
         }
+        for group in self.groups.iter().filter(|group| asked(&group.filter)) {
+            let members = group.members.iter();
+            sealed.extend(members.filter(|first| self.grouped.get(first).is_some_and(asked)));
+        }
+        sealed.sort_unstable();
+        found.extend(sealed.into_iter().rev().map(Found::PerhapsIn));
         found
     }
 }
@@ -208,5 +252,32 @@ mod tests {
         assert!(index.find(&key(7), 100).is_empty(), "the window has passed");
         index.remove(1);
         assert!(index.find(&key(7), 0).is_empty());
+    }
+
+    #[test]
+    fn groups_find_what_their_members_find() {
+        let mut index = DedupeIndex::default();
+        let filter = |numbers: std::ops::Range<u64>, until_ms| {
+            SealedFilter::build(numbers.map(|number| fingerprint(&key(number))).collect(), until_ms)
+        };
+        for segment in 0..4_u64 {
+            let numbers = segment * 100..(segment + 1) * 100;
+            index.seal(segment as i64, filter(numbers, 1_000 + segment as i64));
+        }
+        index.group(&[0, 1, 2], filter(0..300, 1_002));
+        for number in 0..400 {
+            let there = Found::PerhapsIn(number as i64 / 100);
+            assert!(index.find(&key(number), 0).contains(&there), "{number}");
+        }
+        assert!(
+            !index.find(&key(50), 1_000).contains(&Found::PerhapsIn(0)),
+            "its window has passed"
+        );
+        index.seal(1, filter(100..101, 1_001));
+        assert!(index.find(&key(100), 0).contains(&Found::PerhapsIn(1)), "rewritten in its group");
+        for segment in 0..4 {
+            index.remove(segment);
+        }
+        assert!(index.groups.is_empty() && index.grouped.is_empty() && index.filters.is_empty());
     }
 }

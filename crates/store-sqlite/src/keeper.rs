@@ -8,6 +8,7 @@
 //! at start just like one that was rolled.
 
 mod adopt;
+mod group;
 mod pending;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -87,11 +88,17 @@ pub(crate) struct Keeper {
     pub(crate) shared: Arc<Shared>,
     open: VecDeque<(i64, Connection)>,
     sealing: VecDeque<seal::Sealing>,
+    grouping: group::Grouping,
 }
 
 impl Keeper {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, open: VecDeque::new(), sealing: VecDeque::new() }
+        Self {
+            shared,
+            open: VecDeque::new(),
+            sealing: VecDeque::new(),
+            grouping: group::Grouping::default(),
+        }
     }
 
     /// Works until it is told to close; seals when there is nothing more urgent.
@@ -99,7 +106,7 @@ impl Keeper {
         let mut tasks = Vec::new();
         loop {
             let shared = Arc::clone(&self.shared);
-            if self.sealing.is_empty() {
+            if self.sealing.is_empty() && self.grouping.is_idle(&shared) {
                 shared.keeper.take(&mut tasks);
             } else {
                 shared.keeper.take_now(&mut tasks);
@@ -120,7 +127,11 @@ impl Keeper {
                 self.act(task);
             }
             self.finish_all(finishes);
-            self.seal_a_little();
+            if self.sealing.is_empty() {
+                self.group_a_little();
+            } else {
+                self.seal_a_little();
+            }
         }
     }
 

@@ -48,17 +48,22 @@ impl Sealing {
 
 /// Builds the filter over a segment's dedupe keys.
 pub(crate) fn filter_of(connection: &Connection, segment: &Segment) -> Result<SealedFilter> {
+    let prints = fingerprints(connection)?;
+    Ok(SealedFilter::build(prints, segment.dedupe_until_ms.load(Ordering::Relaxed)))
+}
+
+/// The fingerprints of a segment's dedupe keys.
+pub(crate) fn fingerprints(connection: &Connection) -> Result<Vec<u64>> {
     let failed = database("build filter");
     let mut statement = connection
         .prepare("SELECT application, dedupe FROM event WHERE dedupe IS NOT NULL")
         .map_err(failed)?;
-    let prints: Vec<u64> = statement
+    statement
         .query_map([], |row| {
             Ok(fingerprint(&(ApplicationKey(row.get(0)?), DedupeKey(row.get(1)?))))
         })
         .and_then(Iterator::collect)
-        .map_err(failed)?;
-    Ok(SealedFilter::build(prints, segment.dedupe_until_ms.load(Ordering::Relaxed)))
+        .map_err(failed)
 }
 
 /// Enters a segment in the list of sealed ones.

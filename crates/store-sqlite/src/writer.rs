@@ -53,6 +53,8 @@ pub(crate) enum Op {
     RollIfOlder(i64, oneshot::Sender<bool>),
     /// The filter of a sealed segment; its index can be queried.
     Sealed(i64, SealedFilter),
+    /// One filter over the keys of these sealed segments.
+    Grouped(Vec<i64>, SealedFilter),
     /// A segment is gone.
     Forget(i64),
     Close(oneshot::Sender<()>),
@@ -175,6 +177,7 @@ impl Writer {
             match op {
                 Op::Close(done) => close = Some(done),
                 Op::Sealed(first, filter) => self.dedupe.seal(first, filter),
+                Op::Grouped(members, filter) => self.dedupe.group(&members, filter),
                 Op::Forget(first) => self.dedupe.remove(first),
                 Op::RollIfOlder(before_ms, reply) => {
                     // In the middle of a batch the segment stays; the next step will ask again.
@@ -268,7 +271,11 @@ impl Writer {
                     Err(error) => (error, Op::Release(deliveries, due_ms, reply)),
                 }
             }
-            Op::RollIfOlder(..) | Op::Sealed(..) | Op::Forget(..) | Op::Close(..) => return Ok(()),
+            Op::RollIfOlder(..)
+            | Op::Sealed(..)
+            | Op::Grouped(..)
+            | Op::Forget(..)
+            | Op::Close(..) => return Ok(()),
         };
         self.refuse(op, &error);
         Err(error)
@@ -484,6 +491,7 @@ impl Writer {
                 let _ = reply.send(false);
             }
             Op::Sealed(first, filter) => self.dedupe.seal(first, filter),
+            Op::Grouped(members, filter) => self.dedupe.group(&members, filter),
             Op::Forget(first) => self.dedupe.remove(first),
             Op::Close(done) => {
                 let _ = done.send(());
