@@ -12,19 +12,6 @@ pub struct PathError {
     pub problem: &'static str,
 }
 
-/// A JSON Schema that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the JSON Schema cannot be used: at `{at}`: {problem}; schemas are not fetched from elsewhere, \
-     so everything has to be in the one document"
-)]
-pub struct SchemaError {
-    /// Where in the schema, as a JSON pointer.
-    pub at: String,
-    /// What is wrong.
-    pub problem: String,
-}
-
 /// Sources that cannot stand beside each other.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {

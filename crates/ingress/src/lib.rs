@@ -19,7 +19,6 @@
 mod address;
 mod answer;
 mod body;
-mod commit;
 mod dedupe;
 mod denial;
 mod error;
@@ -28,19 +27,19 @@ mod payload;
 mod receive;
 mod record;
 mod report;
-mod schema;
 pub mod server;
 mod source;
+
+pub use becket_schema::{CompiledSchema, SchemaError};
+pub use becket_store::accept::Handoff;
 
 pub use address::client_address;
 pub use answer::{BoxedBody, Reply, ReplyBody};
 pub use body::{BodyError, TimedBody};
-pub use commit::Handoff;
 pub use dedupe::{body_key, delivery_id_key};
-pub use error::{PathError, SchemaError, ServeError, TableError};
+pub use error::{PathError, ServeError, TableError};
 pub use limit::ServerLimits;
 pub use payload::PayloadPath;
 pub use receive::{Ingress, Peer};
 pub use report::{ConnectionEvent, Observer, Outcome, RequestReport};
-pub use schema::CompiledSchema;
 pub use source::{DedupeRules, IdPlace, OnInvalid, Rules, SourceRuntime, SourceTable, Target};

@@ -193,7 +193,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::schema::CompiledSchema;
+    use becket_schema::CompiledSchema;
 
     fn headers(content_type: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use becket_model::endpoint::type_matches;
-use becket_model::{Clock, Disposition, EndpointState, EventRecord, PlanTarget, plan_deliveries};
-use becket_signature::{Genuine, RequestView, Verdict};
-use becket_store::{
-    Accepted, DedupeKey, DedupeKind, EventAccept, Planned, QuarantineWrite, Scope, Store,
+use becket_model::{
+    Clock, Disposition, EndpointState, EventLabels, EventRecord, PlanTarget, plan_deliveries,
 };
+use becket_signature::{Genuine, RequestView, Verdict};
+use becket_store::{Accepted, DedupeKey, DedupeKind, EventAccept, QuarantineWrite, Scope, Store};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -25,7 +25,6 @@ use http_body::Body;
 use crate::address::{client_address, contains};
 use crate::answer::{self, Reply};
 use crate::body::{TimedBody, Unread, read_whole};
-use crate::commit::{Finishing, Handoff, Reservations, accept_and_hand_over};
 use crate::dedupe;
 use crate::denial::{self, Denial};
 use crate::limit::{AddressRates, BodyBudget, Connections, ServerLimits, SourceRates};
@@ -33,6 +32,7 @@ use crate::payload::Payload;
 use crate::record::{RecordFacts, pack, path_and_query};
 use crate::report::{Observer, Outcome, Telling};
 use crate::source::{IdPlace, OnInvalid, SourceRuntime, SourceTable};
+use becket_store::accept::{Finishing, Handoff, plan_and_accept};
 
 /// How long the engine has a delivery to itself, in milliseconds.
 const LEASE_MS: i64 = 300_000;
@@ -297,8 +297,10 @@ impl Ingress {
             event_type,
             dedupe,
             disposition,
+            labels: EventLabels::default(),
             record: record.map_err(|_| Box::new(denial::unpackable()))?,
             planned: Vec::new(),
+            due_ms: None,
             lease_until_ms: now_ms.saturating_add(LEASE_MS),
         };
         telling.code = violation.map(|violation| violation.code);
@@ -309,33 +311,24 @@ impl Ingress {
         &self,
         telling: &mut Telling<'_>,
         source: &SourceRuntime,
-        mut accept: EventAccept,
+        accept: EventAccept,
     ) -> Result<Reply, Box<Denial>> {
         let disposition = accept.disposition;
-        let mut reservations = Reservations::new(Arc::clone(&self.handoff));
-        let mut waiting = Vec::new();
-        if disposition != Disposition::Filtered {
-            let targets = source.targets.iter().map(|target| PlanTarget {
-                key: target.key,
-                state: target.state,
-                settings: &target.settings,
-            });
-            let planned = plan_deliveries(accept.event_type.as_deref(), targets);
-            accept.planned = planned.map(|endpoint| Planned { endpoint, leased: false }).collect();
-        }
-        for planned in &mut accept.planned {
-            let target = source.targets.iter().find(|target| target.key == planned.endpoint);
-            if target.is_none_or(|target| target.state != EndpointState::Enabled) {
-                continue;
-            }
-            planned.leased = reservations.reserve(planned.endpoint);
-            if !planned.leased {
-                waiting.push(planned.endpoint);
-            }
-        }
+        let targets: Vec<PlanTarget<'_>> = match disposition {
+            Disposition::Filtered => Vec::new(),
+            Disposition::Accepted | Disposition::Invalid => source
+                .targets
+                .iter()
+                .map(|target| PlanTarget {
+                    key: target.key,
+                    state: target.state,
+                    settings: &target.settings,
+                })
+                .collect(),
+        };
         let scope = Scope::of(source.owner, source.key);
-        let store = Arc::clone(&self.store);
-        let committing = accept_and_hand_over(store, scope, accept, reservations, waiting);
+        let (store, handoff) = (Arc::clone(&self.store), Arc::clone(&self.handoff));
+        let committing = plan_and_accept(store, handoff, scope, accept, &targets);
         let committing = Finishing::new(committing, &self.unfinished);
         let patience = Duration::from_millis(self.limits.commit_timeout_ms);
         let accepted = match tokio::time::timeout(patience, committing).await {

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 
 use crate::error::TableError;
 use crate::payload::PayloadPath;
-use crate::schema::CompiledSchema;
+use becket_schema::CompiledSchema;
 
 /// Everything that is needed to judge and plan one request to a source.
 #[derive(Debug)]

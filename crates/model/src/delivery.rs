@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::endpoint::EndpointSettings;
 use crate::id::{EndpointKey, EventId};
-use crate::retry::RetryAfter;
+use crate::retry::{RetryAfter, RetrySchedule};
 
 /// Names one delivery: the event, the endpoint, and which time round it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,6 +61,8 @@ pub enum FailureReason {
     Exhausted,
     /// The endpoint answered 410 and was disabled.
     Gone,
+    /// The payload was removed before it was delivered.
+    Expunged,
 }
 
 /// What one attempt came to, reduced to what the decision needs.
@@ -96,7 +97,7 @@ pub enum NextStep {
 #[must_use]
 pub fn decide_next(
     outcome: Outcome,
-    settings: &EndpointSettings,
+    retry: &RetrySchedule,
     number: u32,
     now_ms: i64,
     jitter: f64,
@@ -107,7 +108,7 @@ pub fn decide_next(
     if outcome.status == Some(410) {
         return NextStep::Failed(FailureReason::Gone);
     }
-    match settings.retry.wait_ms(number, outcome.retry_after, now_ms, jitter) {
+    match retry.wait_ms(number, outcome.retry_after, now_ms, jitter) {
         Some(wait_ms) => NextStep::RetryAt(now_ms.saturating_add_unsigned(wait_ms)),
         None => NextStep::Failed(FailureReason::Exhausted),
     }
@@ -119,9 +120,9 @@ mod tests {
 
     #[test]
     fn every_kind_of_answer() {
-        let settings = EndpointSettings::for_url("http://localhost/");
+        let retry = RetrySchedule::standard();
         let decide = |status, number| {
-            decide_next(Outcome { status, retry_after: None }, &settings, number, 1_000, 0.0)
+            decide_next(Outcome { status, retry_after: None }, &retry, number, 1_000, 0.0)
         };
         for status in [200, 201, 204, 299] {
             assert_eq!(decide(Some(status), 1), NextStep::Delivered);

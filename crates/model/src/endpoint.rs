@@ -1,5 +1,7 @@
 //! Endpoints as values: their settings, whether they take deliveries, and which events they want.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::bucket::Rate;
@@ -16,6 +18,8 @@ pub struct EndpointSettings {
     pub description: String,
     /// Only these event types are delivered; `None` delivers all. A trailing `*` matches the rest.
     pub event_types: Option<Vec<String>>,
+    /// Only events that name one of these channels are delivered; `None` delivers all.
+    pub channels: Option<Vec<String>>,
     /// The longest an attempt may take in all, in milliseconds (default 15 000, at most 60 000).
     pub timeout_ms: u64,
     /// The longest connecting may take, in milliseconds (default 5 000).
@@ -32,6 +36,10 @@ pub struct EndpointSettings {
     pub allow_private: bool,
     /// Whether the sender's `Authorization` header is passed on (default no).
     pub forward_authorization: bool,
+    /// Which version of the event types' schemas the receiver was written for; told, not enforced.
+    pub version: Option<u32>,
+    /// What the user's own program wants to find again.
+    pub metadata: BTreeMap<String, String>,
 }
 
 impl Default for EndpointSettings {
@@ -40,6 +48,7 @@ impl Default for EndpointSettings {
             url: String::new(),
             description: String::new(),
             event_types: None,
+            channels: None,
             timeout_ms: 15_000,
             connect_timeout_ms: 5_000,
             concurrency: 10,
@@ -48,6 +57,8 @@ impl Default for EndpointSettings {
             headers: Vec::new(),
             allow_private: false,
             forward_authorization: false,
+            version: None,
+            metadata: BTreeMap::new(),
         }
     }
 }
@@ -65,6 +76,15 @@ impl EndpointSettings {
         self.event_types
             .as_deref()
             .is_none_or(|wanted| wanted.iter().any(|pattern| type_matches(pattern, event_type)))
+    }
+
+    /// Whether the endpoint listens to one of these channels. One without channels listens to all;
+    /// one with channels hears nothing of an event that names none.
+    #[must_use]
+    pub fn hears(&self, channels: &[String]) -> bool {
+        self.channels
+            .as_deref()
+            .is_none_or(|wanted| wanted.iter().any(|channel| channels.contains(channel)))
     }
 }
 
@@ -127,9 +147,11 @@ pub struct PlanTarget<'a> {
     pub settings: &'a EndpointSettings,
 }
 
-/// Which endpoints get an event: those that take deliveries and want its type, in the given order.
+/// Which endpoints get an event: those that take deliveries, want its type and hear one of its
+/// channels, in the given order.
 pub fn plan_deliveries<'a>(
     event_type: Option<&'a str>,
+    channels: &'a [String],
     targets: impl IntoIterator<Item = PlanTarget<'a>> + 'a,
 ) -> impl Iterator<Item = EndpointKey> + 'a {
     targets
@@ -137,6 +159,7 @@ pub fn plan_deliveries<'a>(
         .filter(move |target| {
             matches!(target.state, EndpointState::Enabled | EndpointState::Paused)
                 && target.settings.wants(event_type)
+                && target.settings.hears(channels)
         })
         .map(|target| target.key)
 }
@@ -162,12 +185,24 @@ mod tests {
     }
 
     #[test]
+    fn channels_select() {
+        let all = EndpointSettings::for_url("http://localhost/");
+        let one = EndpointSettings { channels: Some(vec!["a".into()]), ..all.clone() };
+        for (channels, expected) in [(&[][..], false), (&["a", "b"], true), (&["b"], false)] {
+            let channels: Vec<String> = channels.iter().map(|text| (*text).to_owned()).collect();
+            assert!(all.hears(&channels));
+            assert_eq!(one.hears(&channels), expected, "{channels:?}");
+        }
+    }
+
+    #[test]
     fn paused_endpoints_are_planned_and_disabled_ones_are_not() {
         let settings = EndpointSettings::for_url("http://localhost/");
         let picky = EndpointSettings { event_types: Some(vec!["push".into()]), ..settings.clone() };
         let target = |key, state, settings| PlanTarget { key: EndpointKey(key), state, settings };
         let planned: Vec<_> = plan_deliveries(
             Some("ping"),
+            &[],
             [
                 target(1, EndpointState::Enabled, &settings),
                 target(2, EndpointState::Paused, &settings),

@@ -31,6 +31,38 @@ impl Disposition {
     }
 }
 
+/// What an event says about itself beside its payload.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EventLabels {
+    /// The id that the posting program gave it, unique within its application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
+    /// Endpoints with channels get it only if they share one of these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<String>,
+    /// By which it can be found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Before when it was not to be delivered, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deliver_at_ms: Option<i64>,
+    /// When its payload is to be removed, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload_until_ms: Option<i64>,
+    /// Recognises the same request again: hash of idempotency key and body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_hash: Option<String>,
+}
+
+impl EventLabels {
+    /// Whether there is nothing to keep.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A packed record that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -44,7 +76,7 @@ pub struct RecordError {
 }
 
 /// Builds the packed form of a request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PackedHeaders {
     buffer: BytesMut,
     count: u16,
@@ -103,6 +135,23 @@ impl EventRecord {
     pub const URL: &'static str = ":url";
     /// The payload rule that was broken, if the source accepts such events.
     pub const INVALID: &'static str = ":invalid";
+    /// There when the payload was removed: the moment, in milliseconds since 1970.
+    pub const EXPUNGED: &'static str = ":expunged";
+
+    /// What is left of an event whose payload was removed.
+    #[must_use]
+    pub fn expunged(at_ms: i64) -> Self {
+        let mut packed = PackedHeaders::with_capacity(32);
+        packed.push(Self::EXPUNGED, at_ms.to_string().as_bytes());
+        let packed = packed.finish(b"");
+        Self { body_at: packed.len(), packed }
+    }
+
+    /// Whether the payload was removed.
+    #[must_use]
+    pub fn is_expunged(&self) -> bool {
+        self.fact(Self::EXPUNGED).is_some()
+    }
 
     /// Reads a packed record and checks its lengths.
     ///
@@ -194,6 +243,15 @@ mod tests {
             [("x-a", &b"1"[..]), ("x-a", &[0xff, 0][..])]
         );
         assert_eq!(&record.body()[..], b"body\r\n");
+    }
+
+    #[test]
+    fn an_expunged_record_says_when() {
+        let record = EventRecord::expunged(17);
+        let read = EventRecord::from_packed(record.packed().clone()).unwrap();
+        assert_eq!(read, record);
+        assert!(read.is_expunged() && read.body().is_empty());
+        assert_eq!(read.fact(EventRecord::EXPUNGED), Some("17"));
     }
 
     proptest! {

@@ -164,8 +164,24 @@ id_type!(
     EndpointId, "ep", 20, 27
 );
 id_type!(
-    /// A receiving URL with its rules (`src_…`).
+    /// A receiving URL with its rules (`src_…`): the beginning of its [`ApplicationId`].
     SourceId, "src", 16, 22
+);
+id_type!(
+    /// An owner of endpoints and events (`app_…`).
+    ApplicationId, "app", 20, 27
+);
+id_type!(
+    /// Work that goes on in the background (`qtask_…`).
+    TaskId, "qtask", 20, 27
+);
+id_type!(
+    /// A token that opens the API (`key_…`).
+    TokenId, "key", 20, 27
+);
+id_type!(
+    /// Another program that acts for an application (`integ_…`).
+    IntegrationId, "integ", 20, 27
 );
 
 /// An event's place in the store: milliseconds since 1970 above a 20-bit counter. Unique and rising.
@@ -241,25 +257,30 @@ impl AttemptId {
     }
 }
 
-impl EndpointId {
-    /// Joins the moment of creation and 14 random bytes.
-    #[must_use]
-    pub fn new(at_ms: i64, tail: [u8; 14]) -> Self {
-        let mut bytes = [0_u8; 20];
-        bytes[..6].copy_from_slice(&at_ms.to_be_bytes()[2..]);
-        bytes[6..].copy_from_slice(&tail);
-        Self(bytes)
-    }
+macro_rules! timed_id {
+    ($($name:ident),*) => {$(
+        impl $name {
+            /// Joins the moment of creation and 14 random bytes.
+            #[must_use]
+            pub fn new(at_ms: i64, tail: [u8; 14]) -> Self {
+                let mut bytes = [0_u8; 20];
+                bytes[..6].copy_from_slice(&at_ms.to_be_bytes()[2..]);
+                bytes[6..].copy_from_slice(&tail);
+                Self(bytes)
+            }
+        }
+    )*};
 }
 
-impl SourceId {
-    /// Joins the moment of creation and 10 random bytes.
+timed_id!(EndpointId, ApplicationId, TaskId, TokenId, IntegrationId);
+
+impl ApplicationId {
+    /// The id under which a source is known: the time and the first 10 random bytes.
     #[must_use]
-    pub fn new(at_ms: i64, tail: [u8; 10]) -> Self {
+    pub fn source(&self) -> SourceId {
         let mut bytes = [0_u8; 16];
-        bytes[..6].copy_from_slice(&at_ms.to_be_bytes()[2..]);
-        bytes[6..].copy_from_slice(&tail);
-        Self(bytes)
+        bytes.copy_from_slice(&self.0[..16]);
+        SourceId(bytes)
     }
 }
 

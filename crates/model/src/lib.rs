@@ -7,6 +7,7 @@
 //!
 //! Where next: `store` for what is kept, `engine` for who acts on these decisions.
 
+pub mod application;
 pub mod attempt_detail;
 pub mod breaker;
 pub mod bucket;
@@ -17,6 +18,7 @@ pub mod event;
 pub mod id;
 pub mod retry;
 
+pub use application::{ApplicationKind, ApplicationSettings};
 pub use attempt_detail::{AttemptDetail, AttemptTimings, KeptBody, ResponseDetail};
 pub use breaker::{Breaker, BreakerState};
 pub use bucket::{Rate, TokenBucket};
@@ -25,9 +27,9 @@ pub use delivery::{
 };
 pub use endpoint::{EndpointSettings, EndpointState, Origin, PlanTarget, plan_deliveries};
 pub use environment::{Clock, Noise};
-pub use event::{Disposition, EventRecord, PackedHeaders, RecordError};
+pub use event::{Disposition, EventLabels, EventRecord, PackedHeaders, RecordError};
 pub use id::{
-    ApplicationKey, AttemptId, EndpointId, EndpointKey, EventId, EventSeq, IdError, SeqClock,
-    SourceId,
+    ApplicationId, ApplicationKey, AttemptId, EndpointId, EndpointKey, EventId, EventSeq, IdError,
+    IntegrationId, SeqClock, SourceId, TaskId, TokenId,
 };
 pub use retry::{RetryAfter, RetrySchedule};

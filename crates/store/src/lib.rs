@@ -11,25 +11,38 @@
 //!
 //! Where next: `store-sqlite` for the embedded store, `store-test` for what every store must pass.
 
+pub mod accept;
+mod config;
+mod document;
 mod error;
 mod params;
 pub mod vault;
 
+pub use config::{
+    Application, ApplicationChange, ApplicationNew, Changed, ConfigSnapshot, Created, Endpoint,
+    EndpointChange, EndpointDeclaration, EndpointNew, Envelope, EnvelopeAt, Name, Owner, Scope,
+    Slice, SourceDeclaration, StoredSecret,
+};
+pub use document::{
+    DeliveryCounts, Document, DocumentContent, DocumentKind, DocumentName, EventCount, WriteIf,
+    Written,
+};
 pub use error::StoreError;
 pub use params::{
-    Accepted, AttemptFinish, AttemptRow, AttemptWrite, ConfigSnapshot, DedupeKey, DedupeKind,
-    DeliveryRow, DuplicateRow, Endpoint, EndpointChange, EndpointDeclaration, EndpointDue,
-    EventAccept, EventFilter, EventRow, FinishOutcome, LeaseToken, LeasedDelivery, Owner, Page,
-    Planned, QuarantineRow, QuarantineWrite, Replayed, RetentionPolicy, Scope, Source,
-    SourceDeclaration, StoreStats, StoredSecret, Swept,
+    Accepted, AttemptFinish, AttemptRow, AttemptWrite, DedupeKey, DedupeKind, DeliveryRow,
+    DuplicateRow, EndpointDue, EventAccept, EventFilter, EventRow, FinishOutcome, LeaseToken,
+    LeasedDelivery, Page, Planned, QuarantineRow, QuarantineWrite, Replayed, RetentionPolicy,
+    StoreStats, Swept,
 };
 
 use std::path::Path;
 
 use async_trait::async_trait;
 use becket_model::{
-    AttemptId, DeliveryKey, EndpointId, EndpointKey, EventId, EventRecord, SourceId,
+    ApplicationId, ApplicationKey, ApplicationKind, AttemptId, DeliveryKey, EndpointId,
+    EndpointKey, EventId, EventRecord,
 };
+use bytes::Bytes;
 
 /// The result of every store call.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -40,8 +53,9 @@ pub trait Store: Send + Sync + 'static {
     // --- configuration ---
 
     /// Makes the sources and endpoints of the operator's file known: new ones get ids and keys,
-    /// known ones are updated, absent ones become [`becket_model::EndpointState::Removed`].
-    /// Answers with everything that exists now, in the order of declaration.
+    /// known ones are updated, absent ones of the file become removed. What the API made stays; a
+    /// source of the API whose name the file declares becomes the file's.
+    /// Answers with everything that exists now.
     async fn config_declare(
         &self,
         owner: Owner,
@@ -49,23 +63,142 @@ pub trait Store: Send + Sync + 'static {
         now_ms: i64,
     ) -> Result<ConfigSnapshot>;
 
-    /// All sources and endpoints of an owner, removed ones included.
+    /// All applications and endpoints of an owner, removed ones included.
     async fn config_list(&self, owner: Owner) -> Result<ConfigSnapshot>;
 
-    /// Changes an endpoint; `None` if this owner has no such endpoint.
+    /// Everybody who has an application, in the order of their numbers.
+    async fn owner_list(&self) -> Result<Vec<Owner>>;
+
+    /// Makes an application, unless its uid is taken.
+    async fn application_create(
+        &self,
+        owner: Owner,
+        new: ApplicationNew,
+        now_ms: i64,
+    ) -> Result<Created<Application>>;
+
+    /// An application of a kind that is not removed. A source is also found by the id that begins
+    /// with its [`becket_model::SourceId`]: give that id padded with zeros.
+    async fn application_get(
+        &self,
+        owner: Owner,
+        kind: ApplicationKind,
+        name: Name<ApplicationId>,
+    ) -> Result<Option<Application>>;
+
+    /// The applications of a kind that are not removed, by id.
+    async fn application_list(
+        &self,
+        owner: Owner,
+        kind: ApplicationKind,
+        slice: Slice<ApplicationId>,
+    ) -> Result<Vec<Application>>;
+
+    /// Changes or removes an application.
+    async fn application_change(
+        &self,
+        owner: Owner,
+        application: ApplicationKey,
+        change: ApplicationChange,
+        now_ms: i64,
+    ) -> Result<Changed<Application>>;
+
+    /// Makes an endpoint of an application, unless its uid is taken there.
+    async fn endpoint_create(
+        &self,
+        owner: Owner,
+        new: EndpointNew,
+        now_ms: i64,
+    ) -> Result<Created<Endpoint>>;
+
+    /// An endpoint of an application that is not removed.
+    async fn endpoint_get(
+        &self,
+        owner: Owner,
+        application: ApplicationKey,
+        name: Name<EndpointId>,
+    ) -> Result<Option<Endpoint>>;
+
+    /// The endpoints of an application that are not removed, by id.
+    async fn endpoint_list(
+        &self,
+        owner: Owner,
+        application: ApplicationKey,
+        slice: Slice<EndpointId>,
+    ) -> Result<Vec<Endpoint>>;
+
+    /// Changes an endpoint. `FailingSince` and `State` also reach a removed endpoint of the file.
     async fn endpoint_change(
         &self,
         owner: Owner,
         endpoint: EndpointId,
         change: EndpointChange,
         now_ms: i64,
-    ) -> Result<Option<Endpoint>>;
+    ) -> Result<Changed<Endpoint>>;
+
+    // --- documents ---
+
+    /// A document that has not expired.
+    async fn document_get(
+        &self,
+        owner: Owner,
+        name: DocumentName,
+        now_ms: i64,
+    ) -> Result<Option<Document>>;
+
+    /// A document of any owner, by a name that is unique in the whole store (an id or a hash).
+    async fn document_find(
+        &self,
+        kind: DocumentKind,
+        name: &str,
+        now_ms: i64,
+    ) -> Result<Option<(Owner, Document)>>;
+
+    /// Writes a document, if the condition holds. An application it names has to be the owner's and
+    /// not removed; otherwise the answer is `Refused(None)`.
+    async fn document_put(
+        &self,
+        owner: Owner,
+        name: DocumentName,
+        content: DocumentContent,
+        condition: WriteIf,
+        now_ms: i64,
+    ) -> Result<Written>;
+
+    /// Removes a document; whether it was there.
+    async fn document_remove(&self, owner: Owner, name: DocumentName) -> Result<bool>;
+
+    /// The owner's documents of a kind that have not expired, by name: those of an application, or
+    /// those that belong to none.
+    async fn document_list(
+        &self,
+        owner: Owner,
+        kind: DocumentKind,
+        application: Option<ApplicationKey>,
+        slice: Slice<String>,
+        now_ms: i64,
+    ) -> Result<Vec<Document>>;
+
+    /// Forgets expired documents of all owners, at most `limit`; how many.
+    async fn document_sweep(&self, now_ms: i64, limit: usize) -> Result<u64>;
+
+    // --- secrets ---
+
+    /// Sealed secrets of all owners that were sealed with another key than `version`, at most
+    /// `limit`, in any order.
+    async fn envelope_list(&self, version: u8, limit: usize) -> Result<Vec<Envelope>>;
+
+    /// Puts `new` in the place of a sealed secret, if that is still `old`; whether it was.
+    async fn envelope_replace(&self, at: EnvelopeAt, old: Vec<u8>, new: Vec<u8>) -> Result<bool>;
 
     /// Reads a small named value, such as the hash of the first admin token.
     async fn setting_get(&self, owner: Owner, name: &str) -> Result<Option<Vec<u8>>>;
 
     /// Writes a small named value if it has none yet, and answers with the one that holds.
     async fn setting_init(&self, owner: Owner, name: &str, value: Vec<u8>) -> Result<Vec<u8>>;
+
+    /// Writes a small named value, whatever it was.
+    async fn setting_put(&self, owner: Owner, name: &str, value: Vec<u8>) -> Result<()>;
 
     // --- events ---
 
@@ -97,7 +230,35 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<DuplicateRow>>;
 
+    /// Removes the payload and headers of an event for good: its record becomes
+    /// [`EventRecord::expunged`], its size that of the rest. `false` if there is no such event in
+    /// the scope. Doing it again changes nothing.
+    async fn event_expunge(&self, scope: Scope, event: EventId, now_ms: i64) -> Result<bool>;
+
+    /// Expunges events whose [`becket_model::EventLabels::payload_until_ms`] has come, in one small
+    /// step; how many, and 0 when none is left.
+    async fn event_expunge_due(&self, now_ms: i64) -> Result<u64>;
+
+    /// Counts events received in a stretch of time (`since_ms` included, `until_ms` not), by
+    /// application and type, in the order of [`EventCount`].
+    async fn event_count(
+        &self,
+        scope: Scope,
+        since_ms: i64,
+        until_ms: i64,
+    ) -> Result<Vec<EventCount>>;
+
     // --- deliveries ---
+
+    /// Counts how the last delivery to an endpoint stands, over its events received in a stretch
+    /// of time (`since_ms` included, `until_ms` not).
+    async fn delivery_count(
+        &self,
+        scope: Scope,
+        endpoint: EndpointKey,
+        since_ms: i64,
+        until_ms: i64,
+    ) -> Result<DeliveryCounts>;
 
     /// Every endpoint with deliveries that wait: how many at least, and when the earliest is due.
     /// Deliveries under lease do not count.
@@ -142,6 +303,15 @@ pub trait Store: Send + Sync + 'static {
     /// One attempt with its details.
     async fn attempt_get(&self, scope: Scope, attempt: AttemptId) -> Result<Option<AttemptRow>>;
 
+    /// Replaces the details of an attempt, to remove what a receiver answered; `false` if there is
+    /// no such attempt in the scope.
+    async fn attempt_rewrite(
+        &self,
+        scope: Scope,
+        attempt: AttemptId,
+        detail: Bytes,
+    ) -> Result<bool>;
+
     // --- quarantine ---
 
     /// Keeps a refused request for a bounded time. Best effort: never holds up an acknowledgement,
@@ -172,13 +342,4 @@ pub trait Store: Send + Sync + 'static {
 
     /// Finishes what is queued and closes. Later calls answer [`StoreError::Closed`].
     async fn close(&self) -> Result<()>;
-}
-
-/// Finds the source of an id in a snapshot.
-impl ConfigSnapshot {
-    /// The source with this id.
-    #[must_use]
-    pub fn source(&self, id: SourceId) -> Option<&Source> {
-        self.sources.iter().find(|source| source.id == id)
-    }
 }

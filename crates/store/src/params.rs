@@ -1,169 +1,12 @@
-//! The values that go into and come out of a store.
+//! Events, deliveries and attempts as they go into and come out of a store.
 
 use std::sync::Arc;
 
 use becket_model::{
-    ApplicationKey, AttemptId, DeliveryKey, DeliveryState, Disposition, EndpointId, EndpointKey,
-    EndpointSettings, EndpointState, EventId, EventRecord, NextStep, Origin, SourceId, Trigger,
+    ApplicationKey, AttemptId, DeliveryKey, DeliveryState, Disposition, EndpointKey, EventId,
+    EventLabels, EventRecord, NextStep, Trigger,
 };
 use bytes::Bytes;
-
-/// Whose data a call touches: a tenant of this installation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Owner(u32);
-
-impl Owner {
-    /// The one owner of an installation that serves a single team.
-    pub const MAIN: Self = Self(1);
-
-    /// The owner with this number.
-    #[must_use]
-    pub const fn new(number: u32) -> Self {
-        Self(number)
-    }
-
-    /// The number, as a store keeps it.
-    #[must_use]
-    pub const fn number(self) -> u32 {
-        self.0
-    }
-}
-
-/// An owner's data, all of it or one application's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Scope {
-    /// Whose data.
-    pub owner: Owner,
-    /// Only this application or source, if given.
-    pub application: Option<ApplicationKey>,
-}
-
-impl Scope {
-    /// Everything an owner has.
-    #[must_use]
-    pub const fn all(owner: Owner) -> Self {
-        Self { owner, application: None }
-    }
-
-    /// One application or source of an owner.
-    #[must_use]
-    pub const fn of(owner: Owner, application: ApplicationKey) -> Self {
-        Self { owner, application: Some(application) }
-    }
-}
-
-/// A source as the operator's file declares it.
-#[derive(Debug, Clone)]
-pub struct SourceDeclaration {
-    /// The name in the file, which is also the last part of the receiving URL.
-    pub uid: String,
-    /// The slug of its provider.
-    pub provider: String,
-    /// A fresh id, used if the source is new.
-    pub id: SourceId,
-    /// Its endpoints.
-    pub endpoints: Vec<EndpointDeclaration>,
-}
-
-/// An endpoint as the operator's file declares it.
-#[derive(Debug, Clone)]
-pub struct EndpointDeclaration {
-    /// The name in the file, unique within its source.
-    pub uid: String,
-    /// How it is called.
-    pub settings: EndpointSettings,
-    /// A fresh id, used if the endpoint is new.
-    pub id: EndpointId,
-    /// A fresh sealed secret, kept if the endpoint has none and the file gives none.
-    pub secret: Vec<u8>,
-}
-
-/// All sources and endpoints of an owner.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ConfigSnapshot {
-    /// The sources, oldest first.
-    pub sources: Vec<Source>,
-    /// The endpoints, oldest first.
-    pub endpoints: Vec<Endpoint>,
-}
-
-/// A source that the store knows.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Source {
-    /// Its number in the store.
-    pub key: ApplicationKey,
-    /// Its public id.
-    pub id: SourceId,
-    /// Its name.
-    pub uid: String,
-    /// The slug of its provider.
-    pub provider: String,
-    /// Who wrote it.
-    pub origin: Origin,
-    /// When it was first seen, in milliseconds since 1970.
-    pub created_at_ms: i64,
-    /// Whether it is no longer declared.
-    pub removed: bool,
-}
-
-/// An endpoint that the store knows.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Endpoint {
-    /// Its number in the store.
-    pub key: EndpointKey,
-    /// Its public id.
-    pub id: EndpointId,
-    /// Its name, unique within its source.
-    pub uid: String,
-    /// The source it belongs to.
-    pub application: ApplicationKey,
-    /// Who wrote it.
-    pub origin: Origin,
-    /// How it is called.
-    pub settings: EndpointSettings,
-    /// Whether it takes deliveries.
-    pub state: EndpointState,
-    /// Why it is paused or disabled; empty if it is not.
-    pub state_reason: String,
-    /// Since when every attempt has failed, in milliseconds since 1970.
-    pub failing_since_ms: Option<i64>,
-    /// The sealed secrets that sign, newest first.
-    pub secrets: Vec<StoredSecret>,
-    /// When it was first seen, in milliseconds since 1970.
-    pub created_at_ms: i64,
-    /// When it was last changed, in milliseconds since 1970.
-    pub updated_at_ms: i64,
-}
-
-/// A sealed secret with its time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredSecret {
-    /// The sealed bytes (see [`crate::vault`]).
-    pub envelope: Vec<u8>,
-    /// Until when it signs, in milliseconds since 1970; `None` for the current one.
-    pub expires_at_ms: Option<i64>,
-}
-
-/// A change of an endpoint.
-#[derive(Debug, Clone, PartialEq)]
-pub enum EndpointChange {
-    /// Sets whether it takes deliveries, and why. Enabling forgets its failures.
-    State {
-        /// The new state.
-        state: EndpointState,
-        /// Why, for people.
-        reason: String,
-    },
-    /// Sets or clears since when it has been failing.
-    FailingSince(Option<i64>),
-    /// Puts a new sealed secret in front; the old ones sign until `old_expire_at_ms`.
-    RotateSecret {
-        /// The new sealed secret.
-        envelope: Vec<u8>,
-        /// Until when the old ones sign, in milliseconds since 1970.
-        old_expire_at_ms: i64,
-    },
-}
 
 /// The shortened hash by which repeats of an event are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -191,10 +34,15 @@ pub struct EventAccept {
     pub dedupe: Option<(DedupeKey, DedupeKind, u64)>,
     /// What was decided about it.
     pub disposition: Disposition,
+    /// What it says about itself.
+    pub labels: EventLabels,
     /// The request.
     pub record: EventRecord,
     /// Where it goes.
     pub planned: Vec<Planned>,
+    /// When the deliveries that are not leased are due, in milliseconds since 1970; `None` is at
+    /// once.
+    pub due_ms: Option<i64>,
     /// Until when the leases of [`Planned::leased`] hold, in milliseconds since 1970.
     pub lease_until_ms: i64,
 }
@@ -204,7 +52,7 @@ pub struct EventAccept {
 pub struct Planned {
     /// Where it goes.
     pub endpoint: EndpointKey,
-    /// Whether the caller takes it at once; otherwise it waits in the store, due now.
+    /// Whether the caller takes it at once; otherwise it waits in the store until it is due.
     pub leased: bool,
 }
 
@@ -254,6 +102,8 @@ pub struct EventRow {
     pub event_type: Option<String>,
     /// What was decided about it.
     pub disposition: Disposition,
+    /// What it says about itself.
+    pub labels: EventLabels,
     /// The size of the packed request in bytes.
     pub size_bytes: u64,
     /// Its deliveries, in the order they were planned; replays after them.
@@ -293,6 +143,10 @@ pub struct EventFilter {
     pub until_ms: Option<i64>,
     /// With this dedupe key.
     pub dedupe: Option<DedupeKey>,
+    /// Naming this channel.
+    pub channel: Option<String>,
+    /// With this tag.
+    pub tag: Option<String>,
 }
 
 /// Which part of a list.

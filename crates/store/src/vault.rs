@@ -13,6 +13,37 @@ use crate::StoreError;
 
 const NONCE_BYTES: usize = 24;
 
+/// What secrets are sealed for; an envelope opens nowhere else.
+pub mod place {
+    use becket_model::{ApplicationId, EndpointId};
+
+    use crate::DocumentName;
+
+    /// A signing secret of an endpoint.
+    #[must_use]
+    pub fn endpoint_secret(endpoint: EndpointId) -> String {
+        format!("endpoint/{endpoint}/secret")
+    }
+
+    /// The headers of an endpoint.
+    #[must_use]
+    pub fn endpoint_headers(endpoint: EndpointId) -> String {
+        format!("endpoint/{endpoint}/headers")
+    }
+
+    /// The credentials of a source.
+    #[must_use]
+    pub fn application_credentials(application: ApplicationId) -> String {
+        format!("application/{application}/credentials")
+    }
+
+    /// The sealed part of a document.
+    #[must_use]
+    pub fn document(name: &DocumentName) -> String {
+        format!("document/{}/{}", name.kind.as_str(), name.name)
+    }
+}
+
 /// The master keys of an installation: the last one seals, all of them open.
 pub struct Vault {
     keys: Vec<(u8, Zeroizing<[u8; 32]>)>,
@@ -35,6 +66,12 @@ impl Vault {
     /// Adds a newer key, which seals from now on.
     pub fn add_key(&mut self, version: u8, key: [u8; 32]) {
         self.keys.push((version, Zeroizing::new(key)));
+    }
+
+    /// The version of the key that seals, which is the first byte of every new envelope.
+    #[must_use]
+    pub fn sealing_version(&self) -> u8 {
+        self.keys.last().map_or(0, |(version, _)| *version)
     }
 
     /// A fingerprint of the sealing key: tells keys apart without telling them.

@@ -1,4 +1,5 @@
-//! Storing an event and handing its deliveries over, as one thing that is finished once begun.
+//! Planning an event, storing it and handing its deliveries over, as one thing that is finished
+//! once begun: the same for what arrives at a receiving URL and for what is posted through the API.
 //!
 //! Invariants: places in the engine are reserved before the commit, because the commit leases what is
 //! reserved; every reservation ends in exactly one hand-over or cancellation. A commit whose sender
@@ -11,10 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use becket_model::{DeliveryKey, EndpointKey};
-use becket_store::{Accepted, EventAccept, LeasedDelivery, Scope, Store};
+use becket_model::{DeliveryKey, EndpointKey, EndpointState, EventId, PlanTarget, plan_deliveries};
 
-/// The engine, as receiving sees it. All calls are quick and never block.
+use crate::{Accepted, EventAccept, LeaseToken, LeasedDelivery, Planned, Result, Scope, Store};
+
+/// The engine, as accepting sees it. All calls are quick and never block.
 pub trait Handoff: Send + Sync + 'static {
     /// Takes a place in the endpoint's lane; `false` if it is full.
     fn reserve(&self, endpoint: EndpointKey) -> bool;
@@ -30,18 +32,18 @@ pub trait Handoff: Send + Sync + 'static {
 }
 
 /// Reserved places; what is left of them is given back when dropped.
-pub(crate) struct Reservations {
+struct Reservations {
     handoff: Arc<dyn Handoff>,
     endpoints: Vec<EndpointKey>,
 }
 
 impl Reservations {
-    pub const fn new(handoff: Arc<dyn Handoff>) -> Self {
+    const fn new(handoff: Arc<dyn Handoff>) -> Self {
         Self { handoff, endpoints: Vec::new() }
     }
 
     /// Tries to take a place.
-    pub fn reserve(&mut self, endpoint: EndpointKey) -> bool {
+    fn reserve(&mut self, endpoint: EndpointKey) -> bool {
         let reserved = self.handoff.reserve(endpoint);
         if reserved {
             self.endpoints.push(endpoint);
@@ -58,14 +60,42 @@ impl Drop for Reservations {
     }
 }
 
-/// Stores the event, then hands over what was reserved and wakes the lanes of the rest.
-pub(crate) async fn accept_and_hand_over(
+/// Plans deliveries to those of `targets` that want the event, stores it, then hands over what was
+/// reserved and wakes the lanes of the rest. Reserving and planning happen before the answer is
+/// first waited for; the future borrows nothing.
+pub fn plan_and_accept(
+    store: Arc<dyn Store>,
+    handoff: Arc<dyn Handoff>,
+    scope: Scope,
+    mut accept: EventAccept,
+    targets: &[PlanTarget<'_>],
+) -> impl Future<Output = Result<Accepted>> + Send + use<> {
+    let mut reservations = Reservations::new(handoff);
+    let mut waiting = Vec::new();
+    let planned =
+        plan_deliveries(accept.event_type.as_deref(), &accept.labels.channels, targets.to_vec())
+            .collect::<Vec<_>>();
+    // What is to wait for its time waits in the store.
+    let at_once = accept.due_ms.is_none();
+    for endpoint in planned {
+        let target = targets.iter().find(|target| target.key == endpoint);
+        let enabled = target.is_some_and(|target| target.state == EndpointState::Enabled);
+        let leased = enabled && at_once && reservations.reserve(endpoint);
+        if enabled && !leased {
+            waiting.push(endpoint);
+        }
+        accept.planned.push(Planned { endpoint, leased });
+    }
+    accept_and_hand_over(store, scope, accept, reservations, waiting)
+}
+
+async fn accept_and_hand_over(
     store: Arc<dyn Store>,
     scope: Scope,
     accept: EventAccept,
     mut reservations: Reservations,
     waiting: Vec<EndpointKey>,
-) -> becket_store::Result<Accepted> {
+) -> Result<Accepted> {
     let later = Later::of(&accept, &reservations);
     let accepted = store.event_accept(scope, accept).await?;
     match &accepted {
@@ -99,10 +129,10 @@ impl Later {
     /// `None` if nothing is reserved, which saves the copies.
     fn of(accept: &EventAccept, reservations: &Reservations) -> Option<Self> {
         let endpoint = *reservations.endpoints.first()?;
-        let event = becket_model::EventId::from_bytes([0; 20]);
+        let event = EventId::from_bytes([0; 20]);
         Some(Self(LeasedDelivery {
             key: DeliveryKey { event, endpoint, generation: 0 },
-            lease: becket_store::LeaseToken(0),
+            lease: LeaseToken(0),
             attempts: 0,
             application: accept.application,
             received_at_ms: accept.received_at_ms,
@@ -113,7 +143,7 @@ impl Later {
 }
 
 /// A future that is carried on in the background if it is dropped before its end.
-pub(crate) struct Finishing<F: Future + Send + 'static> {
+pub struct Finishing<F: Future + Send + 'static> {
     future: Option<Pin<Box<F>>>,
     unfinished: Arc<AtomicUsize>,
 }

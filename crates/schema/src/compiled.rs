@@ -30,7 +30,8 @@ impl CompiledSchema {
     }
 
     /// Where a payload first breaks the schema: the place in the payload and the rule, without values.
-    pub(crate) fn violation(&self, payload: &Value) -> Option<String> {
+    #[must_use]
+    pub fn violation(&self, payload: &Value) -> Option<String> {
         let error = self.validator.validate(payload).err()?;
         let place = error.instance_path().to_string();
         let place = if place.is_empty() { "/" } else { place.as_str() };
