@@ -10,11 +10,12 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use becket_model::{Rate, TokenBucket};
-use becket_store::Owner;
+use becket_store::{Owner, Store};
 use http::{HeaderMap, header};
 use ring::digest;
 use subtle::ConstantTimeEq as _;
 
+use crate::access::{Access, Role, Tokens};
 use crate::problem::{ApiError, Result};
 
 /// Failed logins that an address may make at once, before it has to wait.
@@ -55,26 +56,45 @@ impl Auth {
         hash
     }
 
-    /// Whose data the request may touch.
-    pub(crate) fn check(
+    /// Who is asking: the operator, or whoever has the token in the store.
+    pub(crate) async fn check(
         &self,
         headers: &HeaderMap,
         from: Option<ClientAddress>,
         now_ms: i64,
-    ) -> Result<Owner> {
+        store: &dyn Store,
+        tokens: &Tokens,
+    ) -> Result<Access> {
         let from = from.map(|address| address.0);
+        self.slow_down(from, now_ms)?;
+        if let Some(token) = bearer(headers) {
+            if let Some(owner) = self.owner_of(token) {
+                return Ok(Access { owner, role: Role::Admin, token: None, operator: true });
+            }
+            if let Some(access) = tokens.find(store, token, now_ms).await? {
+                return Ok(access);
+            }
+        }
+        self.count_failure(from, now_ms);
+        Err(ApiError::new("unauthorized", "the request has no valid bearer token")
+            .hint("send `Authorization: Bearer TOKEN`; the admin token is in the data folder or in BECKET_ADMIN_TOKEN"))
+    }
+
+    /// Looked at before the token, so that guessing is slowed and not only its refusals.
+    fn slow_down(&self, from: Option<IpAddr>, now_ms: i64) -> Result<()> {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        match failures.get(&from).and_then(|bucket| bucket.clone().take(now_ms).err()) {
+            Some(wait_ms) => {
+                Err(ApiError::new("throttled", "too many failed logins from this address")
+                    .hint("check the token, then wait a moment")
+                    .retry_after_s(wait_ms.div_ceil(1_000)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn count_failure(&self, from: Option<IpAddr>, now_ms: i64) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        // Looked at before the token, so that guessing is slowed and not only its refusals.
-        if let Some(wait_ms) =
-            failures.get(&from).and_then(|bucket| bucket.clone().take(now_ms).err())
-        {
-            return Err(ApiError::new("throttled", "too many failed logins from this address")
-                .hint("check the token, then wait a moment")
-                .retry_after_s(wait_ms.div_ceil(1_000)));
-        }
-        if let Some(owner) = bearer(headers).and_then(|token| self.owner_of(token)) {
-            return Ok(owner);
-        }
         if failures.len() >= ADDRESSES_MAX {
             failures.retain(|_, bucket| !bucket.is_full(now_ms));
         }
@@ -87,8 +107,6 @@ impl Auth {
         });
         // An empty bucket is met above; here only the count matters.
         let _ = bucket.take(now_ms);
-        Err(ApiError::new("unauthorized", "the request has no valid bearer token")
-            .hint("send `Authorization: Bearer TOKEN`; the admin token is in the data folder or in BECKET_ADMIN_TOKEN"))
     }
 
     fn owner_of(&self, token: &str) -> Option<Owner> {

@@ -14,10 +14,13 @@ use http::{StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::access::{Access, Tokens};
+use crate::apps::Apps;
+use crate::bodies::Bodies;
 use crate::idempotency::Idempotency;
 use crate::problem::{ApiError, Result};
 use crate::routes::Route;
-use crate::tasks::Tasks;
+use crate::tasks::Tasks as BackgroundTasks;
 use crate::times;
 use crate::{ApiState, ClientAddress};
 
@@ -28,15 +31,33 @@ const LIMIT_DEFAULT: usize = 50;
 /// The state behind every handler.
 pub(crate) struct Shared {
     pub api: ApiState,
-    pub tasks: Arc<Tasks>,
+    pub tokens: Tokens,
+    pub apps: Apps,
+    pub bodies: Bodies,
+    pub tasks: Arc<BackgroundTasks>,
     pub idempotency: Idempotency,
     pub streams: Arc<tokio::sync::Semaphore>,
+}
+
+impl Shared {
+    /// Who is asking, by the bearer token.
+    pub async fn authenticate(
+        &self,
+        headers: &http::HeaderMap,
+        extensions: &http::Extensions,
+    ) -> Result<Access> {
+        let from = extensions.get::<ClientAddress>().copied();
+        let (api, now_ms) = (&self.api, self.api.clock.now_ms());
+        api.auth.check(headers, from, now_ms, api.store.as_ref(), &self.tokens).await
+    }
 }
 
 /// One authenticated call.
 pub(crate) struct Call {
     pub shared: Arc<Shared>,
     pub owner: Owner,
+    pub access: Access,
+    pub route: &'static Route,
     pub headers: http::HeaderMap,
     path: Vec<(String, String)>,
     query: Vec<(String, String)>,
@@ -51,12 +72,14 @@ impl FromRequestParts<Arc<Shared>> for Call {
             .get::<&'static Route>()
             .copied()
             .ok_or_else(|| ApiError::new("route_not_found", "the path is not in the table"))?;
-        let owner = if route.public {
-            Owner::MAIN
-        } else {
-            let from = parts.extensions.get::<ClientAddress>().copied();
-            shared.api.auth.check(&parts.headers, from, shared.api.clock.now_ms())?
+        let access = match parts.extensions.get::<Access>() {
+            _ if route.public => Access::nobody(),
+            Some(access) => access.clone(),
+            None => shared.authenticate(&parts.headers, &parts.extensions).await?,
         };
+        if !route.public {
+            access.check(route)?;
+        }
         let path = RawPathParams::from_request_parts(parts, shared)
             .await
             .map_err(|error| ApiError::new("bad_path", error.to_string()))?;
@@ -64,8 +87,15 @@ impl FromRequestParts<Arc<Shared>> for Call {
         let Query(query) = Query::<Vec<(String, String)>>::from_request_parts(parts, shared)
             .await
             .map_err(|error| ApiError::new("bad_query", error.to_string()))?;
-        let call =
-            Self { shared: Arc::clone(shared), owner, headers: parts.headers.clone(), path, query };
+        let call = Self {
+            shared: Arc::clone(shared),
+            owner: access.owner,
+            access,
+            route,
+            headers: parts.headers.clone(),
+            path,
+            query,
+        };
         call.check_names(route)?;
         Ok(call)
     }
@@ -193,13 +223,14 @@ impl Call {
     }
 }
 
-/// A JSON request body; an empty one reads as `{}`.
+/// A JSON request body that matches the schema of its route; an empty one reads as `{}`.
 pub(crate) struct JsonBody<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self> {
+        let route = request.extensions().get::<&'static Route>().copied();
         let bytes = Bytes::from_request(request, shared).await.map_err(|error| {
             if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
                 let detail = format!("the body is larger than {} bytes", crate::BODY_BYTES_MAX);
@@ -209,7 +240,12 @@ impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for JsonBody<T> {
             }
         })?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        serde_json::from_slice(text)
+        let value: serde_json::Value = serde_json::from_slice(text)
+            .map_err(|error| ApiError::body("", format!("is not JSON: {error}")))?;
+        if let Some(route) = route {
+            shared.bodies.check(route, &value)?;
+        }
+        serde_json::from_value(value)
             .map(Self)
             .map_err(|error| ApiError::body("", error.to_string()))
     }
@@ -248,7 +284,7 @@ pub(crate) struct Listed<T> {
     pub data: Vec<T>,
     /// Hand it back to get the next page; null when the list is empty.
     pub iterator: Option<String>,
-    /// Always null: pages go one way.
+    /// Hand it back to get the page before; null on the first page, and where pages go one way.
     pub prev_iterator: Option<String>,
     /// Whether this was the last page.
     pub done: bool,

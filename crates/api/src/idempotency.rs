@@ -15,7 +15,6 @@ use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use ring::digest;
 
-use crate::auth::ClientAddress;
 use crate::call::Shared;
 use crate::problem::ApiError;
 
@@ -104,13 +103,14 @@ pub(crate) async fn once(
         return ApiError::new("bad_query", what).into_response();
     }
     // First of all, so that a remembered answer goes to nobody else and strangers fill no memory.
-    let from = request.extensions().get::<ClientAddress>().copied();
     let now_ms = shared.api.clock.now_ms();
-    let owner = match shared.api.auth.check(request.headers(), from, now_ms) {
-        Ok(owner) => owner,
+    let access = match shared.authenticate(request.headers(), request.extensions()).await {
+        Ok(access) => access,
         Err(error) => return error.into_response(),
     };
-    let (parts, body) = request.into_parts();
+    let owner = access.owner;
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(access);
     let Ok(body) = to_bytes(body, crate::BODY_BYTES_MAX).await else {
         let detail =
             format!("the body is larger than {} bytes, or broke off", crate::BODY_BYTES_MAX);

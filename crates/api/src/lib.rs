@@ -14,13 +14,17 @@
 //! Where next: `routes` for the table, `handlers` for what the paths do, `state` for what the
 //! binary has to bring.
 
+mod access;
+mod apps;
 mod auth;
+mod bodies;
 mod call;
 mod curl;
 mod handlers;
 mod idempotency;
 mod names;
 mod openapi;
+mod page;
 mod problem;
 mod replay;
 mod routes;
@@ -40,23 +44,28 @@ pub use auth::{Auth, ClientAddress, FAILED_LOGINS_BURST};
 pub use openapi::text as openapi_document;
 pub use problem::CODES as ERROR_CODES;
 pub use state::{
-    ApiState, Control, ControlError, Directory, EndpointSecret, ProviderRow, SourceDetails,
+    ApiState, Control, ControlError, Directory, EndpointSecret, ProviderRow, SourceCredentials,
+    SourceDetails,
 };
 
-/// The largest request body that the API reads, in bytes.
-pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// The largest request body that the API reads, in bytes: an event's payload of 1 MiB and what
+/// stands around it.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024 + 64 * 1024;
 
 /// The API as a service. Whoever accepts connections puts a [`ClientAddress`] into each request's
 /// extensions, so that failed logins are counted by address.
 pub fn router(api: ApiState) -> Router {
     let shared = Arc::new(call::Shared {
         api,
+        tokens: access::Tokens::default(),
+        apps: apps::Apps::default(),
+        bodies: bodies::Bodies::new(),
         tasks: Arc::default(),
         idempotency: idempotency::Idempotency::default(),
         streams: Arc::new(tokio::sync::Semaphore::new(handlers::tail::STREAMS_MAX)),
     });
     let mut router = Router::new();
-    for route in routes::TABLE {
+    for route in routes::table() {
         router = router.route(route.path, (route.handler)().layer(Extension(route)));
     }
     router

@@ -5,8 +5,12 @@
 
 use std::collections::HashMap;
 
-use becket_model::{ApplicationKey, DeliveryState, EndpointKey, EndpointState};
-use becket_store::{ConfigSnapshot, DeliveryRow, Endpoint, EventRow, Owner, Scope, Source, Store};
+use becket_model::{
+    ApplicationKey, ApplicationKind, DeliveryState, EndpointKey, EndpointState, SourceId,
+};
+use becket_store::{
+    Application, ConfigSnapshot, DeliveryRow, Endpoint, EventRow, Owner, Scope, Store,
+};
 
 use crate::call::Call;
 use crate::problem::{ApiError, Result};
@@ -36,8 +40,8 @@ impl Names {
     }
 
     /// Every source, removed ones included, oldest first.
-    pub fn sources(&self) -> &[Source] {
-        &self.snapshot.sources
+    pub fn sources(&self) -> impl DoubleEndedIterator<Item = &Application> {
+        self.snapshot.sources()
     }
 
     /// Every endpoint, removed ones included, oldest first.
@@ -46,18 +50,34 @@ impl Names {
     }
 
     /// The source with this id or name.
-    pub fn source(&self, name: &str) -> Result<&Source> {
-        let named = |source: &&Source| source.uid == name || source.id.to_string() == name;
+    pub fn source(&self, name: &str) -> Result<&Application> {
+        let id: Option<SourceId> = name.parse().ok();
+        let named = |source: &&Application| {
+            source.uid.as_deref() == Some(name) || id == Some(source.id.source())
+        };
         // A name may have been used before by a source that is gone.
-        let present = self.sources().iter().filter(|source| !source.removed).find(named);
-        present.or_else(|| self.sources().iter().rfind(named)).ok_or_else(|| {
+        let present = self.sources().filter(|source| !source.removed).find(named);
+        present.or_else(|| self.sources().rfind(named)).ok_or_else(|| {
             ApiError::not_found("source", name).hint("`becket sources list` shows them")
         })
     }
 
-    /// The source with this number.
-    pub fn source_of(&self, key: ApplicationKey) -> Option<&Source> {
-        self.sources().iter().find(|source| source.key == key)
+    /// The application that a path names: a customer's, by id or uid, else a source.
+    pub fn application(&self, name: &str) -> Result<&Application> {
+        let customer = self.snapshot.applications.iter().find(|known| {
+            known.kind == ApplicationKind::Customer
+                && !known.removed
+                && (known.uid.as_deref() == Some(name) || known.id.to_string() == name)
+        });
+        match customer {
+            Some(customer) => Ok(customer),
+            None => self.source(name).map_err(|_| ApiError::not_found("application", name)),
+        }
+    }
+
+    /// The application or source with this number.
+    pub fn source_of(&self, key: ApplicationKey) -> Option<&Application> {
+        self.snapshot.application(key)
     }
 
     /// The endpoint with this number.
@@ -66,7 +86,7 @@ impl Names {
     }
 
     /// The endpoint of a source with this id or name, removed ones included.
-    pub fn endpoint_in(&self, source: &Source, name: &str) -> Result<&Endpoint> {
+    pub fn endpoint_in(&self, source: &Application, name: &str) -> Result<&Endpoint> {
         self.find_endpoint(Some(source.key), name)
     }
 
@@ -86,7 +106,9 @@ impl Names {
             .endpoints()
             .iter()
             .filter(|endpoint| source.is_none_or(|key| endpoint.application == key))
-            .filter(|endpoint| endpoint.uid == name || endpoint.id.to_string() == name)
+            .filter(|endpoint| {
+                endpoint.uid.as_deref() == Some(name) || endpoint.id.to_string() == name
+            })
             .collect();
         let present: Vec<&Endpoint> = found
             .iter()
@@ -115,7 +137,8 @@ impl Names {
     /// `source/endpoint`, for messages.
     pub fn full_name(&self, endpoint: &Endpoint) -> String {
         let source = self.source_of(endpoint.application);
-        format!("{}/{}", source.map_or("?", |source| source.uid.as_str()), endpoint.uid)
+        let source = source.map_or_else(|| "?".to_owned(), Application::name);
+        format!("{source}/{}", endpoint.name())
     }
 
     /// One source's data, or everything if none is named.

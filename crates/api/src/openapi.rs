@@ -6,9 +6,28 @@
 use serde_json::{Map, Value, json};
 
 use crate::problem::CODES;
-use crate::routes::{Route, TABLE};
+use crate::routes::{Route, table};
 
-const SCHEMAS: &str = include_str!("schemas.json");
+/// Our own shapes.
+const SCHEMAS: &str = include_str!("schemas/becket.json");
+/// The shapes of the public specification, without its texts; made from it once.
+const SPECIFICATION: &str = include_str!("schemas/generated/specification.json");
+/// What we add to shapes of the specification: properties, by the name of the shape.
+const ADDITIONS: &str = include_str!("schemas/additions.json");
+
+/// Every shape by its name.
+pub(crate) fn schemas() -> Map<String, Value> {
+    let read = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default();
+    let mut schemas = read(SPECIFICATION);
+    schemas.extend(read(SCHEMAS));
+    for (name, added) in read(ADDITIONS) {
+        let properties = schemas.get_mut(&name).and_then(|schema| schema.get_mut("properties"));
+        if let (Some(Value::Object(properties)), Value::Object(added)) = (properties, added) {
+            properties.extend(added);
+        }
+    }
+    schemas
+}
 
 /// The document as text, indented, with a final newline.
 #[must_use]
@@ -20,11 +39,11 @@ pub fn text() -> String {
 
 fn document() -> Value {
     let mut paths = Map::new();
-    for route in TABLE {
+    for route in table() {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         path[route.method] = operation(route);
     }
-    let schemas: Value = serde_json::from_str(SCHEMAS).unwrap_or(Value::Null);
+    let schemas = used(&paths, schemas());
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -47,6 +66,28 @@ fn document() -> Value {
             json!({ "code": code, "status": status, "title": title })
         }).collect::<Value>(),
     })
+}
+
+/// The schemas that the paths lead to, and the problem document.
+fn used(paths: &Map<String, Value>, mut all: Map<String, Value>) -> Map<String, Value> {
+    let mut found = Map::new();
+    let mut open = vec!["Problem".to_owned()];
+    let look = |value: &Value, open: &mut Vec<String>| {
+        let text = value.to_string();
+        let names = text.split("#/components/schemas/").skip(1);
+        open.extend(names.filter_map(|part| part.split('"').next()).map(str::to_owned));
+    };
+    for path in paths.values() {
+        look(path, &mut open);
+    }
+    while let Some(name) = open.pop() {
+        if let Some(schema) = all.remove(&name) {
+            look(&schema, &mut open);
+            found.insert(name, schema);
+        }
+    }
+    found.sort_keys();
+    found
 }
 
 fn reference(schema: &str) -> Value {
@@ -94,6 +135,9 @@ fn operation(route: &Route) -> Value {
         answer["content"] = json!({ route.content_type: { "schema": reference(schema) } });
     }
     let mut responses = Map::new();
+    if let Some(also) = route.also {
+        responses.insert(also.to_string(), answer.clone());
+    }
     responses.insert(route.status.to_string(), answer);
     let problem = json!({ "$ref": "#/components/responses/Problem" });
     responses.insert("default".into(), problem);
@@ -114,12 +158,18 @@ mod tests {
             let name = part.split('"').next().unwrap();
             assert!(schemas.contains_key(name), "schemas.json has no `{name}`");
         }
-        for name in schemas.keys() {
-            let used = format!("#/components/schemas/{name}\"");
-            assert!(text.contains(&used), "nothing uses the schema `{name}`");
+        let ours: Map<String, Value> = serde_json::from_str(SCHEMAS).unwrap();
+        for name in ours.keys() {
+            assert!(schemas.contains_key(name), "nothing uses the schema `{name}`");
         }
-        for (index, route) in TABLE.iter().enumerate() {
-            assert!(TABLE[..index].iter().all(|other| other.id != route.id), "{}", route.id);
+        let additions: Map<String, Value> = serde_json::from_str(ADDITIONS).unwrap();
+        for name in additions.keys() {
+            assert!(schemas.contains_key(name), "nothing uses the additions to `{name}`");
         }
+        let mut ids: Vec<&str> = table().map(|route| route.id).collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all);
     }
 }

@@ -13,13 +13,16 @@ use serde_json::{Map, Value, json};
 
 /// Every code with its status and title, in the order of the documentation.
 pub const CODES: &[(&str, u16, &str)] = &[
-    ("bad_query", 400, "A query parameter cannot be used"),
-    ("bad_body", 400, "The request body cannot be used"),
+    ("bad_query", 422, "A query parameter cannot be used"),
+    ("bad_body", 422, "The request body cannot be used"),
     ("bad_path", 400, "The path cannot be read"),
     ("unauthorized", 401, "A valid token is needed"),
+    ("forbidden", 403, "The token does not allow this"),
     ("not_found", 404, "There is no such thing"),
     ("route_not_found", 404, "There is no such path"),
     ("method_not_allowed", 405, "This path does not take this method"),
+    ("conflict", 409, "The name is taken"),
+    ("changed_meanwhile", 409, "It was changed at the same time"),
     ("ambiguous_name", 409, "The name means more than one thing"),
     ("endpoint_disabled", 409, "The endpoint takes no deliveries"),
     ("endpoint_removed", 409, "The endpoint is no longer declared"),
@@ -28,6 +31,9 @@ pub const CODES: &[(&str, u16, &str)] = &[
     ("idempotency_conflict", 409, "The idempotency key is in use"),
     ("backup_refused", 409, "The backup could not be written there"),
     ("reload_refused", 409, "The configuration could not be applied"),
+    ("idempotency_mismatch", 422, "The idempotency key was used for something else"),
+    ("payload_invalid", 422, "The payload breaks the schema of its event type"),
+    ("source_invalid", 422, "The source cannot be made like this"),
     ("body_too_large", 413, "The request body is too large"),
     ("throttled", 429, "Too many failed logins"),
     ("too_many_streams", 429, "Too many streams are open"),
@@ -45,8 +51,16 @@ pub const CODES: &[(&str, u16, &str)] = &[
 /// The result of a handler.
 pub(crate) type Result<T, E = ApiError> = std::result::Result<T, E>;
 
-/// Where in a request something is wrong: (`query` or `body` or `path`, name, what).
-type Place = (&'static str, String, String);
+/// Where in a request something is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The part of the request and the names that lead to the place, such as `body`, `uid`.
+    pub loc: Vec<String>,
+    /// What is wrong there.
+    pub msg: String,
+    /// The rule that is broken, or the error's own code.
+    pub kind: String,
+}
 
 /// A request that was not carried out, and why.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -56,20 +70,28 @@ pub(crate) struct ApiError {
     detail: String,
     hint: Option<String>,
     retry_after_s: Option<u64>,
-    place: Option<Box<Place>>,
+    places: Vec<Place>,
+}
+
+impl Place {
+    /// A place by the part of the request and a name in it; an empty name is the whole part.
+    pub fn new(part: &str, name: &str, msg: impl Into<String>, kind: &str) -> Self {
+        let loc = [part, name].into_iter().filter(|text| !text.is_empty()).map(str::to_owned);
+        Self { loc: loc.collect(), msg: msg.into(), kind: kind.to_owned() }
+    }
 }
 
 impl ApiError {
     /// An error with one of the [`CODES`] and a sentence for people.
     pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), hint: None, retry_after_s: None, place: None }
+        Self { code, detail: detail.into(), hint: None, retry_after_s: None, places: Vec::new() }
     }
 
     /// A query parameter that cannot be used.
     pub fn query(name: &str, what: impl Into<String>) -> Self {
         let what = what.into();
         let mut error = Self::new("bad_query", format!("query parameter `{name}`: {what}"));
-        error.place = Some(Box::new(("query", name.to_owned(), what)));
+        error.places.push(Place::new("query", name, what, "bad_query"));
         error
     }
 
@@ -81,8 +103,15 @@ impl ApiError {
             _ => format!("field `{field}` of the request body: {what}"),
         };
         let mut error = Self::new("bad_body", detail);
-        error.place = Some(Box::new(("body", field.to_owned(), what)));
+        error.places.push(Place::new("body", field, what, "bad_body"));
         error
+    }
+
+    /// Says where in the request it is wrong.
+    #[must_use]
+    pub fn at(mut self, places: Vec<Place>) -> Self {
+        self.places = places;
+        self
     }
 
     /// Something that does not exist for this caller.
@@ -110,6 +139,15 @@ impl ApiError {
         self.code
     }
 
+    fn listed(&self) -> Value {
+        let unplaced = [Place::new("body", "", self.detail.clone(), self.code)];
+        let places = if self.places.is_empty() { &unplaced[..] } else { &self.places[..] };
+        places
+            .iter()
+            .map(|place| json!({ "loc": place.loc, "msg": place.msg, "type": place.kind }))
+            .collect()
+    }
+
     fn row(&self) -> (StatusCode, &'static str) {
         CODES
             .iter()
@@ -126,16 +164,14 @@ impl ApiError {
         document.insert("title".into(), json!(title));
         document.insert("status".into(), json!(status.as_u16()));
         document.insert("code".into(), json!(self.code));
-        document.insert("detail".into(), json!(self.detail));
+        // Clients of the specification read a list of places from a 422, and a text from the rest.
+        let detail = match status {
+            StatusCode::UNPROCESSABLE_ENTITY => self.listed(),
+            _ => json!(self.detail),
+        };
+        document.insert("detail".into(), detail);
         if let Some(hint) = &self.hint {
             document.insert("hint".into(), json!(hint));
-        }
-        if let Some(place) = &self.place {
-            let (part, name, what) = place.as_ref();
-            let loc: Vec<&str> =
-                [*part, name.as_str()].into_iter().filter(|text| !text.is_empty()).collect();
-            let errors = json!([{ "loc": loc, "msg": what, "type": self.code }]);
-            document.insert("errors".into(), errors);
         }
         Value::Object(document)
     }

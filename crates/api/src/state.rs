@@ -5,15 +5,20 @@
 //!
 //! Deliberately absent: implementations.
 
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use becket_model::{ApplicationKey, Clock, EndpointKey, EventRecord, Noise};
+use becket_model::{
+    ApplicationKey, ApplicationSettings, Clock, EndpointKey, EventRecord, Noise, RetrySchedule,
+};
 use becket_signature::Explanation;
-use becket_store::{DedupeKey, Endpoint, Owner, Result, Store};
-use serde::Serialize;
+use becket_store::accept::Handoff;
+use becket_store::{Application, DedupeKey, Endpoint, Owner, Result, Store};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use zeroize::Zeroizing;
 
 use crate::auth::Auth;
 
@@ -31,6 +36,10 @@ pub struct ApiState {
     pub noise: Arc<dyn Noise>,
     /// Who may ask.
     pub auth: Auth,
+    /// The engine, which takes the deliveries of posted events.
+    pub handoff: Arc<dyn Handoff>,
+    /// How long the lease of a planned delivery holds, in milliseconds.
+    pub lease_ms: u64,
     /// Turns true when the gateway shuts down: open streams end then.
     pub closing: watch::Receiver<bool>,
 }
@@ -46,8 +55,8 @@ pub trait Directory: Send + Sync + 'static {
         received_at_ms: i64,
     ) -> Option<Explanation>;
 
-    /// The public URL at which a source with this name receives.
-    fn receiving_url(&self, source_uid: &str) -> String;
+    /// The public URL at which a source receives.
+    fn receiving_url(&self, source: &Application) -> String;
 
     /// What the configuration says about a source; `None` if it is no longer configured.
     fn source_details(&self, source: ApplicationKey) -> Option<SourceDetails>;
@@ -62,11 +71,33 @@ pub trait Directory: Send + Sync + 'static {
     /// When the master key does not open it.
     fn endpoint_secret(&self, endpoint: &Endpoint) -> Result<EndpointSecret>;
 
-    /// Seals a secret that is to sign deliveries to an endpoint.
+    /// Seals a secret for a place (see [`becket_store::vault::place`]).
     ///
     /// # Errors
     /// When there is no master key.
-    fn seal_endpoint_secret(&self, endpoint: &Endpoint, secret: &str) -> Result<Vec<u8>>;
+    fn seal(&self, place: &str, secret: &[u8]) -> Result<Vec<u8>>;
+
+    /// Opens what was sealed for a place.
+    ///
+    /// # Errors
+    /// When the master key does not open it.
+    fn open(&self, place: &str, envelope: &[u8]) -> Result<Zeroizing<Vec<u8>>>;
+
+    /// Whether a source could receive with these settings and credentials; if not, why.
+    ///
+    /// # Errors
+    /// What is wrong, for people, without any secret.
+    fn source_check(
+        &self,
+        settings: &ApplicationSettings,
+        credentials: &SourceCredentials,
+    ) -> Result<(), String>;
+
+    /// Whether deliveries may go to a URL that the API was given; if not, why.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    fn url_check(&self, url: &str, allow_private: bool) -> Result<(), String>;
 
     /// Every provider that can be named in a source, by slug.
     fn providers(&self) -> Vec<ProviderRow>;
@@ -81,6 +112,27 @@ pub struct SourceDetails {
     pub warnings: Vec<String>,
     /// The event types that are kept; `None` keeps all.
     pub event_types: Option<Vec<String>>,
+}
+
+/// With what a source of the API verifies, and where it receives; sealed in the store.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SourceCredentials {
+    /// The shared secrets.
+    pub secrets: Vec<String>,
+    /// The public key of the sender.
+    pub public_key: Option<String>,
+    /// Further credentials, by the name that the provider's entry has for them.
+    pub credentials: BTreeMap<String, String>,
+    /// The last parts of its receiving URLs, newest first, each with the end of its time in
+    /// milliseconds since 1970.
+    pub url_tokens: Vec<(String, Option<i64>)>,
+}
+
+impl std::fmt::Debug for SourceCredentials {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("SourceCredentials").finish_non_exhaustive()
+    }
 }
 
 /// The secret that signs deliveries to an endpoint.
@@ -118,8 +170,15 @@ pub trait Control: Send + Sync + 'static {
     /// Deliveries of this endpoint have become due: look at once.
     async fn wake(&self, endpoint: EndpointKey);
 
-    /// An endpoint was paused, resumed, enabled, disabled or got another secret: read it again.
-    async fn endpoints_changed(&self, owner: Owner);
+    /// An endpoint was made, changed or removed: this is how it is now.
+    async fn endpoint_changed(&self, owner: Owner, endpoint: &Endpoint);
+
+    /// An application or source was made, changed or removed (its endpoints with it): this is how
+    /// it is now.
+    async fn application_changed(&self, application: &Application);
+
+    /// The retry schedules of event types have changed: these hold for an owner now.
+    async fn retry_by_type_changed(&self, owner: Owner, schedules: HashMap<String, RetrySchedule>);
 
     /// Writes a copy of the store, and of what is needed to open it, to a folder that does not
     /// exist yet; answers with its size in bytes.

@@ -12,9 +12,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use becket_model::endpoint::type_matches;
-use becket_model::{
-    Clock, Disposition, EndpointState, EventLabels, EventRecord, PlanTarget, plan_deliveries,
-};
+use becket_model::{Clock, Disposition, EventLabels, EventRecord, PlanTarget};
 use becket_signature::{Genuine, RequestView, Verdict};
 use becket_store::{Accepted, DedupeKey, DedupeKind, EventAccept, QuarantineWrite, Scope, Store};
 use bytes::Bytes;

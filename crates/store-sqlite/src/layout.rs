@@ -1,9 +1,14 @@
-//! The files on disk: their tables, settings and names.
+//! The files on disk: their names and settings, and bringing older ones up to date.
 //!
 //! A segment holds everything about its events, so that one transaction in one file is all that an
 //! acknowledgement needs, and a file can be removed whole. Its wide rows (`payload`) are apart from
 //! the narrow ones (`event`), so that rebuilding memory and looking through events reads little.
 //! While a segment is hot nothing in it is written at a random place.
+//!
+//! A file of an older layout is brought up to date by whoever opens it first, so a start does not
+//! wait for all of them.
+//!
+//! Where next: `tables` for the layouts.
 
 use std::path::{Path, PathBuf};
 
@@ -11,152 +16,10 @@ use becket_store::{Result, StoreError};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::errors::database;
+use crate::tables::{CATALOG, Layout, QUARANTINE, SEGMENT};
 
-/// The version of the tables below; a store with another one is refused.
-pub(crate) const SCHEMA_VERSION: i64 = 1;
-
-const SEGMENT_TABLES: &str = "
-CREATE TABLE event(
-    seq INTEGER PRIMARY KEY,
-    tail BLOB NOT NULL,
-    application INTEGER NOT NULL,
-    received_at_ms INTEGER NOT NULL,
-    disposition INTEGER NOT NULL,
-    dedupe BLOB,
-    dedupe_until_ms INTEGER,
-    size_bytes INTEGER NOT NULL,
-    event_type TEXT,
-    planned BLOB NOT NULL
-);
-CREATE TABLE payload(seq INTEGER PRIMARY KEY, record BLOB NOT NULL);
-CREATE TABLE attempt(
-    event_seq INTEGER NOT NULL,
-    endpoint INTEGER NOT NULL,
-    generation INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    next_kind INTEGER NOT NULL,
-    next_at_ms INTEGER NOT NULL,
-    tail BLOB NOT NULL,
-    trigger INTEGER NOT NULL,
-    started_at_ms INTEGER NOT NULL,
-    duration_ms INTEGER NOT NULL,
-    status INTEGER,
-    error_code TEXT,
-    detail BLOB NOT NULL,
-    PRIMARY KEY(event_seq, endpoint, generation, number)
-) WITHOUT ROWID;
-CREATE TABLE replay(
-    event_seq INTEGER NOT NULL,
-    endpoint INTEGER NOT NULL,
-    generation INTEGER NOT NULL,
-    due_ms INTEGER NOT NULL,
-    PRIMARY KEY(event_seq, endpoint, generation)
-) WITHOUT ROWID;
-CREATE TABLE moved(
-    event_seq INTEGER NOT NULL,
-    endpoint INTEGER NOT NULL,
-    generation INTEGER NOT NULL,
-    attempts INTEGER NOT NULL,
-    due_ms INTEGER NOT NULL,
-    PRIMARY KEY(event_seq, endpoint, generation)
-) WITHOUT ROWID;
-CREATE TABLE duplicate(
-    event_seq INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    received_at_ms INTEGER NOT NULL,
-    PRIMARY KEY(event_seq, number)
-) WITHOUT ROWID;
-CREATE TABLE pending(
-    endpoint INTEGER NOT NULL,
-    due_ms INTEGER NOT NULL,
-    event_seq INTEGER NOT NULL,
-    generation INTEGER NOT NULL,
-    attempts INTEGER NOT NULL,
-    PRIMARY KEY(endpoint, due_ms, event_seq, generation)
-) WITHOUT ROWID;
-CREATE INDEX pending_event ON pending(event_seq, endpoint, generation);
-CREATE TABLE failed(
-    event_seq INTEGER NOT NULL,
-    endpoint INTEGER NOT NULL,
-    generation INTEGER NOT NULL,
-    PRIMARY KEY(event_seq, endpoint, generation)
-) WITHOUT ROWID;
-CREATE TABLE progress(step INTEGER NOT NULL);
-INSERT INTO progress VALUES(0);
-";
-
-const CATALOG_TABLES: &str = "
-CREATE TABLE source(
-    key INTEGER PRIMARY KEY,
-    owner INTEGER NOT NULL,
-    uid TEXT NOT NULL,
-    id BLOB NOT NULL,
-    provider TEXT NOT NULL,
-    origin INTEGER NOT NULL,
-    created_at_ms INTEGER NOT NULL,
-    removed INTEGER NOT NULL,
-    UNIQUE(owner, uid)
-);
-CREATE TABLE endpoint(
-    key INTEGER PRIMARY KEY,
-    application INTEGER NOT NULL REFERENCES source(key),
-    uid TEXT NOT NULL,
-    id BLOB NOT NULL UNIQUE,
-    origin INTEGER NOT NULL,
-    settings TEXT NOT NULL,
-    state INTEGER NOT NULL,
-    state_reason TEXT NOT NULL,
-    failing_since_ms INTEGER,
-    created_at_ms INTEGER NOT NULL,
-    updated_at_ms INTEGER NOT NULL,
-    UNIQUE(application, uid)
-);
-CREATE TABLE endpoint_secret(
-    endpoint INTEGER NOT NULL REFERENCES endpoint(key),
-    number INTEGER NOT NULL,
-    envelope BLOB NOT NULL,
-    expires_at_ms INTEGER,
-    PRIMARY KEY(endpoint, number)
-) WITHOUT ROWID;
-CREATE TABLE setting(
-    owner INTEGER NOT NULL,
-    name TEXT NOT NULL,
-    value BLOB NOT NULL,
-    PRIMARY KEY(owner, name)
-) WITHOUT ROWID;
-CREATE TABLE segment(
-    first INTEGER PRIMARY KEY,
-    last INTEGER NOT NULL,
-    events INTEGER NOT NULL,
-    bytes INTEGER NOT NULL,
-    received_min_ms INTEGER NOT NULL,
-    received_max_ms INTEGER NOT NULL,
-    dedupe_until_ms INTEGER NOT NULL,
-    kinds TEXT NOT NULL,
-    compacted INTEGER NOT NULL DEFAULT 0,
-    filter BLOB NOT NULL
-);
-";
-
-const QUARANTINE_TABLES: &str = "
-CREATE TABLE refused(
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    owner INTEGER NOT NULL,
-    application INTEGER NOT NULL,
-    received_at_ms INTEGER NOT NULL,
-    code TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    status INTEGER NOT NULL,
-    record BLOB NOT NULL
-);
-";
-
-/// The indexes that a segment gets when nothing is added to it any more.
-pub(crate) const SEAL_STEPS: &[&str] = &[
-    "CREATE INDEX IF NOT EXISTS event_dedupe ON event(dedupe) WHERE dedupe IS NOT NULL",
-    "CREATE INDEX IF NOT EXISTS event_application ON event(application)",
-    "CREATE INDEX IF NOT EXISTS failed_endpoint ON failed(endpoint)",
-];
+/// How long a connection waits for another one that is writing, in milliseconds.
+pub(crate) const BUSY_MS: u32 = 10_000;
 
 /// How a database file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,18 +96,18 @@ pub(crate) fn bytes_on_disk(path: &Path) -> u64 {
 }
 
 pub(crate) fn open_segment(path: &Path, role: Role) -> Result<Connection> {
-    open(path, role, SEGMENT_TABLES)
+    open(path, role, &SEGMENT)
 }
 
-pub(crate) fn open_catalog(path: &Path) -> Result<Connection> {
-    open(path, Role::Writer, CATALOG_TABLES)
+pub(crate) fn open_catalog(path: &Path, role: Role) -> Result<Connection> {
+    open(path, role, &CATALOG)
 }
 
 pub(crate) fn open_quarantine(path: &Path) -> Result<Connection> {
-    open(path, Role::Writer, QUARANTINE_TABLES)
+    open(path, Role::Writer, &QUARANTINE)
 }
 
-fn open(path: &Path, role: Role, tables: &str) -> Result<Connection> {
+fn open(path: &Path, role: Role, layout: &Layout) -> Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
     flags |= match role {
         Role::Reader => OpenFlags::SQLITE_OPEN_READ_WRITE,
@@ -258,17 +121,20 @@ fn open(path: &Path, role: Role, tables: &str) -> Result<Connection> {
         Role::Writer => (2_048, 512),
         Role::Reader => (512, 0),
     };
+    // What is deleted is overwritten: it may be somebody's secret.
     connection
         .execute_batch(&format!(
             "PRAGMA page_size = 8192;
              PRAGMA cache_size = -{cache_kib};
-             PRAGMA busy_timeout = 10000;
+             PRAGMA busy_timeout = {BUSY_MS};
              PRAGMA cell_size_check = ON;
              PRAGMA temp_store = MEMORY;
+             PRAGMA secure_delete = ON;
              PRAGMA wal_autocheckpoint = {checkpoint_pages};"
         ))
         .map_err(database("open"))?;
     if role == Role::Reader {
+        bring_up_to_date(&connection, path, layout)?;
         connection.execute_batch("PRAGMA query_only = ON;").map_err(database("open"))?;
         connection.set_prepared_statement_cache_capacity(24);
         return Ok(connection);
@@ -276,26 +142,65 @@ fn open(path: &Path, role: Role, tables: &str) -> Result<Connection> {
     connection
         .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
         .map_err(database("open"))?;
-    connection.set_prepared_statement_cache_capacity(32);
-    let version: i64 = connection
-        .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map_err(database("open"))?;
-    match version {
-        SCHEMA_VERSION => Ok(connection),
-        0 => {
-            connection
-                .execute_batch(&format!(
-                    "BEGIN IMMEDIATE; {tables} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-                ))
-                .map_err(database("create tables"))?;
-            Ok(connection)
-        }
-        other => Err(StoreError::Unusable {
-            path: path.display().to_string(),
-            detail: format!(
-                "it was written by another version (layout {other}, this program knows {SCHEMA_VERSION}); \
-                 use that version, or restore a backup"
-            ),
-        }),
+    connection.set_prepared_statement_cache_capacity(48);
+    bring_up_to_date(&connection, path, layout)?;
+    Ok(connection)
+}
+
+/// Makes the tables, or makes today's of older ones. Others may be at the same: whoever comes second
+/// finds it done.
+fn bring_up_to_date(connection: &Connection, path: &Path, layout: &Layout) -> Result<()> {
+    let found = version(connection)?;
+    if found == layout.version {
+        return Ok(());
     }
+    let unknown = |found: i64| StoreError::Unusable {
+        path: path.display().to_string(),
+        detail: format!(
+            "it was written by another version (layout {found}, this program knows {}); \
+             use that version, or restore a backup",
+            layout.version
+        ),
+    };
+    if !(0..layout.version).contains(&found) {
+        return Err(unknown(found));
+    }
+    let failed = database("bring tables up to date");
+    // Tables that others refer to are replaced; this can only be set outside a transaction.
+    connection
+        .execute_batch("PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE;")
+        .map_err(failed)?;
+    let upgraded = upgrade(connection, layout).and_then(|known| {
+        if known { connection.execute_batch("COMMIT").map_err(failed) } else { Err(unknown(found)) }
+    });
+    if upgraded.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK").map_err(failed)?;
+    }
+    upgraded?;
+    connection.execute_batch("PRAGMA foreign_keys = ON;").map_err(failed)
+}
+
+/// Does what is missing, in the open transaction; `false` if the file is of another layout by now.
+fn upgrade(connection: &Connection, layout: &Layout) -> Result<bool> {
+    let failed = database("bring tables up to date");
+    let found = version(connection)?;
+    let Ok(done) = usize::try_from(found) else { return Ok(false) };
+    if found > layout.version {
+        return Ok(false);
+    }
+    if found == 0 {
+        connection.execute_batch(layout.tables).map_err(failed)?;
+    } else {
+        for step in layout.upgrades.iter().skip(done - 1) {
+            connection.execute_batch(step).map_err(failed)?;
+        }
+    }
+    connection
+        .execute_batch(&format!("PRAGMA user_version = {}", layout.version))
+        .map_err(failed)?;
+    Ok(true)
+}
+
+fn version(connection: &Connection) -> Result<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(database("open"))
 }

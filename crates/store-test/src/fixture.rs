@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use becket_model::{
-    ApplicationKey, AttemptId, DeliveryKey, Disposition, EndpointId, EndpointKey, EndpointSettings,
-    EventId, EventRecord, FailureReason, NextStep, PackedHeaders, SourceId, Trigger,
+    ApplicationId, ApplicationKey, AttemptId, DeliveryKey, Disposition, EndpointId, EndpointKey, EndpointSettings,
+    EventId, EventRecord, EventLabels, FailureReason, NextStep, PackedHeaders, Trigger,
 };
 use becket_store::{
     Accepted, AttemptFinish, AttemptWrite, ConfigSnapshot, DedupeKey, DedupeKind, DeliveryRow,
@@ -214,7 +214,7 @@ pub(crate) fn source(uid: &str, endpoints: &[&str]) -> SourceDeclaration {
     SourceDeclaration {
         uid: uid.to_owned(),
         provider: "github".to_owned(),
-        id: SourceId::from_bytes(padded(uid)),
+        id: ApplicationId::from_bytes(padded(uid)),
         endpoints: endpoints.iter().map(|name| endpoint(uid, name)).collect(),
     }
 }
@@ -237,12 +237,12 @@ fn padded<const N: usize>(text: &str) -> [u8; N] {
 
 /// The key of a source in a snapshot.
 pub(crate) fn application_of(config: &ConfigSnapshot, uid: &str) -> ApplicationKey {
-    config.sources.iter().find(|source| source.uid == uid).expect("the source is there").key
+    config.sources().find(|source| source.uid.as_deref() == Some(uid)).expect("the source is there").key
 }
 
 /// An endpoint in a snapshot.
 pub(crate) fn endpoint_of<'a>(config: &'a ConfigSnapshot, uid: &str) -> &'a Endpoint {
-    config.endpoints.iter().find(|endpoint| endpoint.uid == uid).expect("the endpoint is there")
+    config.endpoints.iter().find(|known| known.uid.as_deref() == Some(uid)).expect("the endpoint is there")
 }
 
 /// A plain event: accepted, of no type, recognised by nothing, for nobody.
@@ -253,8 +253,10 @@ pub(crate) fn event(application: ApplicationKey, at_ms: i64) -> EventAccept {
         event_type: None,
         dedupe: None,
         disposition: Disposition::Accepted,
+        labels: EventLabels::default(),
         record: record(&[(EventRecord::METHOD, b"POST"), ("x-at", &at_ms.to_le_bytes())], b"{}"),
         planned: Vec::new(),
+        due_ms: None,
         lease_until_ms: at_ms + LEASE_MS as i64,
     }
 }
@@ -275,6 +277,12 @@ pub(crate) trait Wishes: Sized {
     fn leased(self, endpoints: &[EndpointKey]) -> Self;
     /// With this body.
     fn body(self, body: &[u8]) -> Self;
+    /// Naming these channels, with these tags.
+    fn labelled(self, channels: &[&str], tags: &[&str]) -> Self;
+    /// What is not leased is due then.
+    fn due(self, due_ms: i64) -> Self;
+    /// The payload is to be removed then.
+    fn payload_until(self, until_ms: i64) -> Self;
 }
 
 impl Wishes for EventAccept {
@@ -308,6 +316,21 @@ impl Wishes for EventAccept {
 
     fn body(self, body: &[u8]) -> Self {
         Self { record: record(&[(EventRecord::METHOD, b"POST")], body), ..self }
+    }
+
+    fn labelled(mut self, channels: &[&str], tags: &[&str]) -> Self {
+        let owned = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
+        (self.labels.channels, self.labels.tags) = (owned(channels), owned(tags));
+        self
+    }
+
+    fn due(self, due_ms: i64) -> Self {
+        Self { due_ms: Some(due_ms), ..self }
+    }
+
+    fn payload_until(mut self, until_ms: i64) -> Self {
+        self.labels.payload_until_ms = Some(until_ms);
+        self
     }
 }
 

@@ -29,14 +29,41 @@
 //! - **Attempts** are listed by `started_at_ms`.
 //! - **Accepting** for a source that is not in the scope is an error and stores nothing; a refused
 //!   request without a source in its scope, or with somebody else's, is not kept.
-//! - **Declaring** answers with the same as `config_list`. An unchanged declaration leaves
+//! - **Declaring** answers with the same as `config_list`. A declaration that changes nothing leaves
 //!   `updated_at_ms` alone, and so does [`FailingSince`]. An endpoint that comes back has no
-//!   failures and no reason; an enabled one has no reason.
+//!   failures and no reason; an enabled one has no reason. A name means what is not removed; if
+//!   nothing is, what the file had last (the highest key).
+//! - **From the API to the file.** A declared source that the API had made keeps id, key and uid;
+//!   its settings become those of the file (the provider and nothing else) and its credentials go.
+//!   Its endpoints stay the API's, except those that are declared: they keep id, key, state and
+//!   secrets, take the file's settings and lose their sealed headers. API-made endpoints of a
+//!   source that is no longer declared stay as they are; no call about the endpoints of an
+//!   application finds them until it is back, but `endpoint_change` does. Its documents stay.
+//! - **Names** are bytes: an empty uid is a name, `A` is not `a`. What makes or changes something
+//!   for a removed application, or another owner's, answers as if there were none.
+//! - **Changing** an application or endpoint sets `updated_at_ms`, also if it stays the same, with
+//!   the exception above. Endpoints that go with their application lose their reason. A removed
+//!   endpoint of the file that is enabled while another has its name is `NameTaken`.
+//! - **Removed things** keep their rows, sealed secrets and events; only `config_list`,
+//!   `owner_list`, envelopes and the events' own calls still tell of them.
+//! - **Slices** need not name something that exists; `after` itself is not part of the answer.
+//! - **Documents** last while `now_ms < expires_at_ms`. One written over an expired one is new:
+//!   revision 1. Names are ordered by their bytes.
+//! - **Envelopes** are told whether their row is removed or not, but not if they are empty.
+//!   Replacing one is no change: `updated_at_ms` and `revision` stay.
+//! - **Payloads** last while `now_ms < payload_until_ms`. What was expunged already is not counted.
+//!   A lease tells the record as it is when the lease is given.
+//! - **Counts** are about the events that there are: repeats, and what retention took, do not
+//!   count. `EventCount::deliveries` counts what was planned on receipt. A delivery under an
+//!   expired lease counts as leased until somebody asks (see above).
 //! - **Rotation** never prolongs a secret that was to expire earlier, and cuts short one that was
 //!   to expire later.
 //! - **Quarantine** drops the oldest when it is full. A crash may lose its newest rows.
-//! - **Left open**: changing a removed endpoint, leasing none, a page with both ends, planning or
-//!   choosing an endpoint twice, closing twice.
+//! - **Left open**: what `State` does to a removed endpoint otherwise, leasing none, a page with both
+//!   ends, planning or choosing an endpoint twice, planning a leased delivery of an event with
+//!   `due_ms`, closing twice, an id that is given twice, removing an expired document, removing by
+//!   `application_change` what the file declares, `document_find` where a name is not unique,
+//!   accepting for a removed application.
 //!
 //! [`FailingSince`]: becket_store::EndpointChange::FailingSince
 //!
@@ -51,8 +78,10 @@ mod harness;
 mod model_store;
 mod noise;
 mod random;
+mod wrapped;
 
 pub use harness::{Capabilities, Harness, run_case};
 pub use model_store::{ModelStore, QUARANTINE_ROWS};
 pub use noise::{FixedNoise, Numbers};
 pub use random::random_operations;
+pub use wrapped::{Hooks, Wrapped};

@@ -5,17 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use becket_model::{
-    AttemptId, DeliveryKey, EndpointId, EndpointKey, EventId, EventRecord, NextStep,
-};
+use becket_model::{DeliveryKey, EndpointKey, EventId, NextStep};
 use becket_store::{
-    Accepted, AttemptFinish, AttemptRow, ConfigSnapshot, DuplicateRow, Endpoint, EndpointChange,
-    EndpointDue, EventAccept, EventFilter, EventRow, FinishOutcome, LeaseToken, LeasedDelivery,
-    Owner, Page, QuarantineRow, QuarantineWrite, Replayed, Result, RetentionPolicy, Scope,
-    SourceDeclaration, Store, StoreStats, Swept,
+    Accepted, AttemptFinish, EventAccept, EventFilter, EventRow, FinishOutcome, LeaseToken,
+    LeasedDelivery, Page, Result, RetentionPolicy, Scope, Store, Swept,
 };
 use becket_store_test::{
-    Capabilities, FixedNoise, Harness, ModelStore, random_operations, run_case,
+    Capabilities, FixedNoise, Harness, Hooks, ModelStore, Wrapped, random_operations, run_case,
 };
 
 const NO_FLAW: u8 = 0;
@@ -53,7 +49,7 @@ impl<const FLAW: u8> Harness for Flawed<FLAW> {
     }
 
     fn store(&self) -> Arc<dyn Store> {
-        Arc::new(Self(Arc::clone(&self.0)))
+        Arc::new(Wrapped(Self(Arc::clone(&self.0))))
     }
 
     async fn reopen(&mut self) {
@@ -71,36 +67,9 @@ impl<const FLAW: u8> Harness for Flawed<FLAW> {
 }
 
 #[async_trait]
-impl<const FLAW: u8> Store for Flawed<FLAW> {
-    async fn config_declare(
-        &self,
-        owner: Owner,
-        declared: Vec<SourceDeclaration>,
-        now_ms: i64,
-    ) -> Result<ConfigSnapshot> {
-        self.0.config_declare(owner, declared, now_ms).await
-    }
-
-    async fn config_list(&self, owner: Owner) -> Result<ConfigSnapshot> {
-        self.0.config_list(owner).await
-    }
-
-    async fn endpoint_change(
-        &self,
-        owner: Owner,
-        endpoint: EndpointId,
-        change: EndpointChange,
-        now_ms: i64,
-    ) -> Result<Option<Endpoint>> {
-        self.0.endpoint_change(owner, endpoint, change, now_ms).await
-    }
-
-    async fn setting_get(&self, owner: Owner, name: &str) -> Result<Option<Vec<u8>>> {
-        self.0.setting_get(owner, name).await
-    }
-
-    async fn setting_init(&self, owner: Owner, name: &str, value: Vec<u8>) -> Result<Vec<u8>> {
-        self.0.setting_init(owner, name, value).await
+impl<const FLAW: u8> Hooks for Flawed<FLAW> {
+    fn inner(&self) -> &dyn Store {
+        &*self.0
     }
 
     async fn event_accept(&self, scope: Scope, mut accept: EventAccept) -> Result<Accepted> {
@@ -117,10 +86,6 @@ impl<const FLAW: u8> Store for Flawed<FLAW> {
         self.0.event_get(scope, event).await
     }
 
-    async fn event_record(&self, scope: Scope, event: EventId) -> Result<Option<EventRecord>> {
-        self.0.event_record(scope, event).await
-    }
-
     async fn event_list(
         &self,
         scope: Scope,
@@ -129,19 +94,6 @@ impl<const FLAW: u8> Store for Flawed<FLAW> {
     ) -> Result<Vec<EventRow>> {
         page.limit += usize::from(FLAW == EXTRA_ON_PAGE && page.limit == 7);
         self.0.event_list(scope, filter, page).await
-    }
-
-    async fn duplicate_list(
-        &self,
-        scope: Scope,
-        event: EventId,
-        limit: usize,
-    ) -> Result<Vec<DuplicateRow>> {
-        self.0.duplicate_list(scope, event, limit).await
-    }
-
-    async fn delivery_due(&self) -> Result<Vec<EndpointDue>> {
-        self.0.delivery_due().await
     }
 
     async fn delivery_lease(
@@ -164,16 +116,6 @@ impl<const FLAW: u8> Store for Flawed<FLAW> {
         self.0.delivery_release(deliveries, due_ms).await
     }
 
-    async fn delivery_replay(
-        &self,
-        scope: Scope,
-        event: EventId,
-        endpoints: Vec<EndpointKey>,
-        now_ms: i64,
-    ) -> Result<Option<Vec<Replayed>>> {
-        self.0.delivery_replay(scope, event, endpoints, now_ms).await
-    }
-
     async fn attempt_finish(&self, mut finish: AttemptFinish) -> Result<FinishOutcome> {
         if FLAW == LOSES_RETRY && finish.attempt.number > 2 {
             finish.next = NextStep::Delivered;
@@ -181,48 +123,11 @@ impl<const FLAW: u8> Store for Flawed<FLAW> {
         self.0.attempt_finish(finish).await
     }
 
-    async fn attempt_list(&self, scope: Scope, event: EventId) -> Result<Vec<AttemptRow>> {
-        self.0.attempt_list(scope, event).await
-    }
-
-    async fn attempt_get(&self, scope: Scope, attempt: AttemptId) -> Result<Option<AttemptRow>> {
-        self.0.attempt_get(scope, attempt).await
-    }
-
-    async fn quarantine_put(&self, scope: Scope, refused: QuarantineWrite) -> Result<bool> {
-        self.0.quarantine_put(scope, refused).await
-    }
-
-    async fn quarantine_list(
-        &self,
-        scope: Scope,
-        before: Option<i64>,
-        limit: usize,
-    ) -> Result<Vec<QuarantineRow>> {
-        self.0.quarantine_list(scope, before, limit).await
-    }
-
     async fn retention_sweep(&self, mut policy: RetentionPolicy, now_ms: i64) -> Result<Swept> {
         if FLAW == SWEEPS_FAILED_EARLY {
             policy.failed_ms = policy.delivered_ms;
         }
         self.0.retention_sweep(policy, now_ms).await
-    }
-
-    async fn backup(&self, folder: &Path) -> Result<u64> {
-        self.0.backup(folder).await
-    }
-
-    async fn stats(&self) -> Result<StoreStats> {
-        self.0.stats().await
-    }
-
-    fn health(&self) -> Result<()> {
-        self.0.health()
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.0.close().await
     }
 }
 

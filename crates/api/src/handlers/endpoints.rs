@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use becket_model::EndpointState;
+use becket_store::vault::place;
 use becket_store::{Endpoint, EndpointChange};
 use http::StatusCode;
 use serde::Deserialize;
@@ -101,7 +102,8 @@ pub(crate) async fn rotate_secret(
             format!("whsec_{}", BASE64.encode(bytes))
         }
     };
-    let envelope = api.directory.seal_endpoint_secret(endpoint, &secret)?;
+    let place = place::endpoint_secret(endpoint.id);
+    let envelope = api.directory.seal(&place, secret.as_bytes())?;
     let now_ms = call.now_ms();
     let old_expire_at_ms = now_ms.saturating_add_unsigned(grace_s * 1_000);
     let change = EndpointChange::RotateSecret { envelope, old_expire_at_ms };
@@ -131,8 +133,10 @@ async fn changed(
         .store
         .endpoint_change(call.owner, endpoint.id, change, call.now_ms())
         .await?
+        .done()
         .ok_or_else(|| ApiError::not_found("endpoint", &names.full_name(endpoint)))?;
-    api.control.endpoints_changed(call.owner).await;
+    call.shared.apps.forget(changed.application);
+    api.control.endpoint_changed(call.owner, &changed).await;
     api.control.wake(changed.key).await;
     Ok(changed)
 }

@@ -39,7 +39,7 @@ impl Asked {
             disposition: disposition_asked(call)?,
             since_ms: call.time("since")?,
             until_ms: call.time("until")?,
-            dedupe: None,
+            ..EventFilter::default()
         };
         Ok(Self { scope, filter, state })
     }

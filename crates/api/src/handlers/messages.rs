@@ -26,14 +26,12 @@ pub(crate) struct MessageFilter {
 impl MessageFilter {
     /// Reads `before`, `after` and `event_types`; `None` if nothing can match.
     pub fn read(call: &Call) -> Result<Option<Self>> {
-        // Events have no channels and no tags, so that asking for one finds nothing.
-        if call.text("channel").is_some() || call.text("tag").is_some() {
-            return Ok(None);
-        }
         let types = call.list("event_types");
         let mut store = EventFilter {
             since_ms: call.time("after")?.map(|at_ms| at_ms.saturating_add(1)),
             until_ms: call.time("before")?,
+            channel: call.text("channel").map(str::to_owned),
+            tag: call.text("tag").map(str::to_owned),
             ..EventFilter::default()
         };
         if !types.iter().any(|name| name == TYPE_UNKNOWN) {
@@ -52,8 +50,11 @@ impl MessageFilter {
 pub(crate) fn application<'n>(
     call: &Call,
     names: &'n Names,
-) -> Result<(&'n becket_store::Source, Scope)> {
-    let source = names.source(call.path("app_id"))?;
+) -> Result<(&'n becket_store::Application, Scope)> {
+    let source = names.application(call.path("app_id"))?;
+    if !call.access.sees(source.key) {
+        return Err(ApiError::not_found("application", call.path("app_id")));
+    }
     Ok((source, Scope::of(call.owner, source.key)))
 }
 

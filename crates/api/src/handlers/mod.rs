@@ -1,16 +1,25 @@
 //! The handlers, one module for each kind of thing.
 
+pub(crate) mod access;
+pub(crate) mod applications;
 pub(crate) mod attempts;
+pub(crate) mod catalogue;
 pub(crate) mod endpoints;
+pub(crate) mod environments;
+pub(crate) mod event_types;
 pub(crate) mod events;
 pub(crate) mod explain;
+pub(crate) mod integrations;
 pub(crate) mod messages;
+pub(crate) mod operational;
 pub(crate) mod operations;
 pub(crate) mod quarantine;
 pub(crate) mod recover;
 pub(crate) mod replays;
 pub(crate) mod sources;
+pub(crate) mod statistics;
 pub(crate) mod tail;
+pub(crate) mod transformations;
 
 use becket_model::{DeliveryState, Disposition, EventId};
 use becket_store::{EventFilter, EventRow, Page, Scope};
@@ -39,7 +48,7 @@ pub(crate) async fn events_by_delivery_id(
     limit: usize,
 ) -> Result<Vec<EventRow>> {
     let mut found = Vec::new();
-    let sources = names.sources().iter();
+    let sources = names.sources();
     for source in sources.filter(|source| scope.application.is_none_or(|key| key == source.key)) {
         let Some(dedupe) = call.shared.api.directory.dedupe_key(source.key, delivery_id) else {
             continue;

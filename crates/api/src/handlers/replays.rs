@@ -38,7 +38,7 @@ pub(crate) async fn one(
     let endpoint = match (body.endpoint.as_deref(), source) {
         (Some(name), Some(source)) => {
             // `source/name` is as good as `name` here.
-            let name = name.strip_prefix(&format!("{}/", source.uid)).unwrap_or(name);
+            let name = name.strip_prefix(&format!("{}/", source.name())).unwrap_or(name);
             let endpoint = names.endpoint_in(source, name)?;
             replay::check_takes(&names, endpoint)?;
             Some(endpoint.key)

@@ -38,13 +38,13 @@ pub(crate) fn page_of<'i, T>(
 /// `GET /ingest/api/v1/source`
 pub(crate) async fn list(call: Call) -> Result<Answer<Listed<specification::SourceOut>>> {
     let names = Names::load(&call).await?;
-    let sources = names.sources().iter().filter(|source| !source.removed).collect();
+    let sources = names.sources().filter(|source| !source.removed).collect();
     let page = page_of(&call, sources, |source| source.id.to_string())?;
     let directory = &call.shared.api.directory;
     let data = page
         .data
         .into_iter()
-        .map(|source| specification::SourceOut::new(source, directory.receiving_url(&source.uid)));
+        .map(|source| specification::SourceOut::new(source, directory.receiving_url(source)));
     Ok(Answer::ok(Listed::new(data.collect(), page.iterator, page.done)))
 }
 
@@ -52,12 +52,12 @@ pub(crate) async fn list(call: Call) -> Result<Answer<Listed<specification::Sour
 pub(crate) async fn get(call: Call) -> Result<Answer<specification::SourceOut>> {
     let names = Names::load(&call).await?;
     let source = present(&names, call.path("source_id"))?;
-    let url = call.shared.api.directory.receiving_url(&source.uid);
+    let url = call.shared.api.directory.receiving_url(source);
     Ok(Answer::ok(specification::SourceOut::new(source, url)))
 }
 
 /// A source that is still declared, or 404.
-pub(crate) fn present<'n>(names: &'n Names, name: &str) -> Result<&'n becket_store::Source> {
+pub(crate) fn present<'n>(names: &'n Names, name: &str) -> Result<&'n becket_store::Application> {
     let source = names.source(name)?;
     if source.removed {
         return Err(ApiError::not_found("source", name)
@@ -69,7 +69,7 @@ pub(crate) fn present<'n>(names: &'n Names, name: &str) -> Result<&'n becket_sto
 /// `GET /api/v1/becket/source`
 pub(crate) async fn list_ours(call: Call) -> Result<Answer<Listed<becket::SourceOut>>> {
     let names = Names::load(&call).await?;
-    let page = page_of(&call, names.sources().iter().collect(), |source| source.id.to_string())?;
+    let page = page_of(&call, names.sources().collect(), |source| source.id.to_string())?;
     let data = page.data.into_iter().map(|source| ours(&call, &names, source)).collect();
     Ok(Answer::ok(Listed::new(data, page.iterator, page.done)))
 }
@@ -81,12 +81,12 @@ pub(crate) async fn get_ours(call: Call) -> Result<Answer<becket::SourceOut>> {
     Ok(Answer::ok(ours(&call, &names, source)))
 }
 
-fn ours(call: &Call, names: &Names, source: &becket_store::Source) -> becket::SourceOut {
+fn ours(call: &Call, names: &Names, source: &becket_store::Application) -> becket::SourceOut {
     let directory = &call.shared.api.directory;
     becket::SourceOut::new(
         source,
         names,
-        directory.receiving_url(&source.uid),
+        directory.receiving_url(source),
         directory.source_details(source.key),
     )
 }

@@ -5,7 +5,7 @@ use becket_model::attempt_detail::AttemptDetail;
 use becket_model::{EventRecord, FailureReason, NextStep, Trigger};
 use becket_signature::Explanation;
 use becket_store::{
-    AttemptRow, DeliveryRow, Endpoint, EventRow, QuarantineRow, Source, StoreStats,
+    Application, AttemptRow, DeliveryRow, Endpoint, EventRow, QuarantineRow, StoreStats,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -34,7 +34,7 @@ pub(crate) struct SourceOut {
 
 impl SourceOut {
     pub fn new(
-        source: &Source,
+        source: &Application,
         names: &Names,
         receiving_url: String,
         details: Option<SourceDetails>,
@@ -47,15 +47,15 @@ impl SourceOut {
         let details = details.unwrap_or_default();
         Self {
             id: source.id.to_string(),
-            uid: source.uid.clone(),
-            provider: source.provider.clone(),
+            uid: source.name(),
+            provider: source.settings.provider.clone(),
             provider_name: Some(details.provider_name).filter(|name| !name.is_empty()),
             receiving_url: (!source.removed).then_some(receiving_url),
             origin: source.origin,
             removed: source.removed,
             event_types: details.event_types,
             warnings: details.warnings,
-            endpoints: endpoints.map(|endpoint| endpoint.uid.clone()).collect(),
+            endpoints: endpoints.map(Endpoint::name).collect(),
             created_at: times::text(source.created_at_ms),
         }
     }
@@ -92,8 +92,8 @@ impl EndpointOut {
         let settings = &endpoint.settings;
         Self {
             id: endpoint.id.to_string(),
-            uid: endpoint.uid.clone(),
-            source: source.map(|source| source.uid.clone()),
+            uid: endpoint.name(),
+            source: source.map(Application::name),
             source_id: source.map(|source| source.id.to_string()),
             url: settings.url.clone(),
             description: settings.description.clone(),
@@ -134,7 +134,7 @@ impl DeliveryOut {
         let pending = state == becket_model::DeliveryState::Pending;
         Self {
             endpoint_id: endpoint.map(|endpoint| endpoint.id.to_string()),
-            endpoint: endpoint.map(|endpoint| endpoint.uid.clone()),
+            endpoint: endpoint.map(Endpoint::name),
             generation: delivery.generation,
             state: state.as_str(),
             attempts: delivery.attempts,
@@ -166,7 +166,7 @@ impl EventOut {
         Self {
             id: event.id.to_string(),
             source_id: source.map(|source| source.id.to_string()),
-            source: source.map(|source| source.uid.clone()),
+            source: source.map(Application::name),
             event_type: event.event_type.clone(),
             received_at: times::text(event.received_at_ms),
             disposition: event.disposition.as_str(),
@@ -341,7 +341,7 @@ impl QuarantineOut {
         Self {
             number: row.number,
             source_id: source.map(|source| source.id.to_string()),
-            source: source.map(|source| source.uid.clone()),
+            source: source.map(Application::name),
             received_at: times::text(row.refused.received_at_ms),
             code: row.refused.code.clone(),
             reason: row.refused.reason.clone(),
@@ -394,7 +394,7 @@ impl StatsOut {
             bytes: stats.bytes,
             segments: stats.segments,
             quarantined: stats.quarantined,
-            sources: names.sources().iter().filter(|source| !source.removed).count(),
+            sources: names.sources().filter(|source| !source.removed).count(),
             accepting: true,
             problem: None,
             endpoints,

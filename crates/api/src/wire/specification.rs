@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use becket_model::attempt_detail::is_credential;
 use becket_model::{DeliveryState, EndpointState, EventRecord, NextStep, Trigger};
-use becket_store::{AttemptRow, DeliveryRow, Endpoint, EventRow, Source};
+use becket_store::{Application, AttemptRow, DeliveryRow, Endpoint, EventRow};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -78,7 +78,7 @@ const SOURCE_TYPE_NAMES: &[(&str, &str)] = &[
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SourceOut {
     id: String,
-    uid: String,
+    uid: Option<String>,
     name: String,
     #[serde(rename = "type")]
     kind: &'static str,
@@ -91,18 +91,18 @@ pub(crate) struct SourceOut {
 }
 
 impl SourceOut {
-    pub fn new(source: &Source, ingest_url: String) -> Self {
-        let named = SOURCE_TYPE_NAMES.iter().find(|(slug, _)| *slug == source.provider);
-        let slug = named.map_or(source.provider.as_str(), |(_, name)| name);
+    pub fn new(source: &Application, ingest_url: String) -> Self {
+        let named = SOURCE_TYPE_NAMES.iter().find(|(slug, _)| *slug == source.settings.provider);
+        let slug = named.map_or(source.settings.provider.as_str(), |(_, name)| name);
         let kind = SOURCE_TYPES.iter().find(|kind| **kind == slug).copied();
         Self {
             id: source.id.to_string(),
             uid: source.uid.clone(),
-            name: source.uid.clone(),
+            name: source.name(),
             kind: kind.unwrap_or("generic-webhook"),
             config: kind.map(|_| Value::Object(serde_json::Map::new())),
             ingest_url,
-            metadata: BTreeMap::from([("provider", source.provider.clone())]),
+            metadata: BTreeMap::from([("provider", source.settings.provider.clone())]),
             created_at: times::text(source.created_at_ms),
             updated_at: times::text(source.created_at_ms),
         }
@@ -114,7 +114,7 @@ impl SourceOut {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EndpointOut {
     id: String,
-    uid: String,
+    uid: Option<String>,
     url: String,
     description: String,
     disabled: bool,

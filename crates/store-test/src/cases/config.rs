@@ -1,7 +1,7 @@
 //! What the operator's file declares, and what is changed about it later.
 
 use becket_model::{EndpointId, EndpointState, Origin};
-use becket_store::{EndpointChange, Owner, StoredSecret};
+use becket_store::{Changed, Endpoint, EndpointChange, Owner, StoredSecret};
 
 use crate::Harness;
 use crate::fixture::{OTHER, T0, World, application_of, endpoint, endpoint_of, source};
@@ -14,16 +14,16 @@ pub async fn new_ones_are_made_in_order<H: Harness>() {
     let store = harness.store();
     let declared = vec![source("zeta", &["z2", "z1"]), source("alpha", &["z1"])];
     let config = store.config_declare(Owner::MAIN, declared, T0).await.unwrap();
-    let sources: Vec<_> = config.sources.iter().map(|source| source.uid.as_str()).collect();
+    let sources: Vec<_> = config.sources().map(|source| source.name()).collect();
     assert_eq!(sources, ["zeta", "alpha"]);
-    let endpoints: Vec<_> = config.endpoints.iter().map(|endpoint| endpoint.uid.as_str()).collect();
+    let endpoints: Vec<_> = config.endpoints.iter().map(Endpoint::name).collect();
     assert_eq!(endpoints, ["z2", "z1", "z1"], "a name is unique within its source only");
-    assert!(config.sources.is_sorted_by_key(|source| source.key));
+    assert!(config.applications.is_sorted_by_key(|source| source.key));
     assert!(config.endpoints.is_sorted_by_key(|endpoint| endpoint.key));
 
-    let zeta = &config.sources[0];
+    let zeta = &config.applications[0];
     assert_eq!(zeta.id, source("zeta", &[]).id);
-    assert_eq!((zeta.provider.as_str(), zeta.origin), ("github", Origin::File));
+    assert_eq!((zeta.settings.provider.as_str(), zeta.origin), ("github", Origin::File));
     assert_eq!((zeta.created_at_ms, zeta.removed), (T0, false));
     let (first, wanted) = (&config.endpoints[0], endpoint("zeta", "z2"));
     assert_eq!((first.id, first.application, first.origin), (wanted.id, zeta.key, Origin::File));
@@ -59,7 +59,7 @@ pub async fn settings_and_provider_follow_the_file<H: Harness>() {
     settings.allow_private = true;
     let wanted = settings.clone();
     let after = world.store.config_declare(Owner::MAIN, declared, LATER).await.unwrap();
-    assert_eq!(after.sources[0].provider, "stripe");
+    assert_eq!(after.applications[0].settings.provider, "stripe");
     let changed = endpoint_of(&after, "a2");
     assert_eq!((changed.key, &changed.settings), (world.a[1], &wanted));
     assert_eq!((changed.created_at_ms, changed.updated_at_ms), (T0, LATER));
@@ -84,13 +84,13 @@ pub async fn absent_sources_take_their_endpoints_along<H: Harness>() {
     let world = World::<H>::new().await;
     let declared = vec![source("beta", &["b1"])];
     let after = world.store.config_declare(Owner::MAIN, declared, LATER).await.unwrap();
-    let removed: Vec<_> = after.sources.iter().map(|source| source.removed).collect();
+    let removed: Vec<_> = after.sources().map(|source| source.removed).collect();
     assert_eq!(removed, [true, false]);
     for uid in ["a1", "a2", "a3"] {
         assert_eq!(endpoint_of(&after, uid).state, EndpointState::Removed, "{uid}");
     }
     let nothing = world.store.config_declare(Owner::MAIN, Vec::new(), LATER).await.unwrap();
-    assert!(nothing.sources.iter().all(|source| source.removed));
+    assert!(nothing.sources().all(|source| source.removed));
     assert_eq!(nothing.endpoints.len(), 4);
 }
 
@@ -107,7 +107,7 @@ pub async fn what_comes_back_is_the_same<H: Harness>() {
     declared[1].endpoints[0].id = endpoint("fresh", "a1").id;
     declared[1].endpoints[0].secret = b"a fresh secret".to_vec();
     let after = store.config_declare(Owner::MAIN, declared, LATER).await.unwrap();
-    let alpha = after.sources.iter().find(|source| source.uid == "alpha").unwrap();
+    let alpha = after.sources().find(|known| known.key == world.alpha).unwrap();
     assert_eq!((alpha.key, alpha.id), (world.alpha, source("alpha", &[]).id));
     assert!(!alpha.removed);
     let back = endpoint_of(&after, "a1");
@@ -125,7 +125,7 @@ pub async fn paused_and_disabled_survive_a_declaration<H: Harness>() {
         let change = EndpointChange::State { state, reason: format!("{uid} is held") };
         let id = endpoint("alpha", uid).id;
         let changed =
-            world.store.endpoint_change(Owner::MAIN, id, change, LATER).await.unwrap().unwrap();
+            world.store.endpoint_change(Owner::MAIN, id, change, LATER).await.unwrap().done().unwrap();
         assert_eq!((changed.state, changed.updated_at_ms), (state, LATER));
     }
     let mut declared = vec![source("alpha", &["a1", "a2", "a3"]), source("beta", &["b1"])];
@@ -144,7 +144,7 @@ pub async fn enabling_forgets_failures<H: Harness>() {
     let id = endpoint("alpha", "a1").id;
     let change = async |change| {
         let changed = world.store.endpoint_change(Owner::MAIN, id, change, LATER).await.unwrap();
-        changed.expect("the endpoint is there")
+        changed.done().expect("the endpoint is there")
     };
     let failing = change(EndpointChange::FailingSince(Some(T0))).await;
     assert_eq!(failing.failing_since_ms, Some(T0));
@@ -170,7 +170,7 @@ pub async fn secrets_rotate<H: Harness>() {
         let envelope = envelope.to_vec();
         let change = EndpointChange::RotateSecret { envelope, old_expire_at_ms };
         let changed = world.store.endpoint_change(Owner::MAIN, id, change, T0).await.unwrap();
-        let secrets = changed.expect("the endpoint is there").secrets;
+        let secrets = changed.done().expect("the endpoint is there").secrets;
         secrets.into_iter().map(|one| (one.envelope, one.expires_at_ms)).collect::<Vec<_>>()
     };
     let first = b"sealed secret of a1".to_vec();
@@ -189,12 +189,12 @@ pub async fn secrets_rotate<H: Harness>() {
     assert_eq!(endpoint_of(&listed, "a1").secrets.len(), 4);
 }
 
-/// Changing an endpoint that is not there answers `None`.
+/// Changing an endpoint that is not there answers `Absent`.
 pub async fn unknown_endpoints_are_not_there<H: Harness>() {
     let world = World::<H>::new().await;
     let unknown = EndpointId::from_bytes([7; 20]);
     let change = EndpointChange::FailingSince(Some(T0));
-    assert_eq!(world.store.endpoint_change(Owner::MAIN, unknown, change, T0).await.unwrap(), None);
+    assert_eq!(world.store.endpoint_change(Owner::MAIN, unknown, change, T0).await.unwrap(), Changed::Absent);
 }
 
 /// Two owners may use the same names for different things.
@@ -208,7 +208,7 @@ pub async fn owners_do_not_share_names<H: Harness>() {
     assert_ne!(application_of(&other, "alpha"), world.alpha);
     assert!(!world.a.contains(&endpoint_of(&other, "a1").key));
     let main = world.store.config_list(Owner::MAIN).await.unwrap();
-    assert_eq!((main.sources.len(), main.endpoints.len()), (2, 4));
+    assert_eq!((main.applications.len(), main.endpoints.len()), (2, 4));
     assert!(main.endpoints.iter().all(|endpoint| endpoint.state == EndpointState::Enabled));
 }
 

@@ -1,6 +1,6 @@
 //! Reading events back: the row, and the exact bytes.
 
-use becket_model::{DeliveryState, Disposition, EventId, EventRecord, EventSeq};
+use becket_model::{DeliveryState, Disposition, EventId, EventLabels, EventRecord, EventSeq};
 use becket_store::{DeliveryRow, EventAccept, EventRow};
 
 use crate::Harness;
@@ -17,6 +17,15 @@ pub async fn the_row_says_what_was_accepted<H: Harness>() {
         .judged(Disposition::Invalid)
         .waiting(&world.a[1..2])
         .leased(&world.a[..1]);
+    let labels = EventLabels {
+        event_id: Some("order 17".to_owned()),
+        channels: vec!["eu".to_owned(), "a \"quoted\" one".to_owned()],
+        tags: vec!["ünïcode".to_owned(), String::new()],
+        deliver_at_ms: Some(T0 + 8),
+        payload_until_ms: Some(i64::MAX),
+        request_hash: Some("hash".to_owned()),
+    };
+    let accept = EventAccept { labels: labels.clone(), ..accept };
     let size_bytes = accept.record.packed().len() as u64;
     let id = world.store_event(accept).await;
     let row = |endpoint, due_ms| DeliveryRow {
@@ -32,6 +41,7 @@ pub async fn the_row_says_what_was_accepted<H: Harness>() {
         received_at_ms: T0 + 7,
         event_type: Some("invoice.paid".to_owned()),
         disposition: Disposition::Invalid,
+        labels,
         size_bytes,
         deliveries: vec![row(world.a[1], Some(T0 + 7)), row(world.a[0], None)],
     };
@@ -45,6 +55,7 @@ pub async fn the_plainest_events_come_back<H: Harness>() {
         let id = world.store_event(event(world.alpha, T0).judged(disposition)).await;
         let row = world.row(id).await;
         assert_eq!((row.disposition, row.event_type), (disposition, None));
+        assert!(row.labels.is_empty(), "{:?}", row.labels);
         assert!(row.deliveries.is_empty());
     }
     let id = world.store_event(event(world.alpha, T0).typed("")).await;

@@ -123,6 +123,7 @@ pub async fn filters_combine<H: Harness>() {
     let mut stored = Vec::new();
     for at in 0..16 {
         let mut accept = event(world.alpha, T0 + at).waiting(&world.a[..1]);
+        accept = accept.labelled(&["eu", "us"], &["new", "paid"]);
         if at & 1 == 0 {
             accept = accept.typed("push");
         }
@@ -143,6 +144,8 @@ pub async fn filters_combine<H: Harness>() {
         since_ms: Some(T0 + 1),
         until_ms: Some(T0 + 16),
         dedupe: None,
+        channel: Some("us".to_owned()),
+        tag: Some("new".to_owned()),
     };
     assert_eq!(world.find(filter.clone()).await, [stored[8]]);
     let wider = EventFilter { since_ms: None, ..filter.clone() };
@@ -154,6 +157,8 @@ pub async fn filters_combine<H: Harness>() {
         EventFilter { state: Some(DeliveryState::Delivered), ..filter.clone() },
         EventFilter { endpoint: Some(world.a[0]), ..filter.clone() },
         EventFilter { disposition: Some(Disposition::Filtered), ..filter.clone() },
+        EventFilter { channel: Some("new".to_owned()), ..filter.clone() },
+        EventFilter { tag: Some("us".to_owned()), ..filter.clone() },
         EventFilter { event_types: vec!["pull".to_owned()], ..filter },
     ] {
         assert!(world.find(narrower.clone()).await.is_empty(), "{narrower:?}");

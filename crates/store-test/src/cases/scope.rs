@@ -1,7 +1,7 @@
 //! What one owner or source cannot see or touch of another.
 
 use becket_model::{EndpointState, NextStep};
-use becket_store::{EndpointChange, EventFilter, Owner, Page, QuarantineWrite, Scope};
+use becket_store::{Changed, EndpointChange, EventFilter, Owner, Page, QuarantineWrite, Scope};
 
 use crate::Harness;
 use crate::fixture::{
@@ -100,7 +100,7 @@ pub async fn endpoints_are_changed_by_their_owner<H: Harness>() {
     ];
     for change in changes {
         let changed = world.store.endpoint_change(OTHER, id, change, T0 + 1).await.unwrap();
-        assert_eq!(changed, None);
+        assert_eq!(changed, Changed::Absent);
     }
     assert_eq!(world.store.config_list(Owner::MAIN).await.unwrap(), before);
 }
@@ -110,12 +110,12 @@ pub async fn configurations_are_apart<H: Harness>() {
     let world = World::<H>::new().await;
     let main = world.store.config_list(Owner::MAIN).await.unwrap();
     let other = world.store.config_list(OTHER).await.unwrap();
-    assert_eq!((main.sources.len(), main.endpoints.len()), (2, 4));
-    assert_eq!((other.sources.len(), other.endpoints.len()), (1, 1));
+    assert_eq!((main.applications.len(), main.endpoints.len()), (2, 4));
+    assert_eq!((other.applications.len(), other.endpoints.len()), (1, 1));
     world.store.config_declare(OTHER, Vec::new(), T0 + 1).await.unwrap();
     assert_eq!(world.store.config_list(Owner::MAIN).await.unwrap(), main);
     let nobody = world.store.config_list(Owner::new(77)).await.unwrap();
-    assert!(nobody.sources.is_empty() && nobody.endpoints.is_empty());
+    assert!(nobody.applications.is_empty() && nobody.endpoints.is_empty());
 }
 
 /// Each owner has its own settings.

@@ -1,21 +1,30 @@
-//! Sources and endpoints of the model store.
+//! What the operator's file declares, in the model store.
 
-use becket_model::{ApplicationKey, EndpointId, EndpointKey, EndpointState, Origin};
+use becket_model::{
+    ApplicationKey, ApplicationKind, ApplicationSettings, EndpointKey, EndpointState, Origin,
+};
 use becket_store::{
-    ConfigSnapshot, Endpoint, EndpointChange, EndpointDeclaration, Owner, Source,
-    SourceDeclaration, StoredSecret,
+    Application, ConfigSnapshot, Endpoint, EndpointDeclaration, Owner, SourceDeclaration,
+    StoredSecret,
 };
 
 use super::State;
 
 impl State {
     pub(super) fn config_list(&self, owner: Owner) -> ConfigSnapshot {
-        let sources = self.sources.values().filter(|(whose, _)| *whose == owner);
+        let applications = self.applications.values().filter(|known| known.owner == owner);
         let endpoints = self.endpoints.values().filter(|(whose, _)| *whose == owner);
         ConfigSnapshot {
-            sources: sources.map(|(_, source)| source.clone()).collect(),
+            applications: applications.cloned().collect(),
             endpoints: endpoints.map(|(_, endpoint)| endpoint.clone()).collect(),
         }
+    }
+
+    pub(super) fn owner_list(&self) -> Vec<Owner> {
+        let mut owners: Vec<Owner> = self.applications.values().map(|known| known.owner).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        owners
     }
 
     pub(super) fn config_declare(
@@ -32,11 +41,15 @@ impl State {
                 endpoints.push(self.endpoint_declare(owner, application, endpoint, now_ms));
             }
         }
-        for (_, source) in self.sources.values_mut().filter(|(whose, _)| *whose == owner) {
-            source.removed = !sources.contains(&source.key);
+        for known in self.applications.values_mut().filter(|known| known.owner == owner) {
+            let gone = known.origin == Origin::File && !sources.contains(&known.key);
+            if gone && !known.removed {
+                known.removed = true;
+                known.updated_at_ms = now_ms;
+            }
         }
         for (_, endpoint) in self.endpoints.values_mut().filter(|(whose, _)| *whose == owner) {
-            let gone = !endpoints.contains(&endpoint.key);
+            let gone = endpoint.origin == Origin::File && !endpoints.contains(&endpoint.key);
             if gone && endpoint.state != EndpointState::Removed {
                 endpoint.state = EndpointState::Removed;
                 endpoint.state_reason.clear();
@@ -54,24 +67,43 @@ impl State {
         now_ms: i64,
     ) -> ApplicationKey {
         let known = self
-            .sources
+            .applications
             .values_mut()
-            .find(|(whose, source)| *whose == owner && source.uid == declared.uid);
-        if let Some((_, source)) = known {
-            source.provider.clone_from(&declared.provider);
+            .filter(|known| {
+                known.owner == owner
+                    && known.kind == ApplicationKind::Source
+                    && known.uid.as_ref() == Some(&declared.uid)
+            })
+            .max_by_key(|known| (!known.removed, known.key));
+        if let Some(source) = known {
+            let before = source.clone();
+            if source.origin == Origin::Api {
+                source.origin = Origin::File;
+                source.settings = ApplicationSettings::default();
+                source.credentials = None;
+            }
+            source.settings.provider.clone_from(&declared.provider);
+            source.removed = false;
+            if *source != before {
+                source.updated_at_ms = now_ms;
+            }
             return source.key;
         }
-        let key = ApplicationKey(self.sources.len() as u32 + 1);
-        let source = Source {
+        let key = self.next_application();
+        let source = Application {
             key,
+            owner,
+            kind: ApplicationKind::Source,
             id: declared.id,
-            uid: declared.uid.clone(),
-            provider: declared.provider.clone(),
+            uid: Some(declared.uid.clone()),
             origin: Origin::File,
+            settings: ApplicationSettings::for_provider(&declared.provider),
+            credentials: None,
             created_at_ms: now_ms,
+            updated_at_ms: now_ms,
             removed: false,
         };
-        self.sources.insert(key, (owner, source));
+        self.applications.insert(key, source);
         key
     }
 
@@ -83,17 +115,27 @@ impl State {
         declared: EndpointDeclaration,
         now_ms: i64,
     ) -> EndpointKey {
-        let known = self.endpoints.values_mut().find(|(_, endpoint)| {
-            endpoint.application == application && endpoint.uid == declared.uid
-        });
-        if let Some((_, endpoint)) = known {
-            if endpoint.settings != declared.settings {
-                endpoint.settings = declared.settings;
-                endpoint.updated_at_ms = now_ms;
+        let known = self
+            .endpoints
+            .values_mut()
+            .map(|(_, endpoint)| endpoint)
+            .filter(|known| {
+                known.application == application && known.uid.as_ref() == Some(&declared.uid)
+            })
+            .max_by_key(|known| (known.state != EndpointState::Removed, known.key));
+        if let Some(endpoint) = known {
+            let before = endpoint.clone();
+            if endpoint.origin == Origin::Api {
+                endpoint.origin = Origin::File;
+                endpoint.headers = None;
             }
+            endpoint.settings = declared.settings;
             if endpoint.state == EndpointState::Removed {
                 endpoint.state = EndpointState::Enabled;
+                endpoint.state_reason.clear();
                 endpoint.failing_since_ms = None;
+            }
+            if *endpoint != before {
                 endpoint.updated_at_ms = now_ms;
             }
             if endpoint.secrets.is_empty() {
@@ -101,14 +143,15 @@ impl State {
             }
             return endpoint.key;
         }
-        let key = EndpointKey(self.endpoints.len() as u32 + 1);
+        let key = self.next_endpoint();
         let endpoint = Endpoint {
             key,
             id: declared.id,
-            uid: declared.uid,
+            uid: Some(declared.uid),
             application,
             origin: Origin::File,
             settings: declared.settings,
+            headers: None,
             state: EndpointState::Enabled,
             state_reason: String::new(),
             failing_since_ms: None,
@@ -120,43 +163,18 @@ impl State {
         key
     }
 
-    pub(super) fn endpoint_change(
-        &mut self,
-        owner: Owner,
-        id: EndpointId,
-        change: EndpointChange,
-        now_ms: i64,
-    ) -> Option<Endpoint> {
-        let (_, endpoint) = self
-            .endpoints
-            .values_mut()
-            .find(|(whose, endpoint)| *whose == owner && endpoint.id == id)?;
-        match change {
-            EndpointChange::State { state, reason } => {
-                endpoint.updated_at_ms = now_ms;
-                endpoint.state = state;
-                endpoint.state_reason = reason;
-                if state == EndpointState::Enabled {
-                    endpoint.state_reason.clear();
-                    endpoint.failing_since_ms = None;
-                }
-            }
-            EndpointChange::FailingSince(since_ms) => endpoint.failing_since_ms = since_ms,
-            EndpointChange::RotateSecret { envelope, old_expire_at_ms } => {
-                endpoint.updated_at_ms = now_ms;
-                for old in &mut endpoint.secrets {
-                    let sooner =
-                        old.expires_at_ms.map_or(old_expire_at_ms, |at| at.min(old_expire_at_ms));
-                    old.expires_at_ms = Some(sooner);
-                }
-                endpoint.secrets.insert(0, StoredSecret { envelope, expires_at_ms: None });
-            }
-        }
-        Some(endpoint.clone())
+    /// A number that no application had; rows stay for good.
+    pub(super) fn next_application(&self) -> ApplicationKey {
+        ApplicationKey(self.applications.len() as u32 + 1)
+    }
+
+    /// A number that no endpoint had; rows stay for good.
+    pub(super) fn next_endpoint(&self) -> EndpointKey {
+        EndpointKey(self.endpoints.len() as u32 + 1)
     }
 }
 
-fn first_secret(envelope: Vec<u8>) -> Vec<StoredSecret> {
+pub(super) fn first_secret(envelope: Vec<u8>) -> Vec<StoredSecret> {
     if envelope.is_empty() {
         return Vec::new();
     }

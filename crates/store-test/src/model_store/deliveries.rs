@@ -8,6 +8,7 @@ use becket_store::{
     AttemptFinish, AttemptRow, DeliveryRow, EndpointDue, FinishOutcome, LeaseToken, LeasedDelivery,
     Replayed, Scope,
 };
+use bytes::Bytes;
 
 use super::{KeptDelivery, KeptEvent, Lease, State};
 
@@ -230,5 +231,23 @@ impl State {
             .flat_map(|event| &event.attempts)
             .find(|row| row.id == attempt)
             .cloned()
+    }
+
+    pub(super) fn attempt_rewrite(
+        &mut self,
+        scope: Scope,
+        attempt: AttemptId,
+        detail: Bytes,
+    ) -> bool {
+        let Some(known) = self.attempt_get(scope, attempt) else { return false };
+        let kept = self
+            .events
+            .get_mut(&known.delivery.event)
+            .and_then(|event| event.attempts.iter_mut().find(|row| row.id == attempt));
+        match kept {
+            Some(row) => row.attempt.detail = detail,
+            None => return false,
+        }
+        true
     }
 }

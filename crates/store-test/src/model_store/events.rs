@@ -1,12 +1,19 @@
-//! Events of the model store: accepting, finding repeats, reading, listing.
+//! Events of the model store: accepting, finding repeats, reading, listing, counting,
+//! removing payloads.
 
-use becket_model::{DeliveryState, EventId, Noise};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use becket_model::{ApplicationKey, DeliveryState, EndpointKey, EventId, EventRecord, Noise};
 use becket_store::{
-    Accepted, DedupeKey, DuplicateRow, EventAccept, EventFilter, EventRow, Page, Result, Scope,
-    StoreError,
+    Accepted, DedupeKey, DeliveryCounts, DuplicateRow, EventAccept, EventCount, EventFilter,
+    EventRow, Page, Result, Scope, StoreError,
 };
 
 use super::{KeptDelivery, KeptEvent, State};
+
+/// How many payloads one step removes.
+const EXPUNGE_EVENTS: usize = 100;
 
 impl State {
     pub(super) fn event_accept(
@@ -34,9 +41,10 @@ impl State {
         let seq = self.clock.next(accept.received_at_ms, u16::from_le_bytes(start));
         let event = EventId::new(seq, tail);
         let lease = self.new_lease(accept.lease_until_ms);
+        let due_ms = accept.due_ms.unwrap_or(accept.received_at_ms);
         let planned = accept.planned.iter().map(|planned| KeptDelivery {
             lease: planned.leased.then_some(lease),
-            ..KeptDelivery::waiting(planned.endpoint, 0, accept.received_at_ms)
+            ..KeptDelivery::waiting(planned.endpoint, 0, due_ms)
         });
         let kept = KeptEvent {
             deliveries: planned.collect(),
@@ -102,6 +110,67 @@ impl State {
         rows
     }
 
+    pub(super) fn event_expunge(&mut self, scope: Scope, id: EventId, now_ms: i64) -> bool {
+        if self.event(scope, id).is_none() {
+            return false;
+        }
+        if let Some(event) = self.events.get_mut(&id) {
+            event.expunge(now_ms);
+        }
+        true
+    }
+
+    pub(super) fn event_expunge_due(&mut self, now_ms: i64) -> u64 {
+        let due = self.events.values_mut().filter(|event| {
+            let until_ms = event.accepted.labels.payload_until_ms;
+            until_ms.is_some_and(|until_ms| until_ms <= now_ms)
+                && !event.accepted.record.is_expunged()
+        });
+        due.take(EXPUNGE_EVENTS).map(|event| event.expunge(now_ms)).count() as u64
+    }
+
+    pub(super) fn event_count(&self, scope: Scope, times_ms: Range<i64>) -> Vec<EventCount> {
+        let mut counts: BTreeMap<(ApplicationKey, Option<String>), (u64, u64)> = BTreeMap::new();
+        for event in self.events.values().map(|event| &event.accepted) {
+            if self.covers(scope, event.application) && times_ms.contains(&event.received_at_ms) {
+                let group = (event.application, event.event_type.clone());
+                let (events, deliveries) = counts.entry(group).or_default();
+                *events += 1;
+                *deliveries += event.planned.len() as u64;
+            }
+        }
+        let count = |((application, event_type), (events, deliveries))| EventCount {
+            application,
+            event_type,
+            events,
+            deliveries,
+        };
+        counts.into_iter().map(count).collect()
+    }
+
+    pub(super) fn delivery_count(
+        &self,
+        scope: Scope,
+        endpoint: EndpointKey,
+        times_ms: Range<i64>,
+    ) -> DeliveryCounts {
+        let mut counts = DeliveryCounts::default();
+        let events = self.events.values().filter(|event| {
+            let accepted = &event.accepted;
+            self.covers(scope, accepted.application) && times_ms.contains(&accepted.received_at_ms)
+        });
+        for delivery in events.filter_map(|event| event.latest(endpoint)) {
+            match delivery.state {
+                DeliveryState::Delivered => counts.delivered += 1,
+                DeliveryState::Failed => counts.failed += 1,
+                DeliveryState::Pending if delivery.lease.is_some() => counts.leased += 1,
+                DeliveryState::Pending => counts.waiting += 1,
+                DeliveryState::Cancelled => {}
+            }
+        }
+        counts
+    }
+
     pub(super) fn duplicate_list(
         &self,
         scope: Scope,
@@ -114,6 +183,13 @@ impl State {
 }
 
 impl KeptEvent {
+    /// Removes the payload, unless that has been done.
+    fn expunge(&mut self, now_ms: i64) {
+        if !self.accepted.record.is_expunged() {
+            self.accepted.record = EventRecord::expunged(now_ms);
+        }
+    }
+
     pub(super) fn row(&self, id: EventId) -> EventRow {
         EventRow {
             id,
@@ -121,6 +197,7 @@ impl KeptEvent {
             received_at_ms: self.accepted.received_at_ms,
             event_type: self.accepted.event_type.clone(),
             disposition: self.accepted.disposition,
+            labels: self.accepted.labels.clone(),
             size_bytes: self.size_bytes(),
             deliveries: self.deliveries.iter().map(KeptDelivery::row).collect(),
         }
@@ -152,5 +229,7 @@ impl KeptEvent {
             && filter.since_ms.is_none_or(|since| accepted.received_at_ms >= since)
             && filter.until_ms.is_none_or(|until| accepted.received_at_ms < until)
             && filter.dedupe.is_none_or(|key| self.dedupe_key() == Some(key))
+            && filter.channel.as_ref().is_none_or(|one| accepted.labels.channels.contains(one))
+            && filter.tag.as_ref().is_none_or(|one| accepted.labels.tags.contains(one))
     }
 }

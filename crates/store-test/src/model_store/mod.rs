@@ -8,10 +8,13 @@
 //!
 //! Deliberately absent: indexes, files, backups, limits on memory.
 //!
-//! Where next: `config`, `events`, `deliveries` and `upkeep` hold the calls, by what they touch.
+//! Where next: `config`, `applications`, `documents`, `events`, `deliveries` and `upkeep` hold the
+//! calls, by what they touch.
 
+mod applications;
 mod config;
 mod deliveries;
+mod documents;
 mod events;
 mod upkeep;
 
@@ -21,15 +24,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use becket_model::{
-    ApplicationKey, AttemptId, DeliveryKey, DeliveryState, EndpointId, EndpointKey, EventId,
-    EventRecord, EventSeq, Noise, SeqClock,
+    ApplicationId, ApplicationKey, ApplicationKind, AttemptId, DeliveryKey, DeliveryState,
+    EndpointId, EndpointKey, EventId, EventRecord, EventSeq, Noise, SeqClock,
 };
 use becket_store::{
-    Accepted, AttemptFinish, AttemptRow, ConfigSnapshot, DuplicateRow, Endpoint, EndpointChange,
-    EndpointDue, EventAccept, EventFilter, EventRow, FinishOutcome, LeaseToken, LeasedDelivery,
-    Owner, Page, QuarantineRow, QuarantineWrite, Replayed, Result, RetentionPolicy, Scope, Source,
-    SourceDeclaration, Store, StoreError, StoreStats, Swept,
+    Accepted, Application, ApplicationChange, ApplicationNew, AttemptFinish, AttemptRow, Changed,
+    ConfigSnapshot, Created, DeliveryCounts, Document, DocumentContent, DocumentKind, DocumentName,
+    DuplicateRow, Endpoint, EndpointChange, EndpointDue, EndpointNew, Envelope, EnvelopeAt,
+    EventAccept, EventCount, EventFilter, EventRow, FinishOutcome, LeaseToken, LeasedDelivery,
+    Name, Owner, Page, QuarantineRow, QuarantineWrite, Replayed, Result, RetentionPolicy, Scope,
+    Slice, SourceDeclaration, Store, StoreError, StoreStats, Swept, WriteIf, Written,
 };
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::Capabilities;
@@ -49,13 +55,22 @@ struct State {
     closed: bool,
     quarantine_rows: usize,
     settings: BTreeMap<(Owner, String), Vec<u8>>,
-    sources: BTreeMap<ApplicationKey, (Owner, Source)>,
+    applications: BTreeMap<ApplicationKey, Application>,
     endpoints: BTreeMap<EndpointKey, (Owner, Endpoint)>,
+    last_document: i64,
+    documents: BTreeMap<(Owner, DocumentName), KeptDocument>,
     clock: SeqClock,
     last_lease: u64,
     events: BTreeMap<EventId, KeptEvent>,
     last_quarantined: i64,
     quarantine: BTreeMap<i64, (Owner, QuarantineRow)>,
+}
+
+/// A document with the number that is told in [`EnvelopeAt::Document`]; every writing has its own.
+#[derive(Clone)]
+struct KeptDocument {
+    number: i64,
+    document: Document,
 }
 
 /// An event with all that belongs to it.
@@ -94,8 +109,10 @@ impl State {
             closed: false,
             quarantine_rows,
             settings: BTreeMap::new(),
-            sources: BTreeMap::new(),
+            applications: BTreeMap::new(),
             endpoints: BTreeMap::new(),
+            last_document: 0,
+            documents: BTreeMap::new(),
             clock: SeqClock::after(EventSeq(0)),
             last_lease: 0,
             events: BTreeMap::new(),
@@ -107,7 +124,7 @@ impl State {
     /// Whether the scope has this source.
     fn covers(&self, scope: Scope, application: ApplicationKey) -> bool {
         scope.application.is_none_or(|only| only == application)
-            && self.sources.get(&application).is_some_and(|(owner, _)| *owner == scope.owner)
+            && self.applications.get(&application).is_some_and(|known| known.owner == scope.owner)
     }
 
     /// The event, if the scope has it.
@@ -196,14 +213,138 @@ impl Store for ModelStore {
         self.call(|state, _| state.config_list(owner))
     }
 
+    async fn owner_list(&self) -> Result<Vec<Owner>> {
+        self.call(|state, _| state.owner_list())
+    }
+
+    async fn application_create(
+        &self,
+        owner: Owner,
+        new: ApplicationNew,
+        now_ms: i64,
+    ) -> Result<Created<Application>> {
+        self.call(|state, _| state.application_create(owner, new, now_ms))
+    }
+
+    async fn application_get(
+        &self,
+        owner: Owner,
+        kind: ApplicationKind,
+        name: Name<ApplicationId>,
+    ) -> Result<Option<Application>> {
+        self.call(|state, _| state.application_get(owner, kind, &name))
+    }
+
+    async fn application_list(
+        &self,
+        owner: Owner,
+        kind: ApplicationKind,
+        slice: Slice<ApplicationId>,
+    ) -> Result<Vec<Application>> {
+        self.call(|state, _| state.application_list(owner, kind, &slice))
+    }
+
+    async fn application_change(
+        &self,
+        owner: Owner,
+        application: ApplicationKey,
+        change: ApplicationChange,
+        now_ms: i64,
+    ) -> Result<Changed<Application>> {
+        self.call(|state, _| state.application_change(owner, application, change, now_ms))
+    }
+
+    async fn endpoint_create(
+        &self,
+        owner: Owner,
+        new: EndpointNew,
+        now_ms: i64,
+    ) -> Result<Created<Endpoint>> {
+        self.call(|state, _| state.endpoint_create(owner, new, now_ms))
+    }
+
+    async fn endpoint_get(
+        &self,
+        owner: Owner,
+        application: ApplicationKey,
+        name: Name<EndpointId>,
+    ) -> Result<Option<Endpoint>> {
+        self.call(|state, _| state.endpoint_get(owner, application, &name))
+    }
+
+    async fn endpoint_list(
+        &self,
+        owner: Owner,
+        application: ApplicationKey,
+        slice: Slice<EndpointId>,
+    ) -> Result<Vec<Endpoint>> {
+        self.call(|state, _| state.endpoint_list(owner, application, &slice))
+    }
+
     async fn endpoint_change(
         &self,
         owner: Owner,
         endpoint: EndpointId,
         change: EndpointChange,
         now_ms: i64,
-    ) -> Result<Option<Endpoint>> {
+    ) -> Result<Changed<Endpoint>> {
         self.call(|state, _| state.endpoint_change(owner, endpoint, change, now_ms))
+    }
+
+    async fn document_get(
+        &self,
+        owner: Owner,
+        name: DocumentName,
+        now_ms: i64,
+    ) -> Result<Option<Document>> {
+        self.call(|state, _| state.document_get(owner, &name, now_ms))
+    }
+
+    async fn document_find(
+        &self,
+        kind: DocumentKind,
+        name: &str,
+        now_ms: i64,
+    ) -> Result<Option<(Owner, Document)>> {
+        self.call(|state, _| state.document_find(kind, name, now_ms))
+    }
+
+    async fn document_put(
+        &self,
+        owner: Owner,
+        name: DocumentName,
+        content: DocumentContent,
+        condition: WriteIf,
+        now_ms: i64,
+    ) -> Result<Written> {
+        self.call(|state, _| state.document_put(owner, name, content, condition, now_ms))
+    }
+
+    async fn document_remove(&self, owner: Owner, name: DocumentName) -> Result<bool> {
+        self.call(|state, _| state.document_remove(owner, name))
+    }
+
+    async fn document_list(
+        &self,
+        owner: Owner,
+        kind: DocumentKind,
+        application: Option<ApplicationKey>,
+        slice: Slice<String>,
+        now_ms: i64,
+    ) -> Result<Vec<Document>> {
+        self.call(|state, _| state.document_list(owner, kind, application, &slice, now_ms))
+    }
+
+    async fn document_sweep(&self, now_ms: i64, limit: usize) -> Result<u64> {
+        self.call(|state, _| state.document_sweep(now_ms, limit))
+    }
+
+    async fn envelope_list(&self, version: u8, limit: usize) -> Result<Vec<Envelope>> {
+        self.call(|state, _| state.envelope_list(version, limit))
+    }
+
+    async fn envelope_replace(&self, at: EnvelopeAt, old: Vec<u8>, new: Vec<u8>) -> Result<bool> {
+        self.call(|state, _| state.envelope_replace(at, &old, new))
     }
 
     async fn setting_get(&self, owner: Owner, name: &str) -> Result<Option<Vec<u8>>> {
@@ -213,6 +354,12 @@ impl Store for ModelStore {
     async fn setting_init(&self, owner: Owner, name: &str, value: Vec<u8>) -> Result<Vec<u8>> {
         self.call(|state, _| {
             state.settings.entry((owner, name.to_owned())).or_insert(value).clone()
+        })
+    }
+
+    async fn setting_put(&self, owner: Owner, name: &str, value: Vec<u8>) -> Result<()> {
+        self.call(|state, _| {
+            state.settings.insert((owner, name.to_owned()), value);
         })
     }
 
@@ -244,6 +391,33 @@ impl Store for ModelStore {
         limit: usize,
     ) -> Result<Vec<DuplicateRow>> {
         self.call(|state, _| state.duplicate_list(scope, event, limit))
+    }
+
+    async fn event_expunge(&self, scope: Scope, event: EventId, now_ms: i64) -> Result<bool> {
+        self.call(|state, _| state.event_expunge(scope, event, now_ms))
+    }
+
+    async fn event_expunge_due(&self, now_ms: i64) -> Result<u64> {
+        self.call(|state, _| state.event_expunge_due(now_ms))
+    }
+
+    async fn event_count(
+        &self,
+        scope: Scope,
+        since_ms: i64,
+        until_ms: i64,
+    ) -> Result<Vec<EventCount>> {
+        self.call(|state, _| state.event_count(scope, since_ms..until_ms))
+    }
+
+    async fn delivery_count(
+        &self,
+        scope: Scope,
+        endpoint: EndpointKey,
+        since_ms: i64,
+        until_ms: i64,
+    ) -> Result<DeliveryCounts> {
+        self.call(|state, _| state.delivery_count(scope, endpoint, since_ms..until_ms))
     }
 
     async fn delivery_due(&self) -> Result<Vec<EndpointDue>> {
@@ -290,6 +464,15 @@ impl Store for ModelStore {
 
     async fn attempt_get(&self, scope: Scope, attempt: AttemptId) -> Result<Option<AttemptRow>> {
         self.call(|state, _| state.attempt_get(scope, attempt))
+    }
+
+    async fn attempt_rewrite(
+        &self,
+        scope: Scope,
+        attempt: AttemptId,
+        detail: Bytes,
+    ) -> Result<bool> {
+        self.call(|state, _| state.attempt_rewrite(scope, attempt, detail))
     }
 
     async fn quarantine_put(&self, scope: Scope, refused: QuarantineWrite) -> Result<bool> {

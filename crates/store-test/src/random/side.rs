@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use becket_model::{
-    ApplicationKey, AttemptId, DeliveryKey, EndpointKey, EndpointState, EventId, EventRecord,
-    FailureReason, NextStep, Trigger,
+    ApplicationKey, AttemptId, DeliveryKey, EndpointKey, EndpointState, EventId, EventLabels,
+    EventRecord, FailureReason, NextStep, Trigger,
 };
 use becket_store::{
     Accepted, AttemptFinish, AttemptRow, AttemptWrite, ConfigSnapshot, DedupeKind, Endpoint,
@@ -182,7 +182,7 @@ impl Side {
 
     fn see_removed(&mut self, config: &ConfigSnapshot) {
         for (key, removed) in &mut self.sources {
-            if let Some(source) = config.sources.iter().find(|source| source.key == *key) {
+            if let Some(source) = config.sources().find(|source| source.key == *key) {
                 *removed = source.removed;
             }
         }
@@ -205,7 +205,7 @@ impl Side {
             },
         };
         let changed = self.store.endpoint_change(whose, known.id, change, now_ms).await?;
-        Ok(changed.map_or_else(String::new, |changed| tell_endpoint(&changed, now_ms)))
+        Ok(changed.done().map_or_else(String::new, |changed| tell_endpoint(&changed, now_ms)))
     }
 
     async fn accept(&mut self, accept: &Accept, now_ms: i64) -> Result<String> {
@@ -235,8 +235,10 @@ impl Side {
                 (fixture::dedupe_key(number), kind, window_ms)
             }),
             disposition: accept.disposition,
+            labels: EventLabels::default(),
             record: fixture::record(&pairs, &body),
             planned: planned.clone(),
+            due_ms: None,
             lease_until_ms: now_ms + accept.lease_ms,
         };
         let scope = Scope::all(owner(SOURCES[accept.source].0));
@@ -444,6 +446,8 @@ impl Side {
             since_ms: filter.since_ago_ms.map(|ago_ms| now_ms - ago_ms),
             until_ms: filter.until_ago_ms.map(|ago_ms| now_ms - ago_ms),
             dedupe: filter.key.map(fixture::dedupe_key),
+            channel: None,
+            tag: None,
         }
     }
 
@@ -517,8 +521,8 @@ fn tell_record(record: &EventRecord) -> String {
 
 fn tell_config(config: &ConfigSnapshot, now_ms: i64) -> String {
     let mut text = String::new();
-    for source in &config.sources {
-        let (uid, id, provider) = (&source.uid, source.id, &source.provider);
+    for source in config.sources() {
+        let (uid, id, provider) = (source.name(), source.id, &source.settings.provider);
         let (at_ms, removed) = (source.created_at_ms, source.removed);
         text += &format!("{uid} {id} {provider} since {at_ms} removed {removed}\n");
     }
@@ -526,7 +530,7 @@ fn tell_config(config: &ConfigSnapshot, now_ms: i64) -> String {
 }
 
 fn tell_endpoint(endpoint: &Endpoint, now_ms: i64) -> String {
-    let mut text = format!("{} {} {:?}", endpoint.uid, endpoint.id, endpoint.state);
+    let mut text = format!("{} {} {:?}", endpoint.name(), endpoint.id, endpoint.state);
     if endpoint.state == EndpointState::Removed {
         return text + "\n";
     }

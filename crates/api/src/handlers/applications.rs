@@ -1,0 +1,1 @@
+//! Customers: applications and what is set for them (`v1.application`).

@@ -1,0 +1,1 @@
+//! Tenants, and moving what they define (`v1.environment`, `becket.environment`).

@@ -1,0 +1,1 @@
+//! Event types (`v1.event-type`).

@@ -1,0 +1,1 @@
+//! Programs that act for an application (`v1.integration`).

@@ -1,0 +1,1 @@
+//! Endpoints that hear about the gateway itself (`v1.operational-webhook.endpoint`).

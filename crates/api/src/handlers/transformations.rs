@@ -1,0 +1,1 @@
+//! Transformations of endpoints (`v1.endpoint.transformation`, `v1.ingest.endpoint.transformation`).

@@ -1,0 +1,154 @@
+//! What the specification has not: events across sources, replays, following, quarantine, upkeep.
+
+use axum::routing::{get, post};
+
+use super::parameters::{
+    ENDPOINT, EVENT_FILTERS, EVENT_TYPE, ITERATOR, LIMIT, ORDER, REVEAL, SINCE, SOURCE,
+    TAIL_FILTERS, UNTIL, WITHIN,
+};
+use super::{Route, changes, one, reads};
+use crate::handlers::{
+    attempts, endpoints, events, explain, operations, quarantine, replays, sources, tail,
+};
+
+pub(super) const TABLE: &[Route] = &[
+    // --- ours: events ---
+    reads("/api/v1/becket/event", "becket.event.list", "List events across sources.", "EventPage", || {
+        get(events::list)
+    })
+    .query(EVENT_FILTERS),
+    reads("/api/v1/becket/event/{event_id}", "becket.event.get", "Show an event without its bytes.", "Event", || {
+        get(events::get)
+    }),
+    reads(
+        "/api/v1/becket/event/{event_id}/explain",
+        "becket.event.explain",
+        "Tell the life of an event: request, verdict with the signed text, repeats, filters, attempts.",
+        "Explain",
+        || get(explain::explain),
+    )
+    .query(&[REVEAL]),
+    reads("/api/v1/becket/event/{event_id}/body", "becket.event.body", "Download the exact body.", "Bytes", || {
+        get(events::body)
+    })
+    .content_type("application/octet-stream"),
+    changes(
+        "/api/v1/becket/event/{event_id}/replay",
+        "becket.event.replay",
+        "Send an event again, to the endpoints it was planned for or to the one that is named.",
+        "Replay",
+        || post(replays::one),
+    )
+    .body("ReplayOne")
+    .status(202),
+    changes(
+        "/api/v1/becket/replay",
+        "becket.replay",
+        "Send many events again, oldest first, one step at a time: repeat with `iterator` and `until` of the answer until `done`.",
+        "Replay",
+        || post(replays::many),
+    )
+    .body("ReplayMany"),
+    reads(
+        "/api/v1/becket/tail",
+        "becket.tail",
+        "Follow events: a stream with `Accept: text/event-stream` (resumed by `Last-Event-ID`), else a long poll.",
+        "EventPage",
+        || get(tail::tail),
+    )
+    .query(TAIL_FILTERS),
+    // --- ours: the rest ---
+    reads("/api/v1/becket/attempt", "becket.attempt.list", "List attempts, event by event, newest first.", "AttemptPage", || {
+        get(attempts::list_ours)
+    })
+    .query(&[
+        SOURCE, ENDPOINT, EVENT_TYPE, SINCE, UNTIL, LIMIT, ITERATOR,
+        one("event", "EventId", "Only attempts of this event."),
+        one("outcome", "AttemptOutcome", "Only attempts that ended like this."),
+    ]),
+    reads(
+        "/api/v1/becket/attempt/{attempt_id}",
+        "becket.attempt.get",
+        "Show an attempt with request, response, timings and a curl line.",
+        "Attempt",
+        || get(attempts::get_ours),
+    ),
+    reads("/api/v1/becket/source", "becket.source.list", "List sources, removed ones included.", "OurSourcePage", || {
+        get(sources::list_ours)
+    })
+    .query(&[LIMIT, ITERATOR, ORDER]),
+    reads("/api/v1/becket/source/{source_id}", "becket.source.get", "Show a source.", "OurSource", || {
+        get(sources::get_ours)
+    }),
+    reads("/api/v1/becket/endpoint", "becket.endpoint.list", "List endpoints, removed ones included.", "OurEndpointPage", || {
+        get(endpoints::list_ours)
+    })
+    .query(&[SOURCE, LIMIT, ITERATOR, ORDER]),
+    reads("/api/v1/becket/endpoint/{endpoint_id}", "becket.endpoint.get", "Show an endpoint, by id or name.", "OurEndpoint", || {
+        get(endpoints::get_ours)
+    })
+    .query(&[WITHIN]),
+    changes(
+        "/api/v1/becket/endpoint/{endpoint_id}/pause",
+        "becket.endpoint.pause",
+        "Hold deliveries back: they are planned and wait.",
+        "OurEndpoint",
+        || post(endpoints::pause),
+    )
+    .query(&[WITHIN])
+    .body("Reason"),
+    changes(
+        "/api/v1/becket/endpoint/{endpoint_id}/resume",
+        "becket.endpoint.resume",
+        "Deliver again what a pause held back.",
+        "OurEndpoint",
+        || post(endpoints::resume),
+    )
+    .query(&[WITHIN])
+    .body("Reason"),
+    changes(
+        "/api/v1/becket/endpoint/{endpoint_id}/enable",
+        "becket.endpoint.enable",
+        "Enable an endpoint and forget its failures.",
+        "OurEndpoint",
+        || post(endpoints::enable),
+    )
+    .query(&[WITHIN])
+    .body("Reason"),
+    changes(
+        "/api/v1/becket/endpoint/{endpoint_id}/disable",
+        "becket.endpoint.disable",
+        "Disable an endpoint: nothing new is planned for it.",
+        "OurEndpoint",
+        || post(endpoints::disable),
+    )
+    .query(&[WITHIN])
+    .body("Reason"),
+    reads("/api/v1/becket/quarantine", "becket.quarantine.list", "List refused requests, newest first.", "QuarantinePage", || {
+        get(quarantine::list)
+    })
+    .query(&[SOURCE, LIMIT, ITERATOR]),
+    reads(
+        "/api/v1/becket/quarantine/{number}",
+        "becket.quarantine.get",
+        "Show a refused request and what verification says about it now.",
+        "Quarantined",
+        || get(quarantine::get),
+    )
+    .query(&[REVEAL]),
+    reads("/api/v1/becket/stats", "becket.stats", "Counts and sizes.", "Stats", || get(operations::stats)),
+    reads("/api/v1/becket/provider", "becket.provider.list", "List the providers that a source can name.", "ProviderPage", || {
+        get(operations::providers)
+    }),
+    changes(
+        "/api/v1/becket/backup",
+        "becket.backup",
+        "Write a copy of the store to a new folder on the gateway's host.",
+        "Backup",
+        || post(operations::backup),
+    )
+    .body("BackupTo"),
+    changes("/api/v1/becket/reload", "becket.reload", "Read the configuration again and apply it.", "Reload", || {
+        post(operations::reload)
+    }),
+];

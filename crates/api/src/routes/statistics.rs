@@ -1,0 +1,5 @@
+//! Counts over time (`v1.statistics`).
+
+use super::Route;
+
+pub(super) const TABLE: &[Route] = &[];
