@@ -240,10 +240,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for JsonBody<T> {
             }
         })?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        let value: serde_json::Value = serde_json::from_slice(text)
+        let mut value: serde_json::Value = serde_json::from_slice(text)
             .map_err(|error| ApiError::body("", format!("is not JSON: {error}")))?;
         if let Some(route) = route {
-            shared.bodies.check(route, &value)?;
+            shared.bodies.check(route, &mut value)?;
         }
         serde_json::from_value(value)
             .map(Self)
