@@ -18,6 +18,8 @@ use crate::access::{Access, Tokens};
 use crate::apps::Apps;
 use crate::bodies::Bodies;
 use crate::idempotency::Idempotency;
+use crate::operational::Desk;
+use crate::posting::Poster;
 use crate::problem::{ApiError, Result};
 use crate::routes::Route;
 use crate::tasks::Tasks as BackgroundTasks;
@@ -31,6 +33,8 @@ const LIMIT_DEFAULT: usize = 50;
 /// The state behind every handler.
 pub(crate) struct Shared {
     pub api: ApiState,
+    pub poster: Poster,
+    pub operational: Desk,
     pub tokens: Tokens,
     pub apps: Apps,
     pub bodies: Bodies,
