@@ -28,11 +28,7 @@ impl Control for Gateway {
         }
     }
 
-    async fn retry_by_type_changed(
-        &self,
-        owner: Owner,
-        schedules: HashMap<String, RetrySchedule>,
-    ) {
+    async fn retry_by_type_changed(&self, owner: Owner, schedules: HashMap<String, RetrySchedule>) {
         self.take_over_retries(owner, schedules).await;
     }
 

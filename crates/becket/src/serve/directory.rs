@@ -156,4 +156,3 @@ impl Directory for Gateway {
         rows
     }
 }
-

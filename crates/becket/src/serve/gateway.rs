@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use arc_swap::ArcSwap;
 use becket_api::ControlError;
@@ -91,6 +92,8 @@ pub(super) struct Gateway {
     pub(super) demo: Option<config::Source>,
     /// Changes are applied one at a time.
     pub(super) changing: Mutex<Registry>,
+    /// Posted events whose callers went away and that are being carried on.
+    pub(super) unfinished: Arc<AtomicUsize>,
     /// The address that receiving URLs begin with when there is no public one.
     pub(super) local_url: String,
 }
@@ -173,7 +176,9 @@ impl Gateway {
                     .and_then(|made| made.map(|made| ready.add(current, made)).transpose());
                 match (made, strict) {
                     (Ok(_), _) => {}
-                    (Err(error), Strict::Yes) if source.origin == Origin::File => return Err(error),
+                    (Err(error), Strict::Yes) if source.origin == Origin::File => {
+                        return Err(error);
+                    }
                     // One broken source of the API must not keep the others from receiving.
                     (Err(error), _) => {
                         tracing::error!(source = %source.name(), %error, "source.unusable");
@@ -254,8 +259,7 @@ impl Gateway {
         let endpoints = self.endpoints_of(owner, application.key).await?;
         if is_source {
             let vault = self.vault.load();
-            let made =
-                assemble::source_in_force(&current, application, endpoints.clone(), &vault)?;
+            let made = assemble::source_in_force(&current, application, endpoints.clone(), &vault)?;
             match made {
                 Some(made) => self.exchange_source(&current, made),
                 None => self.take_out_source(&current, application.key),

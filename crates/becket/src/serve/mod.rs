@@ -28,6 +28,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -148,6 +149,7 @@ async fn serve(
         config_source: source,
         demo: demo.clone(),
         changing: Mutex::default(),
+        unfinished: Arc::default(),
         local_url,
     });
     gateway.apply(loaded).await?;
@@ -167,6 +169,10 @@ async fn serve(
     let grace = config.server.shutdown_grace + ENGINE_GRACE_EXTRA;
     engine.shutdown(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)).await;
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    let patience = tokio::time::Instant::now() + ENGINE_GRACE_EXTRA;
+    while gateway.unfinished.load(Ordering::Acquire) > 0 && tokio::time::Instant::now() < patience {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     store.close().await?;
     tracing::info!("stopped");
     Ok(())
@@ -275,6 +281,7 @@ async fn listen_and_serve(
         auth: Auth::admin(vec![Auth::hash(token)]),
         handoff: Arc::new(EngineHandoff(gateway.engine.clone())),
         lease_ms: gateway.engine.lease_ms(),
+        unfinished: Arc::clone(&gateway.unfinished),
         closing,
     });
     let management = Arc::new(fallback::Management {

@@ -114,11 +114,8 @@ fn declare_endpoint(
         None => endpoints::gone(connection, application, &declared.uid)?,
     };
     let key = if let Some(known) = known {
-        let mut after = Endpoint {
-            origin: Origin::File,
-            settings: declared.settings.clone(),
-            ..known.clone()
-        };
+        let mut after =
+            Endpoint { origin: Origin::File, settings: declared.settings.clone(), ..known.clone() };
         if known.origin == Origin::Api {
             after.headers = None;
         }
