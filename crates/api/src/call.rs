@@ -18,6 +18,8 @@ use crate::access::{Access, Tokens};
 use crate::apps::Apps;
 use crate::bodies::Bodies;
 use crate::idempotency::Idempotency;
+use crate::operational::Desk;
+use crate::posting::Poster;
 use crate::problem::{ApiError, Result};
 use crate::routes::Route;
 use crate::tasks::Tasks as BackgroundTasks;
@@ -31,6 +33,8 @@ const LIMIT_DEFAULT: usize = 50;
 /// The state behind every handler.
 pub(crate) struct Shared {
     pub api: ApiState,
+    pub poster: Poster,
+    pub operational: Desk,
     pub tokens: Tokens,
     pub apps: Apps,
     pub bodies: Bodies,
@@ -240,10 +244,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for JsonBody<T> {
             }
         })?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        let value: serde_json::Value = serde_json::from_slice(text)
+        let mut value: serde_json::Value = serde_json::from_slice(text)
             .map_err(|error| ApiError::body("", format!("is not JSON: {error}")))?;
         if let Some(route) = route {
-            shared.bodies.check(route, &value)?;
+            shared.bodies.check(route, &mut value)?;
         }
         serde_json::from_value(value)
             .map(Self)

@@ -24,7 +24,9 @@ mod handlers;
 mod idempotency;
 mod names;
 mod openapi;
+mod operational;
 mod page;
+mod posting;
 mod problem;
 mod replay;
 mod routes;
@@ -56,6 +58,8 @@ pub const BODY_BYTES_MAX: usize = 1024 * 1024 + 64 * 1024;
 /// extensions, so that failed logins are counted by address.
 pub fn router(api: ApiState) -> Router {
     let shared = Arc::new(call::Shared {
+        poster: posting::Poster::of(&api),
+        operational: operational::Desk::default(),
         api,
         tokens: access::Tokens::default(),
         apps: apps::Apps::default(),

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
 use becket_model::{
@@ -40,6 +41,9 @@ pub struct ApiState {
     pub handoff: Arc<dyn Handoff>,
     /// How long the lease of a planned delivery holds, in milliseconds.
     pub lease_ms: u64,
+    /// Counts posted events whose callers went away and that are being carried on: a stop waits
+    /// until it is 0 before it closes the store.
+    pub unfinished: Arc<AtomicUsize>,
     /// Turns true when the gateway shuts down: open streams end then.
     pub closing: watch::Receiver<bool>,
 }
