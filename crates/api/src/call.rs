@@ -38,7 +38,7 @@ pub(crate) struct Shared {
     pub tokens: Tokens,
     pub apps: Apps,
     pub bodies: Bodies,
-    pub tasks: Arc<BackgroundTasks>,
+    pub tasks: BackgroundTasks,
     pub idempotency: Idempotency,
     pub streams: Arc<tokio::sync::Semaphore>,
 }
