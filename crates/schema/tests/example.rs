@@ -263,8 +263,8 @@ fn schemas() -> impl Strategy<Value = Value> {
                 json!({ "oneOf": tagged })
             }),
             (named, inner.clone()).prop_map(|(fields, extra)| {
-                let all: Vec<Value> = fields.into_iter().map(|(name, value)| json!({ "properties": { name: value } })).collect();
-                json!({ "type": "object", "allOf": [{ "anyOf": [{ "allOf": [all, vec![json!(true)]].concat() }], "required": ["zz"] }, { "properties": { "zz": extra } }] })
+                let mut all: Vec<Value> = fields.into_iter().map(|(name, value)| json!({ "properties": { name: value } })).collect();
+                all.push(json!(true)); json!({ "type": "object", "allOf": [{ "anyOf": [{ "allOf": all }], "required": ["zz"] }, { "properties": { "zz": extra } }] })
             }),
             inner.clone().prop_map(|value| json!({
                 "type": "object", "minProperties": 2, "maxProperties": 3,

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::AtomicUsize;
 
 use arc_swap::ArcSwap;
@@ -92,6 +92,10 @@ pub(super) struct Gateway {
     pub(super) demo: Option<config::Source>,
     /// Changes are applied one at a time.
     pub(super) changing: Mutex<Registry>,
+    /// Master keys are exchanged one at a time.
+    pub(super) rotating: Mutex<()>,
+    /// The gateway itself, for work that goes on after its request.
+    pub(super) own: Weak<Gateway>,
     /// Posted events whose callers went away and that are being carried on.
     pub(super) unfinished: Arc<AtomicUsize>,
     /// The address that receiving URLs begin with when there is no public one.

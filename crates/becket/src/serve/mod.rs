@@ -18,6 +18,7 @@ mod gateway;
 mod keys;
 mod listen;
 mod log;
+mod rotation;
 mod telemetry;
 mod tls;
 mod watch;
@@ -27,7 +28,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -131,7 +132,7 @@ async fn serve(
         }
         false => None,
     };
-    let gateway = Arc::new(Gateway {
+    let gateway = Arc::new_cyclic(|own| Gateway {
         store: Arc::clone(&store),
         engine: engine.clone(),
         table: Arc::new(ArcSwap::from_pointee(SourceTable::default())),
@@ -149,10 +150,13 @@ async fn serve(
         config_source: source,
         demo: demo.clone(),
         changing: Mutex::default(),
+        rotating: Mutex::default(),
+        own: Weak::clone(own),
         unfinished: Arc::default(),
         local_url,
     });
     gateway.apply(loaded).await?;
+    rotation::resume(&gateway).await?;
 
     let (closing, closed) = channel::channel(false);
     let running = listen_and_serve(&gateway, &telemetry, &token.text, closed).await?;

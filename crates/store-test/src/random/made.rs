@@ -169,9 +169,11 @@ fn about_application(numbers: &mut Numbers) -> Made {
             kind: numbers.chance(20).then(|| below(numbers, 3)),
             by: by(numbers, APPLICATION_NAMES.len()),
         },
-        _ => {
-            Made::Applications { owner: below(numbers, 2), kind: below(numbers, 3), cut: cut(numbers) }
-        }
+        _ => Made::Applications {
+            owner: below(numbers, 2),
+            kind: below(numbers, 3),
+            cut: cut(numbers),
+        },
     }
 }
 

@@ -261,9 +261,7 @@ fn change(numbers: &mut Numbers) -> Change {
         1 => Change::State(EndpointState::Disabled),
         2 => Change::State(EndpointState::Enabled),
         3 => Change::Failing(numbers.chance(60)),
-        _ => Change::Rotate {
-            old_expire_in_ms: numbers.below(100_000) as i64,
-        },
+        _ => Change::Rotate { old_expire_in_ms: numbers.below(100_000) as i64 },
     }
 }
 
