@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::access::{Access, Tokens};
 use crate::apps::Apps;
 use crate::bodies::Bodies;
+use crate::event_types::EventTypes;
 use crate::idempotency::Idempotency;
 use crate::operational::Desk;
 use crate::posting::Poster;
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub tokens: Tokens,
     pub apps: Apps,
     pub bodies: Bodies,
+    pub event_types: EventTypes,
     pub tasks: Arc<BackgroundTasks>,
     pub idempotency: Idempotency,
     pub streams: Arc<tokio::sync::Semaphore>,
