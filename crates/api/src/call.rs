@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::access::{Access, Tokens};
 use crate::apps::Apps;
 use crate::bodies::Bodies;
+use crate::event_types::EventTypes;
 use crate::idempotency::Idempotency;
 use crate::operational::Desk;
 use crate::posting::Poster;
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub apps: Apps,
     pub bodies: Bodies,
     pub tasks: BackgroundTasks,
+    pub event_types: EventTypes,
     pub idempotency: Idempotency,
     pub streams: Arc<tokio::sync::Semaphore>,
 }
