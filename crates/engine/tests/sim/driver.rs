@@ -324,6 +324,19 @@ impl World {
         Life { parts: Parts { engine, store, rate }, running: Box::pin(running), crash }
     }
 
+    /// The store of the next life.
+    pub fn reopen(&mut self, keeps_leases: bool, keeps_released_due: bool) {
+        self.model = Arc::new(self.model.reopened(Capabilities {
+            durable: true,
+            keeps_leases,
+            keeps_released_due,
+            backup: false,
+            sweep_lag_ms: 0,
+            cap_lag: 0,
+            quarantine_rows: 10,
+        }));
+    }
+
     /// A life of faults, which may end in a crash, a stop, or a drop.
     async fn chaotic_life(&mut self, number: u32) {
         let dice = self.dice.clone();
@@ -345,16 +358,8 @@ impl World {
         drop(running);
         self.crashes += u64::from(crashed);
         // The process is gone. A store of its own forgets the leases; a shared one keeps them.
-        let capabilities = Capabilities {
-            durable: true,
-            keeps_leases: dice.chance(50),
-            keeps_released_due: dice.chance(50),
-            backup: false,
-            sweep_lag_ms: 0,
-            cap_lag: 0,
-            quarantine_rows: 10,
-        };
-        self.model = Arc::new(self.model.reopened(capabilities));
+        let (keeps_leases, keeps_released_due) = (dice.chance(50), dice.chance(50));
+        self.reopen(keeps_leases, keeps_released_due);
         if number.is_multiple_of(2) {
             sleep(Duration::from_millis(dice.below(600_000))).await;
         }

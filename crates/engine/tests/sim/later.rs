@@ -2,7 +2,6 @@
 
 use becket_engine::EngineConfig;
 use becket_model::{Clock, EndpointSettings};
-use becket_store_test::Capabilities;
 use tokio::time::{Duration, sleep};
 
 use crate::driver::{Life, Parts, Plan, World};
@@ -51,7 +50,7 @@ async fn deliveries_for_later_are_made_in_time() {
             engine.shutdown(1_000).await;
         };
         tokio::join!(acting, running);
-        world.model = world.model.reopened(Capabilities::default()).into();
+        world.reopen(false, false);
     }
     let record = world.record.lock();
     assert_eq!(record.wrong, Vec::<String>::new());
