@@ -77,12 +77,16 @@ pub fn router(api: ApiState) -> Router {
     }
     let mut router = Router::new();
     for route in routes::table() {
-        router = router.route(route.path, (route.handler)().layer(Extension(route)));
+        let mut handler = (route.handler)();
+        if idempotency::applies(route) {
+            let state = Arc::clone(&shared);
+            handler = handler.layer(axum::middleware::from_fn_with_state(state, idempotency::once));
+        }
+        router = router.route(route.path, handler.layer(Extension(route)));
     }
     router
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), idempotency::once))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(axum::middleware::map_response(no_store))
         .with_state(shared)

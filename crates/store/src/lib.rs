@@ -16,7 +16,7 @@ mod config;
 mod document;
 mod error;
 mod params;
-mod rewrap;
+pub mod rewrap;
 pub mod vault;
 
 pub use config::{
@@ -35,7 +35,6 @@ pub use params::{
     LeasedDelivery, Page, Planned, QuarantineRow, QuarantineWrite, Replayed, RetentionPolicy,
     StoreStats, Swept,
 };
-pub use rewrap::rewrap;
 
 use std::path::Path;
 

@@ -121,13 +121,14 @@ pub async fn check(world: &World) -> Result<Summary, String> {
         quiet_is_kept(&record, endpoint.key)?;
         summary.removed += u64::from(endpoint.state == EndpointState::Removed);
         if let Some(rate) = endpoint.settings.rate {
-            let own = |seen: &Seen| seen.endpoint == endpoint.key;
+            // One that was removed and has come back begins anew.
+            let own = |seen: &Seen| (seen.endpoint == endpoint.key).then_some(seen.returns);
             let kept = rate_is_kept(&record, rate, own);
             kept.map_err(|wrong| format!("{:?}: {wrong}", endpoint.key))?;
         }
     }
     if let Some(rate) = world.rate {
-        rate_is_kept(&record, rate, |_| true).map_err(|wrong| format!("all: {wrong}"))?;
+        rate_is_kept(&record, rate, |_| Some(0)).map_err(|wrong| format!("all: {wrong}"))?;
     }
     match record.wrong.first() {
         Some(wrong) => Err(format!("{wrong} (and {} more)", record.wrong.len() - 1)),
@@ -269,12 +270,13 @@ fn quiet_is_kept(record: &Record, endpoint: EndpointKey) -> Result<(), String> {
 fn rate_is_kept(
     record: &Record,
     rate: Rate,
-    counts: impl Fn(&Seen) -> bool,
+    counts: impl Fn(&Seen) -> Option<u32>,
 ) -> Result<(), String> {
     let burst = (u64::from(rate.count) * 1_000 / rate.period_ms).max(1);
-    let mut by_life: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
-    for seen in record.seen.iter().filter(|seen| counts(seen)) {
-        by_life.entry(seen.life).or_default().push(seen.started_mono_ms);
+    let mut by_life: BTreeMap<(u32, u32), Vec<u64>> = BTreeMap::new();
+    for seen in &record.seen {
+        let Some(part) = counts(seen) else { continue };
+        by_life.entry((seen.life, part)).or_default().push(seen.started_mono_ms);
     }
     for starts in by_life.values() {
         for (first, from_ms) in starts.iter().enumerate() {

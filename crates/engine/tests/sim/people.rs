@@ -194,6 +194,7 @@ impl World {
         let endpoints = self.endpoints().await;
         let now = endpoints.into_iter().find(|known| known.key == endpoint.key);
         let now = now.expect("it is still there");
+        *self.record.lock().returns.entry(endpoint.key).or_default() += 1;
         if now.state == EndpointState::Enabled {
             self.record.lock().quiet_until(endpoint.key, self.clock.mono_ms());
         }
