@@ -16,6 +16,7 @@ use http::{Method, StatusCode, header};
 use ring::digest;
 
 use crate::call::Shared;
+use crate::handlers::create::answers_repeats;
 use crate::problem::ApiError;
 
 const KEPT_MS: i64 = 12 * 3_600_000;
@@ -94,7 +95,8 @@ pub(crate) async fn once(
     next: Next,
 ) -> Response {
     let named = request.headers().get("idempotency-key").cloned();
-    let Some(named) = named.filter(|_| request.method() == Method::POST) else {
+    let own = answers_repeats(request.uri().path());
+    let Some(named) = named.filter(|_| request.method() == Method::POST && !own) else {
         return next.run(request).await;
     };
     if named.is_empty() || named.len() > KEY_CHARACTERS_MAX {
