@@ -4,8 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::error::{BenchError, Result, doing};
-use crate::github::Request;
+use crate::messages::Server;
+use crate::request::Request;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -27,6 +30,27 @@ fn exchange(to: SocketAddr, request: &[u8]) -> std::io::Result<Answer> {
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
     let status = head.get(9..12).and_then(|digits| digits.parse().ok()).unwrap_or(0);
     Ok(Answer { status, body: body.to_owned() })
+}
+
+/// Sends JSON with a token; answers with the status and the JSON that came back.
+pub fn exchange_json(
+    server: &Server,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> Result<(u16, Value)> {
+    let body = body.to_string();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\
+         authorization: Bearer {}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        server.address,
+        server.token,
+        body.len()
+    );
+    let asked = exchange(server.address, request.as_bytes());
+    let answer = asked.map_err(doing(format!("asking for {path}")))?;
+    Ok((answer.status, serde_json::from_str(&answer.body).unwrap_or(Value::String(answer.body))))
 }
 
 /// Asks with `GET`.

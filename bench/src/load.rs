@@ -16,8 +16,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::error::{BenchError, Result, doing};
-use crate::github::Request;
+use crate::github;
 use crate::histogram::Histogram;
+use crate::request::Request;
 use crate::wire::Incoming;
 
 const THREADS: usize = 2;
@@ -52,20 +53,23 @@ pub struct Plan {
     pub rate: Option<u32>,
     /// Ends the load early when set.
     pub stop: Arc<AtomicBool>,
+    /// What connection number so-and-so sends; the second number tells requests apart.
+    pub requests: Arc<dyn Fn(usize, u32) -> Request + Send + Sync>,
 }
 
 impl Plan {
     /// 64 connections, five seconds, as fast as it goes.
     pub fn to(to: SocketAddr) -> Self {
         let until = Until::Time(Duration::from_secs(5));
-        Self { to, connections: 64, until, rate: None, stop: Arc::default() }
+        let requests = Arc::new(move |_, salt| github::request(to, salt));
+        Self { to, connections: 64, until, rate: None, stop: Arc::default(), requests }
     }
 }
 
 /// What came of it.
 #[derive(Default, Clone)]
 pub struct Outcome {
-    /// Answers with 200.
+    /// Answers with 2xx.
     pub ok: u64,
     /// What went wrong, and how often: other statuses, broken connections.
     pub errors: BTreeMap<String, u64>,
@@ -76,7 +80,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Answers with 200 per second.
+    /// Answers with 2xx per second.
     pub fn rate(&self) -> f64 {
         self.ok as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
@@ -191,7 +195,7 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
 
 async fn connection(shared: Arc<Shared>, at: usize) -> Outcome {
     let mut outcome = Outcome::default();
-    let mut request = Request::new(shared.plan.to, next_salt());
+    let mut request = (shared.plan.requests)(at, next_salt());
     let mut open: Option<Open> = None;
     let mut number = 0;
     while !shared.is_over() {
@@ -215,7 +219,7 @@ async fn connection(shared: Arc<Shared>, at: usize) -> Outcome {
             Ok(Ok(answer)) => {
                 outcome.latency.add(sent_at.elapsed());
                 match answer.status {
-                    200 => outcome.ok += 1,
+                    200..=299 => outcome.ok += 1,
                     status => outcome.error(format!("status {status}")),
                 }
                 if !answer.closes {
@@ -287,7 +291,7 @@ pub fn hold(to: SocketAddr, count: usize) -> Result<Held> {
                 .map(|_| {
                     tokio::spawn(async move {
                         let mut here = Open::to(to).await?;
-                        let mut request = Request::new(to, next_salt());
+                        let mut request = github::request(to, next_salt());
                         let answer = here.ask(request.next()).await?;
                         match (answer.status, answer.closes) {
                             (200, false) => Ok(here),

@@ -19,9 +19,11 @@ mod histogram;
 mod limit;
 mod load;
 mod machine;
+mod messages;
 mod place;
 mod process;
 mod report;
+mod request;
 mod run;
 mod sink;
 mod wire;
@@ -48,6 +50,8 @@ enum Command {
     Limit(Listen),
     /// An endpoint that answers 200 and counts; figures at GET /count, from zero after GET /reset
     Sink(Listen),
+    /// Post messages to any server that speaks the API, and print figures as JSON
+    Messages(run::sending::Options),
     /// Send signed events over connections that are kept open, and print figures as JSON
     Load(LoadArgs),
 }
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
         Some(Command::Run(options)) => run::run(&options),
         Some(Command::Limit(args)) => limit::serve(args.listen),
         Some(Command::Sink(args)) => sink::serve(args.listen),
+        Some(Command::Messages(options)) => run::sending::against(&options),
         Some(Command::Load(args)) => {
             let mut plan = load::Plan::to(args.to);
             plan.connections = args.connections;

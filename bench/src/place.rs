@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::error::{BenchError, Result, doing};
-use crate::github::{Request, SECRET};
+use crate::github::{self, SECRET};
+use crate::request::Request;
 use crate::{api, process};
 
 /// The token for management.
@@ -138,7 +139,8 @@ fn configuration(address: SocketAddr, setup: Setup) -> String {
     // The cap is out of the way: retention would remove what is to be measured.
     let mut text = format!(
         "[server]\nlisten = \"{address}\"\n\n[store]\nurl = \"sqlite:data\"\ncap = \"200GiB\"\n\n\
-         [log]\nlevel = \"{level}\"\n\n[[source]]\nid = \"{SOURCE}\"\nprovider = \"github\"\n\
+         [log]\nlevel = \"{level}\"\n\n\
+         [egress]\nallow_networks = [\"127.0.0.0/8\"]\n\n[[source]]\nid = \"{SOURCE}\"\nprovider = \"github\"\n\
          secrets = [\"{SECRET}\"]\n"
     );
     if let Some(endpoint) = setup.endpoint {
@@ -250,7 +252,7 @@ impl Bare {
         let mut command = Command::new(program);
         command.args(["limit", "--listen", &address.to_string()]).stdin(Stdio::null());
         let mut running = Running::spawn("the bare server", &mut command, None)?;
-        let mut request = Request::new(address, 0);
+        let mut request = github::request(address, 0);
         running.wait_until("answer", || api::event(address, &mut request).unwrap_or(false))?;
         Ok(Self { address, running })
     }

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::error::{Result, doing};
 use crate::histogram::Histogram;
 use crate::wire::Incoming;
-use crate::{clock, github};
+use crate::{clock, github, messages, request};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
@@ -118,7 +118,8 @@ impl Sink {
                 if head.first.starts_with(b"GET /reset") {
                     return Asked::Reset;
                 }
-                Asked::Delivery(head.header(github::DELIVERY).and_then(github::sent_at_us))
+                let id = head.header(github::DELIVERY).or_else(|| messages::id_in(head.body));
+                Asked::Delivery(id.and_then(request::sent_at_us))
             });
             match asked.await? {
                 None => return Ok(()),

@@ -11,11 +11,13 @@ use tokio::net::TcpStream;
 const FIRST_BYTES: usize = 4 * 1_024;
 const HEAD_BYTES_MAX: usize = 64 * 1_024;
 
-/// The head of a message, within the buffer it was read into.
+/// A message, within the buffer it was read into.
 pub struct Head<'b> {
     /// The first line.
     pub first: &'b [u8],
     rest: &'b [u8],
+    /// The body, once it has been read.
+    pub body: &'b [u8],
 }
 
 impl Head<'_> {
@@ -60,7 +62,7 @@ impl Incoming {
         Self { buffer: vec![0; FIRST_BYTES], filled: 0 }
     }
 
-    /// Reads a message to its end and shows its head to `see`; `None` if the connection ended
+    /// Reads a message to its end and shows it to `see`; `None` if the connection ended
     /// before another message began.
     pub async fn message<T>(
         &mut self,
@@ -84,7 +86,8 @@ impl Incoming {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        let seen = see(self.head(head_length));
+        let whole = Head { body: &self.buffer[head_length..length], ..self.head(head_length) };
+        let seen = see(whole);
         self.buffer.copy_within(length..self.filled, 0);
         self.filled -= length;
         Ok(Some(seen))
@@ -93,7 +96,7 @@ impl Incoming {
     fn head(&self, length: usize) -> Head<'_> {
         let bytes = &self.buffer[..length];
         let end = bytes.iter().position(|byte| *byte == b'\r').unwrap_or(length);
-        Head { first: &bytes[..end], rest: bytes.get(end + 2..).unwrap_or_default() }
+        Head { first: &bytes[..end], rest: bytes.get(end + 2..).unwrap_or_default(), body: &[] }
     }
 
     async fn more(&mut self, stream: &mut TcpStream) -> io::Result<bool> {

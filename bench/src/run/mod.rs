@@ -7,6 +7,7 @@
 mod delivery;
 mod intake;
 mod memory;
+pub mod sending;
 mod start;
 
 use std::path::PathBuf;
@@ -42,7 +43,8 @@ pub struct Options {
     /// How many events are stored for the parts that need many
     #[arg(long, default_value_t = 1_000_000)]
     events: u64,
-    /// Only these parts, such as `a,c` (a and b: receiving, c: delivering, d: memory, e: starting)
+    /// Only these parts, such as `a,c` (a and b: receiving, c: delivering, d: memory, e: starting,
+    /// f: messages)
     #[arg(long, value_delimiter = ',')]
     parts: Vec<String>,
     /// Where the results go
@@ -222,6 +224,9 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if bench.wants("c") {
         delivery::measure(&mut bench)?;
+    }
+    if bench.wants("f") {
+        sending::measure(&mut bench)?;
     }
     if bench.wants("d") {
         memory::idle(&mut bench, open_files)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Bench, intake};
 use crate::error::{BenchError, Result, doing};
-use crate::github::Request;
+use crate::github;
 use crate::load::{self, Plan, Until};
 use crate::place::{Place, Setup};
 use crate::report::Aim;
@@ -22,7 +22,7 @@ pub fn empty(bench: &mut Bench) -> Result<()> {
     let mut times = Vec::new();
     for _ in 0..EMPTY_STARTS {
         let place = bench.place(Setup::PLAIN)?;
-        let (running, time) = place.start_and_time(&mut Request::new(place.address, 1))?;
+        let (running, time) = place.start_and_time(&mut github::request(place.address, 1))?;
         times.push(ms(time));
         running.stop()?;
     }
@@ -32,7 +32,7 @@ pub fn empty(bench: &mut Bench) -> Result<()> {
 
 /// With the events that `place` holds: after a clean end, and after being killed under load.
 pub fn stored(bench: &mut Bench, place: &Place) -> Result<()> {
-    let mut request = Request::new(place.address, 2);
+    let mut request = github::request(place.address, 2);
     let mut clean = Vec::new();
     for _ in 0..STORED_STARTS {
         let (running, time) = place.start_and_time(&mut request)?;

@@ -81,7 +81,7 @@ impl Auth {
     }
 
     /// Looked at before the token, so that guessing is slowed and not only its refusals.
-    fn slow_down(&self, from: Option<IpAddr>, now_ms: i64) -> Result<()> {
+    pub(crate) fn slow_down(&self, from: Option<IpAddr>, now_ms: i64) -> Result<()> {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         match failures.get(&from).and_then(|bucket| bucket.clone().take(now_ms).err()) {
             Some(wait_ms) => {
@@ -93,7 +93,7 @@ impl Auth {
         }
     }
 
-    fn count_failure(&self, from: Option<IpAddr>, now_ms: i64) {
+    pub(crate) fn count_failure(&self, from: Option<IpAddr>, now_ms: i64) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= ADDRESSES_MAX {
             failures.retain(|_, bucket| !bucket.is_full(now_ms));
@@ -137,51 +137,71 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 mod tests {
     use super::*;
 
+    /// What a look at the headers finds, in a store without tokens.
+    async fn look(
+        auth: &Auth,
+        headers: &HeaderMap,
+        from: Option<ClientAddress>,
+        now_ms: i64,
+    ) -> Result<Owner> {
+        let noise = becket_store_test::FixedNoise::new(1);
+        let store = becket_store_test::ModelStore::new(std::sync::Arc::new(noise));
+        let access = auth.check(headers, from, now_ms, &store, &Tokens::default()).await?;
+        assert!(access.operator && access.token.is_none());
+        Ok(access.owner)
+    }
+
     fn headers(value: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, value.parse().unwrap());
         headers
     }
 
-    #[test]
-    fn only_known_tokens_open() {
+    #[tokio::test]
+    async fn only_known_tokens_open() {
         let auth = Auth::admin(vec![Auth::hash("one"), Auth::hash("two")]);
         for good in ["Bearer one", "bearer two", "BEARER  one"] {
-            assert_eq!(auth.check(&headers(good), None, 0).unwrap(), Owner::MAIN, "{good}");
+            assert_eq!(look(&auth, &headers(good), None, 0).await.unwrap(), Owner::MAIN, "{good}");
         }
         for bad in ["Bearer", "Bearer ", "Bearer three", "Basic one", "one", "Bearer one two"] {
-            assert_eq!(auth.check(&headers(bad), None, 0).unwrap_err().code(), "unauthorized");
+            assert_eq!(
+                look(&auth, &headers(bad), None, 0).await.unwrap_err().code(),
+                "unauthorized"
+            );
         }
         let mut twice = headers("Bearer one");
         twice.append(header::AUTHORIZATION, "Bearer two".parse().unwrap());
-        assert!(auth.check(&twice, None, 0).is_err());
+        assert!(look(&auth, &twice, None, 0).await.is_err());
         auth.set_tokens(vec![(Auth::hash("three"), Owner::new(7))]);
-        assert!(auth.check(&headers("Bearer one"), None, 0).is_err());
-        assert_eq!(auth.check(&headers("Bearer three"), None, 0).unwrap(), Owner::new(7));
+        assert!(look(&auth, &headers("Bearer one"), None, 0).await.is_err());
+        assert_eq!(look(&auth, &headers("Bearer three"), None, 0).await.unwrap(), Owner::new(7));
     }
 
-    #[test]
-    fn guessing_is_slowed_per_address() {
+    #[tokio::test]
+    async fn guessing_is_slowed_per_address() {
         let auth = Auth::admin(vec![Auth::hash("one")]);
         let guesser = Some(ClientAddress("192.0.2.1".parse().unwrap()));
         let other = Some(ClientAddress("192.0.2.2".parse().unwrap()));
         for _ in 0..FAILED_LOGINS_BURST {
-            let error = auth.check(&headers("Bearer x"), guesser, 0).unwrap_err();
+            let error = look(&auth, &headers("Bearer x"), guesser, 0).await.unwrap_err();
             assert_eq!(error.code(), "unauthorized");
         }
         for token in ["Bearer x", "Bearer one"] {
-            assert_eq!(auth.check(&headers(token), guesser, 0).unwrap_err().code(), "throttled");
+            assert_eq!(
+                look(&auth, &headers(token), guesser, 0).await.unwrap_err().code(),
+                "throttled"
+            );
         }
-        assert!(auth.check(&headers("Bearer one"), other, 0).is_ok());
-        assert!(auth.check(&headers("Bearer one"), guesser, 1_000).is_ok());
+        assert!(look(&auth, &headers("Bearer one"), other, 0).await.is_ok());
+        assert!(look(&auth, &headers("Bearer one"), guesser, 1_000).await.is_ok());
     }
 
-    #[test]
-    fn the_table_of_addresses_is_bounded() {
+    #[tokio::test]
+    async fn the_table_of_addresses_is_bounded() {
         let auth = Auth::default();
         for number in 0..2 * ADDRESSES_MAX as u32 {
             let from = ClientAddress(IpAddr::from(number.to_be_bytes()));
-            assert!(auth.check(&HeaderMap::new(), Some(from), 0).is_err());
+            assert!(look(&auth, &HeaderMap::new(), Some(from), 0).await.is_err());
         }
         assert!(auth.failures.lock().unwrap().len() <= ADDRESSES_MAX);
     }

@@ -26,9 +26,11 @@ impl Bodies {
         Self { schemas: openapi::schemas(), compiled: Mutex::default() }
     }
 
-    /// Whether a body fits its route.
-    pub fn check(&self, route: &Route, body: &Value) -> Result<()> {
+    /// Whether a body fits its route. A null in the place of an optional value that knows no null is
+    /// taken out: official clients send it for what was set to nothing.
+    pub fn check(&self, route: &Route, body: &mut Value) -> Result<()> {
         let Some(name) = route.body else { return Ok(()) };
+        self.drop_nulls(name, body);
         let schema = self.compiled(name)?;
         let violations = schema.violations(body, PLACES_MAX);
         if violations.is_empty() {
@@ -48,6 +50,20 @@ impl Bodies {
         Err(ApiError::body("", violations[0].message.clone()).at(places))
     }
 
+    fn drop_nulls(&self, name: &str, body: &mut Value) {
+        let schema = self.schemas.get(name);
+        let properties = schema.and_then(|schema| schema.get("properties"));
+        let (Some(Value::Object(properties)), Value::Object(body)) = (properties, body) else {
+            return;
+        };
+        let required = schema.and_then(|schema| schema["required"].as_array());
+        body.retain(|key, value| {
+            !value.is_null()
+                || properties.get(key).is_none_or(knows_null)
+                || required.is_some_and(|names| names.iter().any(|name| name == key))
+        });
+    }
+
     fn compiled(&self, name: &'static str) -> Result<Arc<CompiledSchema>> {
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(schema) = compiled.get(name) {
@@ -62,5 +78,16 @@ impl Bodies {
         })?;
         compiled.insert(name, Arc::clone(&schema));
         Ok(schema)
+    }
+}
+
+/// Whether a schema of one value lets null through.
+fn knows_null(schema: &Value) -> bool {
+    let null = |kind: &Value| kind == "null";
+    match (&schema["type"], &schema["anyOf"]) {
+        (Value::Array(kinds), _) => kinds.iter().any(null),
+        (Value::String(_), _) => false,
+        (_, Value::Array(choices)) => choices.iter().any(|choice| null(&choice["type"])),
+        _ => schema.get("$ref").is_none(),
     }
 }

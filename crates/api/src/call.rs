@@ -40,7 +40,7 @@ pub(crate) struct Shared {
     pub apps: Apps,
     pub bodies: Bodies,
     pub event_types: EventTypes,
-    pub tasks: Arc<BackgroundTasks>,
+    pub tasks: BackgroundTasks,
     pub idempotency: Idempotency,
     pub streams: Arc<tokio::sync::Semaphore>,
 }
@@ -251,10 +251,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for JsonBody<T> {
         let route = request.extensions().get::<&'static Route>().copied();
         let bytes = body(request, shared).await?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        let value: serde_json::Value = serde_json::from_slice(text)
+        let mut value: serde_json::Value = serde_json::from_slice(text)
             .map_err(|error| ApiError::body("", format!("is not JSON: {error}")))?;
         if let Some(route) = route {
-            shared.bodies.check(route, &value)?;
+            shared.bodies.check(route, &mut value)?;
         }
         serde_json::from_value(value)
             .map(Self)

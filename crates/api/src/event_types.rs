@@ -103,7 +103,7 @@ impl EventTypeBody {
             let what = error.to_string();
             let mut place = Place::new("body", "schemas", what.clone(), "schema_invalid");
             place.loc.push(version.clone());
-            place.loc.extend(parts(&error.at));
+            place.loc.extend(parts(error.at()));
             return Err(ApiError::body("schemas", what).at(vec![place]));
         }
         Ok(())

@@ -48,8 +48,8 @@ pub use event_types::load_retry_by_type;
 pub use openapi::text as openapi_document;
 pub use problem::CODES as ERROR_CODES;
 pub use state::{
-    ApiState, Control, ControlError, Directory, EndpointSecret, ProviderRow, SourceCredentials,
-    SourceDetails,
+    ApiState, Control, ControlError, Directory, EndpointSecret, KeysRotated, ProviderRow,
+    SourceCredentials, SourceDetails,
 };
 
 /// The largest request body that the API reads, in bytes: an event's payload of 1 MiB and what
@@ -67,10 +67,14 @@ pub fn router(api: ApiState) -> Router {
         apps: apps::Apps::default(),
         bodies: bodies::Bodies::new(),
         event_types: event_types::EventTypes::default(),
-        tasks: Arc::default(),
+        tasks: tasks::Tasks::default(),
         idempotency: idempotency::Idempotency::default(),
         streams: Arc::new(tokio::sync::Semaphore::new(handlers::tail::STREAMS_MAX)),
     });
+    // Tasks need a runtime; without one nothing can be served either.
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(tasks::resume(Arc::clone(&shared)));
+    }
     let mut router = Router::new();
     for route in routes::table() {
         router = router.route(route.path, (route.handler)().layer(Extension(route)));

@@ -15,6 +15,14 @@ use becket_store::{
 use crate::call::Call;
 use crate::problem::{ApiError, Result};
 
+/// The public id of an application, or of a source.
+pub(crate) fn public_id(application: &Application) -> String {
+    match application.kind {
+        ApplicationKind::Source => application.id.source().to_string(),
+        ApplicationKind::Customer | ApplicationKind::Operational => application.id.to_string(),
+    }
+}
+
 /// The sources and endpoints of one owner.
 pub(crate) struct Names {
     snapshot: ConfigSnapshot,

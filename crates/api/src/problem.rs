@@ -134,7 +134,6 @@ impl ApiError {
     }
 
     /// The stable code.
-    #[cfg(test)]
     pub fn code(&self) -> &'static str {
         self.code
     }

@@ -206,11 +206,14 @@ pub enum AttemptError {
     /// The response began, and its body broke off or was malformed.
     #[error("The server's answer broke off before its end.")]
     BodyReadFailed,
+    /// Nothing was sent, because there was nothing left to send.
+    #[error("The payload was removed before it could be delivered; nothing was sent.")]
+    PayloadExpunged,
 }
 
 impl AttemptError {
     /// Every error there is, for tables and documents.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::UrlRefused,
         Self::AddressRefused,
         Self::LoopDetected,
@@ -236,6 +239,7 @@ impl AttemptError {
         Self::MalformedResponse,
         Self::HeaderTooLarge,
         Self::BodyReadFailed,
+        Self::PayloadExpunged,
     ];
 
     /// The stable code: what is stored, shown by `--json` and used as a metric label.
@@ -266,6 +270,7 @@ impl AttemptError {
             Self::MalformedResponse => "malformed_response",
             Self::HeaderTooLarge => "header_too_large",
             Self::BodyReadFailed => "body_read_failed",
+            Self::PayloadExpunged => "payload_expunged",
         }
     }
 

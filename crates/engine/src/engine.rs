@@ -1,12 +1,11 @@
 //! The engine's handle: starting and stopping the shards, and the calls that other threads make.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-use arc_swap::ArcSwap;
 use becket_model::{EndpointKey, EndpointState};
 use becket_store::LeasedDelivery;
 use parking_lot::Mutex;
@@ -15,6 +14,7 @@ use tokio::sync::mpsc::{
 };
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use crate::config::{EngineConfig, EngineError, Environment};
 use crate::door::Door;
@@ -22,6 +22,7 @@ use crate::endpoint::{EndpointRuntime, Prepared};
 use crate::job::Tools;
 use crate::lane::delivery_bytes;
 use crate::maintenance;
+use crate::registry::Registry;
 use crate::run::run;
 use crate::shard::{Command, Shard};
 use crate::shared::{Closed, LaneShared, ShardShared};
@@ -35,9 +36,9 @@ pub struct Engine {
 
 struct Inner {
     config: Arc<EngineConfig>,
-    lanes: ArcSwap<HashMap<EndpointKey, Arc<LaneShared>>>,
-    /// Held while the endpoints are being exchanged.
-    exchange: Mutex<()>,
+    lanes: Arc<Registry>,
+    /// Held while endpoints change, so that the shards hear of it in the same order.
+    changing: Mutex<()>,
     shards: Vec<ShardHandle>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -81,6 +82,7 @@ struct Beginning {
     /// The senders to all shards, for the one that looks after maintenance.
     upkeep: Option<Vec<WeakUnboundedSender<Command>>>,
     config: Arc<EngineConfig>,
+    started: Instant,
     ended: watch::Sender<bool>,
 }
 
@@ -139,13 +141,22 @@ impl Engine {
 
     fn prepare(config: Arc<EngineConfig>, environment: &Environment) -> (Self, Vec<Beginning>) {
         let refresh = Arc::new(Notify::new());
+        let lanes = Arc::new(Registry::new());
+        // One clock for all shards: they share rates.
+        let started = Instant::now();
         let (mut shards, mut beginnings) = (Vec::new(), Vec::new());
         for number in 0..config.shards {
             let (sender, commands) = unbounded_channel();
             let shared = Arc::new(ShardShared::new(config.lane_queue_bytes_max));
             let (ended, is_ended) = watch::channel(false);
             let slots = config.slots_of(number);
-            let shard = Shard::new(config.clone(), environment.clone(), shared.clone(), slots);
+            let shard = Shard::new(
+                config.clone(),
+                environment.clone(),
+                shared.clone(),
+                lanes.clone(),
+                slots,
+            );
             shards.push(ShardHandle { commands: sender, shared, ended: is_ended });
             beginnings.push(Beginning {
                 shard,
@@ -154,6 +165,7 @@ impl Engine {
                 refresh: refresh.clone(),
                 upkeep: None,
                 config: config.clone(),
+                started,
                 ended,
             });
         }
@@ -162,50 +174,68 @@ impl Engine {
         }
         let inner = Inner {
             config,
-            lanes: ArcSwap::default(),
-            exchange: Mutex::new(()),
+            lanes,
+            changing: Mutex::new(()),
             shards,
             threads: Mutex::default(),
         };
         (Self { inner: Arc::new(inner) }, beginnings)
     }
 
-    /// Exchanges the endpoints, all at once. Known ones keep their lane and take over the new
-    /// settings; those that are no longer there give back what they hold.
+    /// Exchanges the endpoints, all at once: for the start, and for a configuration that was read
+    /// again. Known ones keep their lane and take over the new settings; those that are no longer
+    /// there give back what they hold.
     pub fn endpoints_set(&self, endpoints: Vec<EndpointRuntime>) {
         let inner = &self.inner;
-        let _exchange = inner.exchange.lock();
-        let known = inner.lanes.load();
-        let mut lanes = HashMap::with_capacity(endpoints.len());
+        let _changing = inner.changing.lock();
+        let mut gone: HashSet<EndpointKey> = inner.lanes.keys().into_iter().collect();
         let mut parts: Vec<Vec<_>> = inner.shards.iter().map(|_| Vec::new()).collect();
         for runtime in endpoints {
-            let key = runtime.key;
-            let number = inner.shard_of(key);
-            let lane = known.get(&key).cloned().unwrap_or_else(|| {
-                let shared = inner.shards[number].shared.clone();
-                Arc::new(LaneShared::new(key, shared, inner.config.lane_queue_max))
-            });
-            lanes.insert(key, lane.clone());
-            parts[number].push((lane, Arc::new(Prepared::new(runtime))));
-        }
-        for (key, lane) in known.iter() {
-            if !lanes.contains_key(key) {
-                lane.set(Closed::State, true);
+            if runtime.state == EndpointState::Removed {
+                continue;
             }
+            gone.remove(&runtime.key);
+            let lane = inner.lane_for(runtime.key);
+            parts[inner.shard_of(runtime.key)].push((lane, Arc::new(Prepared::new(runtime))));
         }
-        inner.lanes.store(Arc::new(lanes));
+        gone.into_iter().for_each(|key| inner.lanes.remove(key));
         for (shard, part) in inner.shards.iter().zip(parts) {
             shard.tell(Command::Endpoints(part));
         }
     }
 
-    /// Sets whether an endpoint takes deliveries, before the next [`Self::endpoints_set`] would.
+    /// Adds an endpoint or changes a known one, which keeps its lane; one whose state is `Removed`
+    /// is removed. What takes long is done on the delivery thread. A new one looks into the store
+    /// for what waits, so for many at the start [`Self::endpoints_set`] is cheaper.
+    pub fn endpoint_put(&self, endpoint: EndpointRuntime) {
+        let inner = &self.inner;
+        let key = endpoint.key;
+        if endpoint.state == EndpointState::Removed {
+            self.endpoint_remove(key);
+            return;
+        }
+        let _changing = inner.changing.lock();
+        let lane = inner.lane_for(key);
+        if endpoint.state != EndpointState::Enabled {
+            lane.set(Closed::State, true);
+        }
+        inner.shards[inner.shard_of(key)].tell(Command::Put(lane, Arc::new(Prepared::new(endpoint))));
+    }
+
+    /// Removes an endpoint: what it holds is given back, attempts under way end and are recorded.
+    /// One that is not known is passed over.
+    pub fn endpoint_remove(&self, key: EndpointKey) {
+        let inner = &self.inner;
+        let _changing = inner.changing.lock();
+        inner.lanes.remove(key);
+        inner.shards[inner.shard_of(key)].tell(Command::Remove(key));
+    }
+
+    /// Sets whether an endpoint takes deliveries, before [`Self::endpoint_put`] would.
     pub fn endpoint_state_set(&self, key: EndpointKey, state: EndpointState) {
         let inner = &self.inner;
-        if let Some(lane) = inner.lanes.load().get(&key)
-            && state != EndpointState::Enabled
-        {
-            lane.set(Closed::State, true);
+        if state != EndpointState::Enabled {
+            inner.lanes.with(key, |lane| lane.set(Closed::State, true));
         }
         inner.shards[inner.shard_of(key)].tell(Command::State(key, state));
     }
@@ -219,17 +249,16 @@ impl Engine {
 
     /// Takes a place for a delivery that is about to be stored. After `true` either
     /// [`Self::hand_over`] or [`Self::cancel`] has to follow. After `false` the delivery is planned
-    /// without a lease, and [`Self::wake`] is called once it is stored. Takes no lock.
+    /// without a lease, and [`Self::wake`] is called once it is stored. Waits for nobody: the only
+    /// lock is one that few endpoints share, held for moments.
     #[must_use]
     pub fn reserve(&self, key: EndpointKey) -> bool {
-        self.inner.lanes.load().get(&key).is_some_and(|lane| lane.reserve())
+        self.inner.lanes.with(key, LaneShared::reserve).unwrap_or(false)
     }
 
     /// Gives a reserved place back: the delivery was not stored.
     pub fn cancel(&self, key: EndpointKey) {
-        if let Some(lane) = self.inner.lanes.load().get(&key) {
-            lane.vacate();
-        }
+        self.inner.lanes.vacate(key);
     }
 
     /// Hands over a stored delivery whose place was reserved. Does not block.
@@ -240,10 +269,10 @@ impl Engine {
         shard.tell(Command::HandOver(delivery));
     }
 
-    /// Says that something waits in the store for an endpoint, due now. Does not block.
+    /// Says that something waits in the store for an endpoint, due now or later. Does not block.
     pub fn wake(&self, key: EndpointKey) {
         let inner = &self.inner;
-        if inner.lanes.load().get(&key).is_some_and(|lane| lane.wake()) {
+        if inner.lanes.with(key, LaneShared::wake).unwrap_or(false) {
             inner.shards[inner.shard_of(key)].tell(Command::Wake(key));
         }
     }
@@ -291,6 +320,14 @@ impl Engine {
 }
 
 impl Inner {
+    /// The lane of an endpoint as other threads see it, for one that exists from now on.
+    fn lane_for(&self, key: EndpointKey) -> Arc<LaneShared> {
+        self.lanes.put(key, || {
+            let shard = self.shards[self.shard_of(key)].shared.clone();
+            LaneShared::new(key, shard, self.config.lane_queue_max)
+        })
+    }
+
     fn shard_of(&self, key: EndpointKey) -> usize {
         key.0 as usize % self.shards.len()
     }
@@ -320,7 +357,7 @@ impl Beginning {
             }
         }
         let tools = Tools { environment: self.environment, door };
-        run(self.shard, self.commands, tools, self.refresh).await;
+        run(self.shard, self.commands, tools, self.refresh, self.started).await;
         self.ended.send_replace(true);
     }
 }

@@ -34,6 +34,10 @@ impl Failing {
         Self { since_ms, warned_percent: 0 }
     }
 
+    pub(crate) const fn since_ms(&self) -> Option<i64> {
+        self.since_ms
+    }
+
     pub(crate) fn record(&mut self, succeeded: bool, now_ms: i64, limit_ms: u64) -> FailingStep {
         match (succeeded, self.since_ms) {
             (true, None) => FailingStep::Nothing,

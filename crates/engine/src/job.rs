@@ -11,7 +11,7 @@ use becket_model::{
     ApplicationKey, DeliveryKey, EndpointId, EndpointKey, Outcome, RetryAfter, Trigger,
 };
 use becket_store::{
-    AttemptFinish, EndpointChange, FinishOutcome, LeaseToken, LeasedDelivery, Owner, StoreError,
+    AttemptFinish, Changed, EndpointChange, FinishOutcome, LeaseToken, LeasedDelivery, Owner, StoreError,
 };
 use bytes::Bytes;
 use http::HeaderMap;
@@ -19,6 +19,7 @@ use http::HeaderMap;
 use crate::config::Environment;
 use crate::door::Door;
 use crate::endpoint::Prepared;
+use crate::observer::AttemptReport;
 use crate::request;
 
 const BACKOFF_FIRST_MS: u64 = 100;
@@ -35,7 +36,7 @@ pub(crate) fn backoff_ms(failures: u32) -> u64 {
 /// A call to the store.
 pub(crate) enum Job {
     Lease(LeaseJob),
-    Finish { finish: AttemptFinish, failures: u32 },
+    Finish(FinishJob),
     Release { endpoint: EndpointKey, deliveries: Vec<Leased>, failures: u32 },
     Change(ChangeJob),
 }
@@ -57,6 +58,14 @@ pub(crate) struct LeaseJob {
     pub(crate) limit: usize,
 }
 
+/// A result to be recorded, and what people want to know once it is.
+#[derive(Clone)]
+pub(crate) struct FinishJob {
+    pub(crate) finish: AttemptFinish,
+    pub(crate) turned: Option<Box<AttemptReport>>,
+    pub(crate) failures: u32,
+}
+
 #[derive(Clone)]
 pub(crate) struct ChangeJob {
     pub(crate) endpoint: EndpointKey,
@@ -72,8 +81,7 @@ pub(crate) enum Done {
         result: Result<Vec<LeasedDelivery>, StoreError>,
     },
     Finish {
-        finish: AttemptFinish,
-        failures: u32,
+        job: FinishJob,
         result: Result<FinishOutcome, StoreError>,
     },
     Release {
@@ -94,6 +102,7 @@ pub(crate) struct AttemptEnded {
     pub(crate) lease: LeaseToken,
     pub(crate) number: u32,
     pub(crate) application: ApplicationKey,
+    pub(crate) event_type: Option<Arc<str>>,
     pub(crate) received_at_ms: i64,
     pub(crate) started_at_ms: i64,
     pub(crate) ended_at_ms: i64,
@@ -104,6 +113,38 @@ pub(crate) struct AttemptEnded {
 }
 
 impl AttemptEnded {
+    /// An attempt that sends nothing, because the payload was removed.
+    pub(crate) fn expunged(endpoint: &Prepared, delivery: LeasedDelivery, now_ms: i64) -> Self {
+        let outcome = AttemptOutcome::failed(AttemptError::PayloadExpunged);
+        let number = delivery.attempts.saturating_add(1);
+        let sent = Sent { headers: HeaderMap::new(), body_bytes: 0, number };
+        Self::of(endpoint, delivery, &sent, now_ms, now_ms, &outcome)
+    }
+
+    fn of(
+        endpoint: &Prepared,
+        delivery: LeasedDelivery,
+        sent: &Sent,
+        started_at_ms: i64,
+        ended_at_ms: i64,
+        outcome: &AttemptOutcome,
+    ) -> Self {
+        Self {
+            key: delivery.key,
+            lease: delivery.lease,
+            number: sent.number,
+            application: delivery.application,
+            event_type: delivery.event_type,
+            received_at_ms: delivery.received_at_ms,
+            started_at_ms,
+            ended_at_ms,
+            outcome: reduced(outcome),
+            error: outcome.error,
+            timings: outcome.timings,
+            detail: request::detail_json(endpoint, &sent.headers, sent.body_bytes, outcome),
+        }
+    }
+
     pub(crate) fn trigger(&self) -> Trigger {
         if self.key.generation == 0 { Trigger::Receipt } else { Trigger::Replay }
     }
@@ -113,6 +154,13 @@ impl AttemptEnded {
         let measured = self.timings.total_us.div_ceil(1_000);
         u32::try_from(if measured > 0 { measured } else { by_clock }).unwrap_or(u32::MAX)
     }
+}
+
+/// What was sent, as far as it is recorded.
+struct Sent {
+    headers: HeaderMap,
+    body_bytes: u64,
+    number: u32,
 }
 
 /// What jobs are done with.
@@ -130,10 +178,10 @@ pub(crate) async fn perform(tools: std::rc::Rc<Tools>, job: Job) -> Done {
             let result = store.delivery_lease(endpoint, now_ms, lease_ms, limit).await;
             Done::Lease { job, result }
         }
-        Job::Finish { finish, failures } => {
-            wait(failures).await;
-            let result = store.attempt_finish(finish.clone()).await;
-            Done::Finish { finish, failures, result }
+        Job::Finish(job) => {
+            wait(job.failures).await;
+            let result = store.attempt_finish(job.finish.clone()).await;
+            Done::Finish { job, result }
         }
         Job::Release { endpoint, deliveries, failures } => {
             wait(failures).await;
@@ -145,7 +193,7 @@ pub(crate) async fn perform(tools: std::rc::Rc<Tools>, job: Job) -> Done {
             wait(job.failures).await;
             let now_ms = tools.environment.clock.now_ms();
             let changed = store.endpoint_change(job.owner, job.id, job.change.clone(), now_ms);
-            let result = changed.await.map(|endpoint| endpoint.is_some());
+            let result = changed.await.map(|changed| matches!(changed, Changed::Done(_)));
             Done::Change { job, result }
         }
     }
@@ -162,27 +210,17 @@ pub(crate) async fn attempt(tools: std::rc::Rc<Tools>, job: AttemptJob) -> Attem
     let AttemptJob { endpoint, delivery, number } = job;
     let clock = &tools.environment.clock;
     let started_at_ms = clock.now_ms();
-    let request_bytes = delivery.record.body().len() as u64;
-    let (sent, outcome) = match request::build(&endpoint, &delivery, number, started_at_ms) {
+    let mut sent =
+        Sent { headers: HeaderMap::new(), body_bytes: delivery.record.body().len() as u64, number };
+    let outcome = match request::build(&endpoint, &delivery, number, started_at_ms) {
         Ok(request) => {
-            let sent = request.headers.clone();
-            (sent, tools.door.send(request).await)
+            sent.headers = request.headers.clone();
+            tools.door.send(request).await
         }
-        Err(error) => (HeaderMap::new(), AttemptOutcome::failed(error)),
+        Err(error) => AttemptOutcome::failed(error),
     };
-    AttemptEnded {
-        key: delivery.key,
-        lease: delivery.lease,
-        number,
-        application: delivery.application,
-        received_at_ms: delivery.received_at_ms,
-        started_at_ms,
-        ended_at_ms: clock.now_ms(),
-        outcome: reduced(&outcome),
-        error: outcome.error,
-        timings: outcome.timings,
-        detail: request::detail_json(&endpoint, &sent, request_bytes, &outcome),
-    }
+    let ended_at_ms = clock.now_ms();
+    AttemptEnded::of(&endpoint, delivery, &sent, started_at_ms, ended_at_ms, &outcome)
 }
 
 /// A status counts only with its whole response; a hint when to come back counts anyway.

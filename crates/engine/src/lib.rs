@@ -16,8 +16,8 @@
 //! Deliberately absent: sockets (egress), SQL (store), planning and filters (model), and telling
 //! people (the observer that is handed in).
 //!
-//! Where next: [`Engine`] for what others call, `lane` for what may start when, `slots` for fairness,
-//! `tests/sim` for what has to hold whatever fails.
+//! Where next: [`Engine`] for what others call, `lane` for what may start when, `slots` and
+//! `shared_rate` for fairness, `tests/sim` for what has to hold whatever fails.
 
 mod config;
 mod door;
@@ -29,14 +29,19 @@ mod job;
 mod lane;
 mod maintenance;
 mod observer;
+mod registry;
 mod request;
 mod run;
 mod shard;
 mod shared;
+mod shared_rate;
 mod slots;
 
 pub use config::{EngineConfig, EngineError, Environment};
 pub use door::Door;
 pub use endpoint::EndpointRuntime;
 pub use engine::{Engine, EngineStats};
-pub use observer::{AttemptReport, DisabledReason, EndpointEvent, EndpointNotice, Observer};
+pub use observer::{
+    AttemptReport, DeliveryTurn, DisabledReason, EndpointEvent, EndpointNotice, Observer,
+};
+pub use shared_rate::SharedRate;

@@ -1,15 +1,29 @@
-//! What the engine tells the rest of the program: one report per attempt, one notice per change.
+//! What the engine tells the rest of the program: one report per attempt, one more when a delivery
+//! took a turn, one notice per change of an endpoint.
 //!
-//! Both are called on a delivery thread and have to return at once: they may log and count, never
+//! All are called on a delivery thread and have to return at once: they may log and count, never
 //! wait.
 
+use std::sync::Arc;
+
 use becket_egress::Timings;
-use becket_model::{ApplicationKey, DeliveryKey, EndpointId, EndpointKey, NextStep, Trigger};
+use becket_model::{
+    ApplicationKey, AttemptId, DeliveryKey, EndpointId, EndpointKey, FailureReason, NextStep,
+    Trigger,
+};
+use becket_store::Owner;
+
+/// The failed attempt with which a delivery counts as failing.
+const FAILING_AT: u32 = 4;
 
 /// Is told about attempts and endpoints.
 pub trait Observer: Send + Sync + 'static {
     /// An attempt has ended. Called exactly once for each, before its result is recorded.
     fn attempt(&self, report: &AttemptReport);
+
+    /// With an attempt that is recorded now (under this id) its delivery took a turn that people may
+    /// want to know. An attempt that is repeated because its result was lost is told once.
+    fn delivery_turned(&self, report: &AttemptReport, turn: DeliveryTurn, attempt: AttemptId);
 
     /// Something about an endpoint has changed that people may want to know.
     fn endpoint_changed(&self, notice: &EndpointNotice);
@@ -22,8 +36,14 @@ pub struct AttemptReport {
     pub delivery: DeliveryKey,
     /// The endpoint's public id.
     pub endpoint: EndpointId,
-    /// The source that received the event.
+    /// The endpoint's URL, as attempts show it.
+    pub url: Arc<str>,
+    /// Whose it is.
+    pub owner: Owner,
+    /// The application or source whose event it is.
     pub application: ApplicationKey,
+    /// The event's type.
+    pub event_type: Option<Arc<str>>,
     /// Counted from 1 within its delivery.
     pub number: u32,
     /// Why the delivery exists.
@@ -46,6 +66,32 @@ pub struct AttemptReport {
     pub next: NextStep,
 }
 
+impl AttemptReport {
+    /// What this attempt means for its delivery, if people may want to know.
+    #[must_use]
+    pub fn turn(&self) -> Option<DeliveryTurn> {
+        match self.next {
+            NextStep::Delivered if self.number > FAILING_AT => Some(DeliveryTurn::Recovered),
+            NextStep::RetryAt(_) if self.number == FAILING_AT => Some(DeliveryTurn::Failing),
+            NextStep::Failed(FailureReason::Exhausted | FailureReason::Gone) => {
+                Some(DeliveryTurn::Exhausted)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What people may want to know about a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryTurn {
+    /// Its fourth attempt failed; there will be more.
+    Failing,
+    /// Its last attempt failed: it has been given up.
+    Exhausted,
+    /// It succeeded after at least four failed attempts.
+    Recovered,
+}
+
 /// A change of an endpoint that the engine made or noticed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointNotice {
@@ -53,7 +99,9 @@ pub struct EndpointNotice {
     pub key: EndpointKey,
     /// Its public id.
     pub endpoint: EndpointId,
-    /// The source it belongs to.
+    /// Whose it is.
+    pub owner: Owner,
+    /// The application or source it belongs to.
     pub application: ApplicationKey,
     /// When, in milliseconds since 1970.
     pub at_ms: i64,
@@ -68,6 +116,8 @@ pub enum EndpointEvent {
     Disabled {
         /// Why.
         reason: DisabledReason,
+        /// Since when every attempt had failed, in milliseconds since 1970.
+        failing_since_ms: Option<i64>,
     },
     /// It has been failing for this much of the time after which it is switched off.
     Failing {

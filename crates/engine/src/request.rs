@@ -35,9 +35,10 @@ pub(crate) fn build(
 ) -> Result<OutboundRequest, AttemptError> {
     let runtime = &endpoint.runtime;
     let target = runtime.target.as_ref().map_err(|refused| AttemptError::from(*refused))?;
-    let custom = endpoint.custom.as_ref().map_err(|error| *error)?;
+    let ready = endpoint.ready();
+    let custom = ready.custom.as_ref().map_err(|error| *error)?;
     let sender: Vec<(&str, &[u8])> = delivery.record.headers().collect();
-    let mut headers = forwardable_with(sender.iter().copied(), endpoint.forward);
+    let mut headers = forwardable_with(sender.iter().copied(), endpoint.forward());
     for (name, _) in custom {
         headers.remove(name);
     }
@@ -53,7 +54,7 @@ pub(crate) fn build(
     }
     headers.insert(WEBHOOK_ID, own_value(id)?);
     headers.insert(ATTEMPT, HeaderValue::from(number));
-    if let Some(source) = &endpoint.source {
+    if let Some(source) = &ready.source {
         headers.insert(SOURCE, source.clone());
     }
     // A type with characters that no header can have is left out; it is in the event all the same.
@@ -85,7 +86,7 @@ pub(crate) fn detail_json(
     outcome: &AttemptOutcome,
 ) -> Bytes {
     let view = DetailView {
-        url: &endpoint.shown_url,
+        url: &endpoint.ready().shown_url,
         request_headers: SentHeaders(sent),
         request_bytes,
         response: outcome.status.map(|status| ResponseView {
@@ -210,6 +211,8 @@ mod tests {
             source_uid: "s".to_owned(),
             owner: becket_store::Owner::MAIN,
             settings: std::sync::Arc::default(),
+            retry_by_type: std::sync::Arc::default(),
+            application_rate: None,
             state: becket_model::EndpointState::Enabled,
             failing_since_ms: None,
             signing_keys: Vec::new(),

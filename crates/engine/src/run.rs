@@ -44,9 +44,9 @@ pub(crate) async fn run(
     mut commands: UnboundedReceiver<Command>,
     tools: Tools,
     refresh: Arc<Notify>,
+    started: Instant,
 ) {
     let tools = Rc::new(tools);
-    let started = Instant::now();
     let mut attempts = FuturesUnordered::new();
     let mut calls = FuturesUnordered::new();
     let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));

@@ -1,7 +1,7 @@
 //! What threads outside a shard may touch: a few atomics per lane and per shard.
 //!
 //! Reserving a place for a delivery happens for every planned delivery, on the receiving threads:
-//! it takes no lock and waits for nobody. All decisions stay on the shard's own thread, which sets
+//! it waits for nobody. All decisions stay on the shard's own thread, which sets
 //! the flags that are read here.
 
 use std::sync::Arc;
@@ -108,8 +108,12 @@ impl LaneShared {
         self.places.fetch_sub(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn places(&self) -> usize {
+        self.places.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn places_left(&self) -> usize {
-        self.places_max.saturating_sub(self.places.load(Ordering::Relaxed))
+        self.places_max.saturating_sub(self.places())
     }
 
     pub(crate) fn set(&self, reason: Closed, holds: bool) {
@@ -129,8 +133,9 @@ impl LaneShared {
         !self.woken.swap(true, Ordering::AcqRel)
     }
 
-    pub(crate) fn wake_taken(&self) {
-        self.woken.store(false, Ordering::Release);
+    /// Whether the shard was told since it last looked.
+    pub(crate) fn wake_taken(&self) -> bool {
+        self.woken.swap(false, Ordering::AcqRel)
     }
 }
 
@@ -176,7 +181,7 @@ mod tests {
     fn wakes_are_joined() {
         let lane = lane(1);
         assert!(lane.wake() && !lane.wake());
-        lane.wake_taken();
+        assert!(lane.wake_taken() && !lane.wake_taken());
         assert!(lane.wake());
     }
 }

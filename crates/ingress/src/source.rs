@@ -161,7 +161,7 @@ pub enum IdPlace {
 }
 
 /// The sources by their name in the URL.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct SourceTable {
     by_name: HashMap<String, Arc<SourceRuntime>>,
 }
@@ -198,6 +198,11 @@ impl SourceTable {
                 Ok(())
             }
         }
+    }
+
+    /// Takes a source out under all its names.
+    pub fn remove(&mut self, key: ApplicationKey) {
+        self.by_name.retain(|_, source| source.key != key);
     }
 
     /// The source that receives under this name.

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use becket_model::{
-    Clock, DeliveryKey, Disposition, EndpointId, EndpointSettings, EventRecord, NextStep, Noise,
-    PackedHeaders, SourceId, Trigger,
+    ApplicationId, Clock, DeliveryKey, Disposition, EndpointId, EndpointSettings, EventLabels,
+    EventRecord, NextStep, Noise, PackedHeaders, Trigger,
 };
 use becket_store::{
     Accepted, AttemptFinish, AttemptWrite, DedupeKey, DedupeKind, EndpointDeclaration, EventAccept,
@@ -60,7 +60,7 @@ fn main() {
         let declared = SourceDeclaration {
             uid: "s".into(),
             provider: "github".into(),
-            id: SourceId::from_bytes([1; 16]),
+            id: ApplicationId::from_bytes([1; 20]),
             endpoints: vec![EndpointDeclaration {
                 uid: "e".into(),
                 settings: EndpointSettings::for_url("http://127.0.0.1/"),
@@ -69,7 +69,7 @@ fn main() {
             }],
         };
         let config = store.config_declare(Owner::MAIN, vec![declared], 1).await.expect("declared");
-        let (application, endpoint) = (config.sources[0].key, config.endpoints[0].key);
+        let (application, endpoint) = (config.applications[0].key, config.endpoints[0].key);
         let next = Arc::new(AtomicU64::new(0));
         let (started, cpu) = (Instant::now(), cpu_us());
         let local = tokio::task::LocalSet::new();
@@ -96,8 +96,10 @@ fn main() {
                         event_type: Some("push".into()),
                         dedupe: Some((DedupeKey(key), DedupeKind::DeliveryId, 259_200_000)),
                         disposition: Disposition::Accepted,
+                        labels: EventLabels::default(),
                         record,
                         planned: vec![Planned { endpoint, leased: true }],
+                        due_ms: None,
                         lease_until_ms: now_ms + 300_000,
                     };
                     let scope = Scope::of(Owner::MAIN, application);

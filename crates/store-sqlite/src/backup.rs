@@ -21,7 +21,7 @@ pub(crate) fn write(shared: &Shared, target: &Path) -> Result<u64> {
     let folder = Folder(target.to_path_buf());
     make_private(&folder.segments()).map_err(|error| unusable(error.to_string()))?;
     // The list first: a segment sealed after this is taken over when the copy is opened.
-    copy(&open_catalog(&shared.folder.catalog())?, &folder.catalog())?;
+    copy(&open_catalog(&shared.folder.catalog(), Role::Writer)?, &folder.catalog())?;
     let mut bytes = bytes_on_disk(&folder.catalog());
     for segment in shared.segments.all() {
         let source = match open_segment(&segment.path, Role::Writer) {

@@ -8,6 +8,7 @@
 //! at start just like one that was rolled.
 
 mod adopt;
+mod edit;
 mod group;
 mod pending;
 
@@ -25,6 +26,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::backup;
+use crate::edit::Edit;
 use crate::errors::database;
 use crate::layout::{Role, open_segment};
 use crate::memory::{Held, Key, Lease, Taken};
@@ -79,6 +81,8 @@ pub(crate) enum Task {
     /// Answer when all before this has been done.
     Settle(Reply<()>),
     Due(Reply<Vec<EndpointDue>>),
+    /// Change what has been written already; how many events or attempts it was for.
+    Edit(Edit, Reply<u64>),
     Sweep(RetentionPolicy, i64, Reply<Swept>),
     Backup(PathBuf, Reply<u64>),
     Close(oneshot::Sender<()>),
@@ -162,6 +166,7 @@ impl Keeper {
             Task::Replay(seq, endpoints, now_ms, reply) => {
                 drop(reply.send(self.replay(seq, endpoints.as_deref(), now_ms)));
             }
+            Task::Edit(edit, reply) => drop(reply.send(self.edit(&edit))),
             Task::Settle(reply) => drop(reply.send(Ok(()))),
             Task::Due(reply) => drop(reply.send(self.due())),
             Task::Sweep(policy, now_ms, reply) => {

@@ -85,6 +85,12 @@ pub(crate) fn with_companions(path: &Path) -> [PathBuf; 3] {
     [path.to_path_buf(), log.into(), index.into()]
 }
 
+/// The bytes in a database's log; 0 if there is none.
+pub(crate) fn log_bytes(path: &Path) -> u64 {
+    let [_, log, _] = with_companions(path);
+    std::fs::metadata(log).map_or(0, |metadata| metadata.len())
+}
+
 /// The bytes that a database and its log take on disk; 0 for what is not there.
 pub(crate) fn bytes_on_disk(path: &Path) -> u64 {
     with_companions(path)
@@ -167,9 +173,7 @@ fn bring_up_to_date(connection: &Connection, path: &Path, layout: &Layout) -> Re
     }
     let failed = database("bring tables up to date");
     // Tables that others refer to are replaced; this can only be set outside a transaction.
-    connection
-        .execute_batch("PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE;")
-        .map_err(failed)?;
+    connection.execute_batch("PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE;").map_err(failed)?;
     let upgraded = upgrade(connection, layout).and_then(|known| {
         if known { connection.execute_batch("COMMIT").map_err(failed) } else { Err(unknown(found)) }
     });

@@ -18,10 +18,13 @@
 
 mod backup;
 mod catalog;
+mod count;
 mod dedupe;
+mod edit;
 mod errors;
 mod keeper;
 mod layout;
+mod leases;
 mod load;
 mod memory;
 mod open;
@@ -35,6 +38,7 @@ mod segment;
 mod shared;
 mod space;
 mod store;
+mod tables;
 mod write;
 mod writer;
 

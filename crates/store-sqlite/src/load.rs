@@ -11,6 +11,7 @@ use crate::errors::database;
 use crate::memory::{Key, Memory, Waiting};
 use crate::rows::{NEXT_DELIVERED, NEXT_RETRY, planned_from_column};
 use crate::segment::{Kinds, count_kind};
+use crate::write;
 
 /// What a segment's file says.
 pub(crate) struct Loaded {
@@ -23,6 +24,8 @@ pub(crate) struct Loaded {
     pub(crate) received_min_ms: i64,
     pub(crate) received_max_ms: i64,
     pub(crate) dedupe_until_ms: i64,
+    /// When the first payload is to be removed; `i64::MAX` if never.
+    pub(crate) expiring_ms: i64,
 }
 
 /// Reads a segment that has not been sealed.
@@ -111,6 +114,7 @@ fn load_events(connection: &Connection, attempted: Option<&Attempted>) -> rusqli
         received_min_ms: i64::MAX,
         received_max_ms: i64::MIN,
         dedupe_until_ms: i64::MIN,
+        expiring_ms: write::next_expiring(connection)?.unwrap_or(i64::MAX),
     };
     let mut statement = connection.prepare(
         "SELECT seq, application, received_at_ms, dedupe, dedupe_until_ms, size_bytes, event_type,

@@ -14,7 +14,7 @@ use crate::catalog::{Catalog, SealedRow};
 use crate::dedupe::{DedupeIndex, SealedFilter};
 use crate::errors::database;
 use crate::keeper::{Keeper, Late, Task};
-use crate::layout::{Folder, Role, open_segment};
+use crate::layout::{Folder, Role, log_bytes, open_segment};
 use crate::load;
 use crate::memory::Memory;
 use crate::quarantine::Quarantine;
@@ -61,7 +61,7 @@ pub(crate) fn open(options: Options) -> Result<Parts> {
         last = last.max(row.last);
         if firsts.binary_search(&row.first).is_err() {
             tracing::warn!(first = row.first, "a listed segment has no file; its events are gone");
-            shared.catalog.lock().segment_remove(row.first)?;
+            shared.catalog.segment_remove(row.first)?;
             continue;
         }
         insert_sealed(&shared, &mut dedupe, row, now_ms);
@@ -156,8 +156,10 @@ fn insert_sealed(shared: &Shared, dedupe: &mut DedupeIndex, row: SealedRow, now_
     segment.received_max_ms.store(row.received_max_ms, Ordering::Relaxed);
     segment.dedupe_until_ms.store(row.dedupe_until_ms, Ordering::Relaxed);
     segment.compacted_at_ms.store(row.compacted_at_ms, Ordering::Relaxed);
+    segment.expiring_ms.store(row.expiring_ms.unwrap_or(i64::MAX), Ordering::Relaxed);
     segment.sealed.store(true, Ordering::Release);
     segment.adopted.store(true, Ordering::Release);
+    segment.unclean.store(log_bytes(&segment.path) > 0, Ordering::Relaxed);
     *segment.kinds.lock() = row.kinds;
     shared.segments.insert(Arc::new(segment));
     if row.dedupe_until_ms > now_ms {
@@ -174,6 +176,8 @@ fn load_segment(
     dedupe: &mut DedupeIndex,
     reusable: bool,
 ) -> Result<(i64, bool)> {
+    // What a crash has left in the log may have been removed.
+    segment.unclean.store(log_bytes(&segment.path) > 0, Ordering::Relaxed);
     let role = if reusable { Role::HotWriter } else { Role::Writer };
     let connection = open_segment(&segment.path, role)?;
     let count: i64 = connection
@@ -189,6 +193,7 @@ fn load_segment(
     segment.received_min_ms.store(loaded.received_min_ms, Ordering::Relaxed);
     segment.received_max_ms.store(loaded.received_max_ms, Ordering::Relaxed);
     segment.dedupe_until_ms.store(loaded.dedupe_until_ms, Ordering::Relaxed);
+    segment.expiring_ms.store(loaded.expiring_ms, Ordering::Relaxed);
     *segment.kinds.lock() = loaded.kinds;
     *segment.memory.lock() = reuse.then_some(loaded.memory);
     dedupe.insert_set(segment.first, loaded.keys);

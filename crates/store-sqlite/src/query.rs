@@ -10,11 +10,12 @@ use becket_model::{
 };
 use becket_store::{
     AttemptRow, AttemptWrite, DuplicateRow, EventFilter, EventRow, LeasedDelivery, Page, Result,
-    Scope, StoreError,
+    Scope,
 };
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use crate::edit::{labels_from_column, read_record};
 use crate::errors::database;
 use crate::memory::{Key, Taken};
 use crate::rows::{disposition_from_column, next_from_columns, trigger_from_column};
@@ -23,7 +24,7 @@ use crate::shared::Shared;
 use crate::write;
 
 const COLUMNS: &str =
-    "seq, tail, application, received_at_ms, disposition, size_bytes, event_type, planned";
+    "seq, tail, application, received_at_ms, disposition, size_bytes, event_type, planned, labels";
 /// Rows looked at between two looks whether the page is full.
 const CHUNK: i64 = 256;
 
@@ -83,6 +84,7 @@ impl Shared {
     /// Adds the deliveries to a row.
     fn complete(&self, connection: &Connection, row: Narrow) -> Result<EventRow> {
         let seq = row.id.seq().0;
+        let labels = labels_from_column(row.labels, seq)?;
         let mut deliveries = write::deliveries(connection, seq, &row.planned, row.received_at_ms)
             .map_err(database("read deliveries"))?;
         let known = self.segments.holding(seq).is_some_and(|segment| {
@@ -102,6 +104,7 @@ impl Shared {
             received_at_ms: row.received_at_ms,
             event_type: row.event_type,
             disposition: row.disposition,
+            labels,
             size_bytes: row.size_bytes,
             deliveries,
         })
@@ -133,7 +136,7 @@ impl Shared {
 
     pub(crate) fn record(&self, scope: Scope, event: &EventId) -> Result<Option<EventRecord>> {
         self.read_holding(event, |connection| match self.facts_in(connection, scope, event)? {
-            Some(_) => read_record(connection, event.seq().0).map(Some),
+            Some(_) => read_record(connection, event.seq().0),
             None => Ok(None),
         })
     }
@@ -200,6 +203,20 @@ impl Shared {
         Ok(list.into_iter().find(|row| row.id == *attempt))
     }
 
+    /// Whether there is such an attempt in the scope.
+    pub(crate) fn has_attempt(&self, scope: Scope, attempt: &AttemptId) -> Result<bool> {
+        let failed = database("read attempt");
+        let seq = attempt.event_seq();
+        let Some(segment) = self.segments.holding(seq.0) else { return Ok(false) };
+        self.segments.read(&segment, |connection| {
+            let facts = write::facts(connection, seq.0).map_err(failed)?;
+            if !facts.is_some_and(|facts| self.in_scope(scope, facts.application)) {
+                return Ok(false);
+            }
+            Ok(write::find_attempt(connection, attempt).map_err(failed)?.is_some())
+        })
+    }
+
     pub(crate) fn events(
         &self,
         scope: Scope,
@@ -255,6 +272,8 @@ impl Shared {
                             scope.application.map(|key| key.0),
                             filter.dedupe.map(|key| key.0),
                             listed,
+                            as_listed(filter.channel.as_deref()),
+                            as_listed(filter.tag.as_deref()),
                         ],
                         narrow,
                     )
@@ -336,6 +355,14 @@ impl Shared {
         if !wanted {
             return Ok(None);
         }
+        if filter.channel.is_some() || filter.tag.is_some() {
+            let labels = labels_from_column(row.labels.clone(), row.id.seq().0)?;
+            let labelled = filter.channel.as_ref().is_none_or(|one| labels.channels.contains(one))
+                && filter.tag.as_ref().is_none_or(|one| labels.tags.contains(one));
+            if !labelled {
+                return Ok(None);
+            }
+        }
         let event = self.complete(connection, row)?;
         let matches = filter.state.is_none() && filter.endpoint.is_none()
             || event.deliveries.iter().any(|delivery| {
@@ -357,7 +384,7 @@ impl Shared {
                     .and_then(|mut statement| statement.query_row([seq], narrow).optional())
                     .map_err(database("read leased event"))?;
                 match row {
-                    Some(row) => Ok(Some((row, read_record(connection, seq)?))),
+                    Some(row) => Ok(read_record(connection, seq)?.map(|record| (row, record))),
                     None => Ok(None),
                 }
             })?;
@@ -406,10 +433,23 @@ fn walk_sql(scope: Scope, filter: &EventFilter, page: Page, listed: bool) -> Str
     } else {
         sql.push_str(" AND ?6 IS NULL");
     }
+    // Whether it stands in the right list is decided when the row has been read.
+    for (given, parameter) in [(filter.channel.is_some(), "?7"), (filter.tag.is_some(), "?8")] {
+        sql.push_str(&if given {
+            format!(" AND instr(labels, {parameter}) > 0")
+        } else {
+            format!(" AND {parameter} IS NULL")
+        });
+    }
     sql.push_str(" ORDER BY seq ");
     sql.push_str(direction);
     sql.push_str(" LIMIT ?3");
     sql
+}
+
+/// A channel or tag as it stands in an event's labels.
+fn as_listed(text: Option<&str>) -> Option<String> {
+    text.map(|text| serde_json::Value::from(text).to_string())
 }
 
 /// An event's narrow row.
@@ -421,6 +461,7 @@ struct Narrow {
     size_bytes: u64,
     event_type: Option<String>,
     planned: Vec<u8>,
+    labels: Option<String>,
 }
 
 fn narrow(row: &Row<'_>) -> rusqlite::Result<Narrow> {
@@ -432,17 +473,7 @@ fn narrow(row: &Row<'_>) -> rusqlite::Result<Narrow> {
         size_bytes: row.get::<_, i64>(5)?.unsigned_abs(),
         event_type: row.get(6)?,
         planned: row.get(7)?,
-    })
-}
-
-fn read_record(connection: &Connection, seq: i64) -> Result<EventRecord> {
-    let bytes: Vec<u8> = connection
-        .prepare_cached("SELECT record FROM payload WHERE seq = ?1")
-        .and_then(|mut statement| statement.query_row([seq], |row| row.get(0)))
-        .map_err(database("read payload"))?;
-    EventRecord::from_packed(Bytes::from(bytes)).map_err(|error| StoreError::Unusable {
-        path: format!("the record of event {seq}"),
-        detail: error.to_string(),
+        labels: row.get(8)?,
     })
 }
 

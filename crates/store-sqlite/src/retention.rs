@@ -11,10 +11,11 @@ use tokio::sync::oneshot;
 
 use crate::errors::database;
 use crate::keeper::Keeper;
-use crate::layout::{Role, SEAL_STEPS, bytes_on_disk, open_segment, with_companions};
+use crate::layout::{Role, bytes_on_disk, open_segment, with_companions};
 use crate::load;
 use crate::seal;
 use crate::segment::Segment;
+use crate::tables::SEAL_STEPS;
 use crate::writer::{Op, checkpoint};
 
 const DAY_MS: i64 = 86_400_000;
@@ -98,7 +99,7 @@ fn make_room(keeper: &mut Keeper, policy: RetentionPolicy) -> Result<Option<Swep
 fn remove(keeper: &mut Keeper, segment: &Segment) -> Result<u64> {
     let bytes = bytes_on_disk(&segment.path);
     // First out of the list and out of sight: a crash then leaves a file that is taken over again.
-    keeper.shared.catalog.lock().segment_remove(segment.first)?;
+    keeper.shared.catalog.segment_remove(segment.first)?;
     keeper.shared.writer.push(Op::Forget(segment.first));
     keeper.close(segment.first);
     keeper.shared.segments.remove(segment.first);
@@ -159,6 +160,8 @@ fn rewrite(
     segment.events.store(loaded.events, Ordering::Relaxed);
     segment.received_min_ms.store(loaded.received_min_ms, Ordering::Relaxed);
     segment.received_max_ms.store(loaded.received_max_ms, Ordering::Relaxed);
+    segment.expiring_ms.store(loaded.expiring_ms, Ordering::Relaxed);
+    segment.unclean.store(false, Ordering::Relaxed);
     segment.compacted_at_ms.store(now_ms, Ordering::Relaxed);
     *segment.kinds.lock() = loaded.kinds;
     let filter = keeper.with(segment, |connection| seal::filter_of(connection, segment))?;
@@ -176,6 +179,7 @@ fn copy(
     let failed = database("rewrite segment");
     fresh.execute("ATTACH ?1 AS old", [segment.path.to_string_lossy()]).map_err(failed)?;
     fresh.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+    // A column that came later stands last in both.
     let stays =
         STAYS.replace("FROM pending", "FROM old.pending").replace("FROM failed", "FROM old.failed");
     fresh
@@ -186,8 +190,11 @@ fn copy(
         .map_err(failed)?;
     fresh
         .execute_batch(
-            "INSERT INTO payload SELECT * FROM old.payload
-                 WHERE seq IN (SELECT seq FROM main.event) ORDER BY seq;
+            "INSERT INTO payload SELECT old.payload.seq, substr(record, 1, size_bytes)
+                 FROM old.payload JOIN main.event ON main.event.seq = old.payload.seq
+                 ORDER BY old.payload.seq;
+             INSERT INTO expiring SELECT * FROM old.expiring
+                 WHERE event_seq IN (SELECT seq FROM main.event);
              INSERT INTO attempt SELECT * FROM old.attempt
                  WHERE event_seq IN (SELECT seq FROM main.event);
              INSERT INTO replay SELECT * FROM old.replay

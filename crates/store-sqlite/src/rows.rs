@@ -1,13 +1,15 @@
 //! Small values as they stand in columns.
 
 use becket_model::{
-    Disposition, EndpointKey, EndpointState, FailureReason, NextStep, Origin, Trigger,
+    ApplicationKind, Disposition, EndpointKey, EndpointState, FailureReason, NextStep, Origin,
+    Trigger,
 };
 
 pub(crate) const NEXT_RETRY: i64 = 0;
 pub(crate) const NEXT_DELIVERED: i64 = 1;
 const NEXT_EXHAUSTED: i64 = 2;
 const NEXT_GONE: i64 = 3;
+const NEXT_EXPUNGED: i64 = 4;
 
 pub(crate) const fn next_columns(next: NextStep) -> (i64, i64) {
     match next {
@@ -15,6 +17,7 @@ pub(crate) const fn next_columns(next: NextStep) -> (i64, i64) {
         NextStep::Delivered => (NEXT_DELIVERED, 0),
         NextStep::Failed(FailureReason::Exhausted) => (NEXT_EXHAUSTED, 0),
         NextStep::Failed(FailureReason::Gone) => (NEXT_GONE, 0),
+        NextStep::Failed(FailureReason::Expunged) => (NEXT_EXPUNGED, 0),
     }
 }
 
@@ -23,6 +26,7 @@ pub(crate) const fn next_from_columns(kind: i64, at_ms: i64) -> NextStep {
         NEXT_RETRY => NextStep::RetryAt(at_ms),
         NEXT_DELIVERED => NextStep::Delivered,
         NEXT_GONE => NextStep::Failed(FailureReason::Gone),
+        NEXT_EXPUNGED => NextStep::Failed(FailureReason::Expunged),
         _ => NextStep::Failed(FailureReason::Exhausted),
     }
 }
@@ -52,6 +56,22 @@ pub(crate) const fn trigger_column(trigger: Trigger) -> i64 {
 
 pub(crate) const fn trigger_from_column(column: i64) -> Trigger {
     if column == 0 { Trigger::Receipt } else { Trigger::Replay }
+}
+
+pub(crate) const fn kind_column(kind: ApplicationKind) -> i64 {
+    match kind {
+        ApplicationKind::Customer => 0,
+        ApplicationKind::Source => 1,
+        ApplicationKind::Operational => 2,
+    }
+}
+
+pub(crate) const fn kind_from_column(column: i64) -> ApplicationKind {
+    match column {
+        0 => ApplicationKind::Customer,
+        1 => ApplicationKind::Source,
+        _ => ApplicationKind::Operational,
+    }
 }
 
 pub(crate) const fn origin_column(origin: Origin) -> i64 {

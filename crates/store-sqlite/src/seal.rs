@@ -13,9 +13,10 @@ use rusqlite::Connection;
 use crate::catalog::SealedRow;
 use crate::dedupe::{SealedFilter, fingerprint};
 use crate::errors::database;
-use crate::layout::{SEAL_STEPS, bytes_on_disk};
+use crate::layout::bytes_on_disk;
 use crate::segment::Segment;
 use crate::shared::Shared;
+use crate::tables::SEAL_STEPS;
 use crate::writer::{Op, checkpoint};
 
 /// A segment that is being sealed.
@@ -70,7 +71,7 @@ pub(crate) fn fingerprints(connection: &Connection) -> Result<Vec<u64>> {
 pub(crate) fn list(shared: &Shared, segment: &Segment, filter: &SealedFilter) -> Result<()> {
     let bytes = bytes_on_disk(&segment.path);
     segment.bytes.store(bytes, Ordering::Relaxed);
-    shared.catalog.lock().segment_put(&SealedRow {
+    shared.catalog.segment_put(&SealedRow {
         first: segment.first,
         last: segment.last.load(Ordering::Relaxed),
         events: segment.events.load(Ordering::Relaxed),
@@ -81,5 +82,6 @@ pub(crate) fn list(shared: &Shared, segment: &Segment, filter: &SealedFilter) ->
         kinds: segment.kinds.lock().clone(),
         compacted_at_ms: segment.compacted_at_ms.load(Ordering::Relaxed),
         filter: filter.to_bytes(),
+        expiring_ms: segment.expiring(),
     })
 }

@@ -82,6 +82,10 @@ pub(crate) struct Segment {
     pub(crate) received_min_ms: AtomicI64,
     pub(crate) received_max_ms: AtomicI64,
     pub(crate) dedupe_until_ms: AtomicI64,
+    /// When the first payload is to be removed, or before; `i64::MAX` if never.
+    pub(crate) expiring_ms: AtomicI64,
+    /// Whether what was removed may still stand in its log.
+    pub(crate) unclean: AtomicBool,
     /// When it was last rewritten without what had become too old, in milliseconds since 1970.
     pub(crate) compacted_at_ms: AtomicI64,
     pub(crate) sealed: AtomicBool,
@@ -107,6 +111,8 @@ impl Segment {
             received_min_ms: AtomicI64::new(i64::MAX),
             received_max_ms: AtomicI64::new(i64::MIN),
             dedupe_until_ms: AtomicI64::new(i64::MIN),
+            expiring_ms: AtomicI64::new(i64::MAX),
+            unclean: AtomicBool::new(false),
             compacted_at_ms: AtomicI64::new(0),
             sealed: AtomicBool::new(false),
             adopted: AtomicBool::new(false),
@@ -125,6 +131,11 @@ impl Segment {
         self.received_min_ms.fetch_min(received_at_ms, Ordering::Relaxed);
         self.received_max_ms.fetch_max(received_at_ms, Ordering::Relaxed);
         self.dedupe_until_ms.fetch_max(dedupe_until_ms, Ordering::Relaxed);
+    }
+
+    /// When the first payload is to be removed, or before.
+    pub(crate) fn expiring(&self) -> Option<i64> {
+        Some(self.expiring_ms.load(Ordering::Relaxed)).filter(|at_ms| *at_ms != i64::MAX)
     }
 
     /// How many deliveries have not ended.
@@ -180,6 +191,12 @@ impl Segments {
     /// The segment that holds this place.
     pub(crate) fn holding(&self, seq: i64) -> Option<Arc<Segment>> {
         self.map.read().range(..=seq).next_back().map(|(_, segment)| Arc::clone(segment))
+    }
+
+    /// Where the segments begin of which something is true.
+    pub(crate) fn find(&self, wanted: impl Fn(&Segment) -> bool) -> Vec<i64> {
+        let map = self.map.read();
+        map.values().filter(|segment| wanted(segment)).map(|segment| segment.first).collect()
     }
 
     /// All segments, oldest first.

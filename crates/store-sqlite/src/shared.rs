@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use becket_model::{Clock, EventId, Noise};
-use becket_store::{LeaseToken, Owner, Result, StoreError};
+use becket_store::{Application, Endpoint, LeaseToken, Owner, Result, StoreError};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::catalog::Catalog;
@@ -130,7 +130,7 @@ impl<T> Inbox<T> {
 pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) folder: Folder,
-    pub(crate) catalog: Mutex<Catalog>,
+    pub(crate) catalog: Catalog,
     pub(crate) segments: Segments,
     /// Where the hot segment begins.
     pub(crate) hot_first: AtomicI64,
@@ -159,7 +159,7 @@ impl Shared {
         Self {
             options,
             folder,
-            catalog: Mutex::new(catalog),
+            catalog,
             segments: Segments::default(),
             hot_first: AtomicI64::new(0),
             adopting: AtomicUsize::new(1),
@@ -186,6 +186,29 @@ impl Shared {
 
     pub(crate) fn is_hot(&self, event: &EventId) -> bool {
         event.seq().0 >= self.hot_first.load(Ordering::Acquire)
+    }
+
+    /// Takes note of applications and endpoints, whose they are.
+    pub(crate) fn know(&self, applications: &[Application], endpoints: &[Endpoint]) {
+        if !applications.is_empty() {
+            let mut owners = self.owners.write();
+            owners.extend(applications.iter().map(|known| (known.key.0, known.owner)));
+        }
+        if !endpoints.is_empty() {
+            let mut sources = self.endpoint_sources.write();
+            sources.extend(endpoints.iter().map(|known| (known.key.0, known.application.0)));
+        }
+    }
+
+    /// Whether older segments, and the hot one, have payloads whose time has come, or a log that
+    /// still holds removed ones.
+    pub(crate) fn has_due_payloads(&self, now_ms: i64) -> (bool, bool) {
+        let hot = self.hot_first.load(Ordering::Acquire);
+        let wanting = self.segments.find(|segment| {
+            segment.expiring_ms.load(Ordering::Relaxed) <= now_ms
+                || segment.unclean.load(Ordering::Relaxed)
+        });
+        (wanting.iter().any(|first| *first < hot), wanting.iter().any(|first| *first >= hot))
     }
 
     /// Adds to the deliveries of older segments that have not ended.

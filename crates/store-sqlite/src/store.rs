@@ -5,18 +5,24 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use becket_model::{AttemptId, DeliveryKey, EndpointId, EndpointKey, EventId, EventRecord};
-use becket_store::{
-    Accepted, AttemptFinish, AttemptRow, ConfigSnapshot, DuplicateRow, Endpoint, EndpointChange,
-    EndpointDue, EventAccept, EventFilter, EventRow, FinishOutcome, LeaseToken, LeasedDelivery,
-    Owner, Page, QuarantineRow, QuarantineWrite, Replayed, Result, RetentionPolicy, Scope,
-    SourceDeclaration, Store, StoreError, StoreStats, Swept,
+use becket_model::{
+    ApplicationId, ApplicationKey, ApplicationKind, AttemptId, DeliveryKey, EndpointId,
+    EndpointKey, EventId, EventRecord,
 };
+use becket_store::{
+    Accepted, Application, ApplicationChange, ApplicationNew, AttemptFinish, AttemptRow, Changed,
+    ConfigSnapshot, Created, DeliveryCounts, Document, DocumentContent, DocumentKind, DocumentName,
+    DuplicateRow, Endpoint, EndpointChange, EndpointDue, EndpointNew, Envelope, EnvelopeAt,
+    EventAccept, EventCount, EventFilter, EventRow, FinishOutcome, LeaseToken, LeasedDelivery,
+    Name, Owner, Page, QuarantineRow, QuarantineWrite, Replayed, Result, RetentionPolicy, Scope,
+    Slice, SourceDeclaration, Store, StoreError, StoreStats, Swept, WriteIf, Written,
+};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::edit::Edit;
 use crate::keeper::Task;
-use crate::memory::{Memory, Taken};
 use crate::open::{self, Parts};
 use crate::reply::{Promise, kept};
 use crate::shared::{Options, Shared};
@@ -24,7 +30,7 @@ use crate::writer::Op;
 
 /// A store in a folder of SQLite files.
 pub struct SqliteStore {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     parts: Arc<Mutex<Option<Parts>>>,
 }
 
@@ -50,13 +56,23 @@ impl SqliteStore {
         })
     }
 
-    async fn ask_keeper<T>(
+    pub(crate) async fn ask_keeper<T>(
         &self,
         task: impl FnOnce(oneshot::Sender<Result<T>>) -> Task,
     ) -> Result<T> {
         self.shared.open()?;
         let (reply, receiver) = oneshot::channel();
         self.shared.keeper.push(task(reply));
+        kept(receiver).await
+    }
+
+    /// Changes what stands in the segment that holds this place.
+    async fn edit(&self, seq: i64, edit: Edit) -> Result<u64> {
+        if seq < self.shared.hot_first.load(Ordering::Acquire) {
+            return self.ask_keeper(|reply| Task::Edit(edit, reply)).await;
+        }
+        let (reply, receiver) = oneshot::channel();
+        self.shared.writer.push(Op::Edit(edit, reply));
         kept(receiver).await
     }
 
@@ -72,90 +88,6 @@ impl SqliteStore {
         })
         .await
     }
-
-    /// Works on the memory of the hot segment that began at `first`; `None` if that one is no longer
-    /// hot, or is just being handed over.
-    fn with_hot<T>(&self, first: i64, work: impl FnOnce(&mut Memory) -> T) -> Option<T> {
-        let segment = self.shared.segments.holding(first)?;
-        let mut guard = segment.memory.lock();
-        guard.as_mut().filter(|memory| !memory.frozen).map(work)
-    }
-
-    /// Adds what is due in the hot segment; `false` if that is changing hands.
-    fn add_hot_due(&self, first: i64, list: &mut Vec<EndpointDue>) -> bool {
-        let added = self.with_hot(first, |memory| {
-            for (endpoint, waiting, due_ms) in memory.summary() {
-                match list.iter_mut().find(|due| due.endpoint.0 == endpoint) {
-                    Some(due) => {
-                        due.waiting += waiting;
-                        due.due_ms = due.due_ms.min(due_ms);
-                    }
-                    None => {
-                        let endpoint = EndpointKey(endpoint);
-                        list.push(EndpointDue { endpoint, waiting, due_ms });
-                    }
-                }
-            }
-        });
-        added.is_some()
-    }
-
-    /// Leases from the hot segment's memory; `None` if it is just being handed over.
-    fn lease_hot(
-        &self,
-        first: i64,
-        endpoint: EndpointKey,
-        now_ms: i64,
-        until_ms: i64,
-        limit: usize,
-    ) -> Option<Vec<Taken>> {
-        self.with_hot(first, |memory| {
-            memory.lease(endpoint.0, now_ms, until_ms, limit, || self.shared.lease_token())
-        })
-    }
-
-    /// Undoes leases that were taken only to find out what is due first.
-    fn give_back(&self, surplus: Vec<Taken>) {
-        let mut late = Vec::new();
-        for taken in surplus {
-            let holding = self.shared.segments.holding(taken.key.0);
-            let released = holding.is_some_and(|segment| match segment.memory.lock().as_mut() {
-                Some(memory) if !memory.frozen => {
-                    memory.release(taken.key, taken.token, taken.due_ms)
-                }
-                _ => false,
-            });
-            if !released {
-                late.push((taken.key, taken.token));
-            }
-        }
-        if !late.is_empty() {
-            self.shared.keeper.push(Task::Return(late));
-        }
-    }
-
-    async fn lease_late(
-        &self,
-        endpoint: EndpointKey,
-        now_ms: i64,
-        until_ms: i64,
-        limit: usize,
-    ) -> Result<Vec<Taken>> {
-        let idle = self.shared.adopting.load(Ordering::Acquire) == 0
-            && self.shared.late_leases.lock().is_empty()
-            && !self.shared.late_waiting.lock().contains_key(&endpoint.0);
-        if idle {
-            return Ok(Vec::new());
-        }
-        self.ask_keeper(|reply| Task::Lease {
-            endpoint: endpoint.0,
-            now_ms,
-            until_ms,
-            limit,
-            reply,
-        })
-        .await
-    }
 }
 
 #[async_trait]
@@ -167,22 +99,100 @@ impl Store for SqliteStore {
         now_ms: i64,
     ) -> Result<ConfigSnapshot> {
         self.blocking(move |shared| {
-            let snapshot = shared.catalog.lock().declare(owner, &declared, now_ms)?;
-            let mut owners = shared.owners.write();
-            for source in &snapshot.sources {
-                owners.insert(source.key.0, owner);
-            }
-            let mut endpoint_sources = shared.endpoint_sources.write();
-            for endpoint in &snapshot.endpoints {
-                endpoint_sources.insert(endpoint.key.0, endpoint.application.0);
-            }
+            let snapshot = shared.catalog.declare(owner, &declared, now_ms)?;
+            shared.know(&snapshot.applications, &snapshot.endpoints);
             Ok(snapshot)
         })
         .await
     }
 
     async fn config_list(&self, owner: Owner) -> Result<ConfigSnapshot> {
-        self.blocking(move |shared| shared.catalog.lock().list(owner)).await
+        self.blocking(move |shared| shared.catalog.list(owner)).await
+    }
+
+    async fn owner_list(&self) -> Result<Vec<Owner>> {
+        self.blocking(|shared| shared.catalog.owner_list()).await
+    }
+
+    async fn application_create(
+        &self,
+        owner: Owner,
+        new: ApplicationNew,
+        now_ms: i64,
+    ) -> Result<Created<Application>> {
+        self.blocking(move |shared| {
+            let created = shared.catalog.application_create(owner, &new, now_ms)?;
+            if let Created::New(application) = &created {
+                shared.know(std::slice::from_ref(application), &[]);
+            }
+            Ok(created)
+        })
+        .await
+    }
+
+    async fn application_get(
+        &self,
+        owner: Owner,
+        kind: ApplicationKind,
+        name: Name<ApplicationId>,
+    ) -> Result<Option<Application>> {
+        self.blocking(move |shared| shared.catalog.application_get(owner, kind, &name)).await
+    }
+
+    async fn application_list(
+        &self,
+        owner: Owner,
+        kind: ApplicationKind,
+        slice: Slice<ApplicationId>,
+    ) -> Result<Vec<Application>> {
+        self.blocking(move |shared| shared.catalog.application_list(owner, kind, slice)).await
+    }
+
+    async fn application_change(
+        &self,
+        owner: Owner,
+        application: ApplicationKey,
+        change: ApplicationChange,
+        now_ms: i64,
+    ) -> Result<Changed<Application>> {
+        self.blocking(move |shared| {
+            shared.catalog.application_change(owner, application, &change, now_ms)
+        })
+        .await
+    }
+
+    async fn endpoint_create(
+        &self,
+        owner: Owner,
+        new: EndpointNew,
+        now_ms: i64,
+    ) -> Result<Created<Endpoint>> {
+        self.blocking(move |shared| {
+            let created = shared.catalog.endpoint_create(owner, &new, now_ms)?;
+            if let Created::New(endpoint) = &created {
+                shared.know(&[], std::slice::from_ref(endpoint));
+            }
+            Ok(created)
+        })
+        .await
+    }
+
+    async fn endpoint_get(
+        &self,
+        owner: Owner,
+        application: ApplicationKey,
+        name: Name<EndpointId>,
+    ) -> Result<Option<Endpoint>> {
+        self.blocking(move |shared| shared.catalog.endpoint_get(owner, application, &name)).await
+    }
+
+    async fn endpoint_list(
+        &self,
+        owner: Owner,
+        application: ApplicationKey,
+        slice: Slice<EndpointId>,
+    ) -> Result<Vec<Endpoint>> {
+        self.blocking(move |shared| shared.catalog.endpoint_list(owner, application, slice)).await
     }
 
     async fn endpoint_change(
@@ -191,19 +201,89 @@ impl Store for SqliteStore {
         endpoint: EndpointId,
         change: EndpointChange,
         now_ms: i64,
-    ) -> Result<Option<Endpoint>> {
-        self.blocking(move |shared| shared.catalog.lock().change(owner, endpoint, &change, now_ms))
-            .await
+    ) -> Result<Changed<Endpoint>> {
+        self.blocking(move |shared| {
+            shared.catalog.endpoint_change(owner, endpoint, &change, now_ms)
+        })
+        .await
+    }
+
+    async fn document_get(
+        &self,
+        owner: Owner,
+        name: DocumentName,
+        now_ms: i64,
+    ) -> Result<Option<Document>> {
+        self.blocking(move |shared| shared.catalog.document_get(owner, &name, now_ms)).await
+    }
+
+    async fn document_find(
+        &self,
+        kind: DocumentKind,
+        name: &str,
+        now_ms: i64,
+    ) -> Result<Option<(Owner, Document)>> {
+        let name = name.to_owned();
+        self.blocking(move |shared| shared.catalog.document_find(kind, &name, now_ms)).await
+    }
+
+    async fn document_put(
+        &self,
+        owner: Owner,
+        name: DocumentName,
+        content: DocumentContent,
+        condition: WriteIf,
+        now_ms: i64,
+    ) -> Result<Written> {
+        self.blocking(move |shared| {
+            shared.catalog.document_put(owner, &name, content, condition, now_ms)
+        })
+        .await
+    }
+
+    async fn document_remove(&self, owner: Owner, name: DocumentName) -> Result<bool> {
+        self.blocking(move |shared| shared.catalog.document_remove(owner, &name)).await
+    }
+
+    async fn document_list(
+        &self,
+        owner: Owner,
+        kind: DocumentKind,
+        application: Option<ApplicationKey>,
+        slice: Slice<String>,
+        now_ms: i64,
+    ) -> Result<Vec<Document>> {
+        self.blocking(move |shared| {
+            shared.catalog.document_list(owner, kind, application, &slice, now_ms)
+        })
+        .await
+    }
+
+    async fn document_sweep(&self, now_ms: i64, limit: usize) -> Result<u64> {
+        self.blocking(move |shared| shared.catalog.document_sweep(now_ms, limit)).await
+    }
+
+    async fn envelope_list(&self, version: u8, limit: usize) -> Result<Vec<Envelope>> {
+        self.blocking(move |shared| shared.catalog.envelope_list(version, limit)).await
+    }
+
+    async fn envelope_replace(&self, at: EnvelopeAt, old: Vec<u8>, new: Vec<u8>) -> Result<bool> {
+        self.blocking(move |shared| shared.catalog.envelope_replace(at, &old, &new)).await
     }
 
     async fn setting_get(&self, owner: Owner, name: &str) -> Result<Option<Vec<u8>>> {
         let name = name.to_owned();
-        self.blocking(move |shared| shared.catalog.lock().setting(owner, &name)).await
+        self.blocking(move |shared| shared.catalog.setting(owner, &name)).await
     }
 
     async fn setting_init(&self, owner: Owner, name: &str, value: Vec<u8>) -> Result<Vec<u8>> {
         let name = name.to_owned();
-        self.blocking(move |shared| shared.catalog.lock().setting_init(owner, &name, &value)).await
+        self.blocking(move |shared| shared.catalog.setting_init(owner, &name, &value)).await
+    }
+
+    async fn setting_put(&self, owner: Owner, name: &str, value: Vec<u8>) -> Result<()> {
+        let name = name.to_owned();
+        self.blocking(move |shared| shared.catalog.setting_put(owner, &name, &value)).await
     }
 
     async fn event_accept(&self, scope: Scope, accept: EventAccept) -> Result<Accepted> {
@@ -243,6 +323,48 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<DuplicateRow>> {
         self.blocking(move |shared| shared.duplicates(scope, &event, limit)).await
+    }
+
+    async fn event_expunge(&self, scope: Scope, event: EventId, now_ms: i64) -> Result<bool> {
+        let found = self.blocking(move |shared| shared.application_of(scope, &event)).await?;
+        if found.is_none() {
+            return Ok(false);
+        }
+        let seq = event.seq().0;
+        self.edit(seq, Edit::Expunge { seq, now_ms }).await.map(|count| count > 0)
+    }
+
+    async fn event_expunge_due(&self, now_ms: i64) -> Result<u64> {
+        self.shared.open()?;
+        let (older, hot) = self.shared.has_due_payloads(now_ms);
+        if older {
+            let count = self.ask_keeper(|reply| Task::Edit(Edit::ExpungeDue { now_ms }, reply));
+            let count = count.await?;
+            if count > 0 {
+                return Ok(count);
+            }
+        }
+        if hot { self.edit(i64::MAX, Edit::ExpungeDue { now_ms }).await } else { Ok(0) }
+    }
+
+    async fn event_count(
+        &self,
+        scope: Scope,
+        since_ms: i64,
+        until_ms: i64,
+    ) -> Result<Vec<EventCount>> {
+        self.blocking(move |shared| shared.event_count(scope, since_ms, until_ms)).await
+    }
+
+    async fn delivery_count(
+        &self,
+        scope: Scope,
+        endpoint: EndpointKey,
+        since_ms: i64,
+        until_ms: i64,
+    ) -> Result<DeliveryCounts> {
+        self.blocking(move |shared| shared.delivery_count(scope, endpoint, since_ms, until_ms))
+            .await
     }
 
     async fn delivery_due(&self) -> Result<Vec<EndpointDue>> {
@@ -348,6 +470,20 @@ impl Store for SqliteStore {
         self.blocking(move |shared| shared.attempt(scope, &attempt)).await
     }
 
+    async fn attempt_rewrite(
+        &self,
+        scope: Scope,
+        attempt: AttemptId,
+        detail: Bytes,
+    ) -> Result<bool> {
+        let found = self.blocking(move |shared| shared.has_attempt(scope, &attempt)).await?;
+        if !found {
+            return Ok(false);
+        }
+        let seq = attempt.event_seq().0;
+        self.edit(seq, Edit::Rewrite { attempt, detail }).await.map(|count| count > 0)
+    }
+
     async fn quarantine_put(&self, scope: Scope, refused: QuarantineWrite) -> Result<bool> {
         self.shared.open()?;
         let Some(application) = scope.application else { return Ok(false) };
@@ -421,7 +557,7 @@ impl Store for SqliteStore {
                 })?;
             }
             parts.shared.segments.close_readers();
-            parts.shared.catalog.lock().checkpoint()?;
+            parts.shared.catalog.checkpoint()?;
             drop(parts.lock);
             Ok(())
         });

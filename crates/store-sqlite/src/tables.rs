@@ -175,15 +175,17 @@ CREATE TABLE document(
 ALTER TABLE segment ADD COLUMN expiring_ms INTEGER;
 CREATE INDEX application_owner ON application(owner);
 CREATE INDEX application_id ON application(owner, kind, id) WHERE removed = 0;
-CREATE INDEX application_uid ON application(owner, kind, uid) WHERE uid IS NOT NULL;
-CREATE UNIQUE INDEX application_one_uid ON application(owner, kind, uid)
+CREATE UNIQUE INDEX application_uid ON application(owner, kind, uid)
     WHERE uid IS NOT NULL AND removed = 0;
+CREATE INDEX application_gone ON application(owner, kind, uid)
+    WHERE uid IS NOT NULL AND removed = 1;
 CREATE INDEX application_key ON application(substr(credentials, 1, 1))
     WHERE credentials IS NOT NULL;
 CREATE INDEX endpoint_id ON endpoint(application, id) WHERE state != 3;
-CREATE INDEX endpoint_uid ON endpoint(application, uid) WHERE uid IS NOT NULL;
-CREATE UNIQUE INDEX endpoint_one_uid ON endpoint(application, uid)
+CREATE INDEX endpoint_application ON endpoint(application);
+CREATE UNIQUE INDEX endpoint_uid ON endpoint(application, uid)
     WHERE uid IS NOT NULL AND state != 3;
+CREATE INDEX endpoint_gone ON endpoint(application, uid) WHERE uid IS NOT NULL AND state = 3;
 CREATE INDEX endpoint_key ON endpoint(substr(headers, 1, 1)) WHERE headers IS NOT NULL;
 CREATE INDEX endpoint_secret_key ON endpoint_secret(substr(envelope, 1, 1));
 CREATE UNIQUE INDEX document_name ON document(owner, kind, application, name);
@@ -265,15 +267,17 @@ CREATE TABLE segment(
 );
 CREATE INDEX application_owner ON application(owner);
 CREATE INDEX application_id ON application(owner, kind, id) WHERE removed = 0;
-CREATE INDEX application_uid ON application(owner, kind, uid) WHERE uid IS NOT NULL;
-CREATE UNIQUE INDEX application_one_uid ON application(owner, kind, uid)
+CREATE UNIQUE INDEX application_uid ON application(owner, kind, uid)
     WHERE uid IS NOT NULL AND removed = 0;
+CREATE INDEX application_gone ON application(owner, kind, uid)
+    WHERE uid IS NOT NULL AND removed = 1;
 CREATE INDEX application_key ON application(substr(credentials, 1, 1))
     WHERE credentials IS NOT NULL;
 CREATE INDEX endpoint_id ON endpoint(application, id) WHERE state != 3;
-CREATE INDEX endpoint_uid ON endpoint(application, uid) WHERE uid IS NOT NULL;
-CREATE UNIQUE INDEX endpoint_one_uid ON endpoint(application, uid)
+CREATE INDEX endpoint_application ON endpoint(application);
+CREATE UNIQUE INDEX endpoint_uid ON endpoint(application, uid)
     WHERE uid IS NOT NULL AND state != 3;
+CREATE INDEX endpoint_gone ON endpoint(application, uid) WHERE uid IS NOT NULL AND state = 3;
 CREATE INDEX endpoint_key ON endpoint(substr(headers, 1, 1)) WHERE headers IS NOT NULL;
 CREATE INDEX endpoint_secret_key ON endpoint_secret(substr(envelope, 1, 1));
 CREATE UNIQUE INDEX document_name ON document(owner, kind, application, name);

@@ -39,8 +39,14 @@ pub(crate) fn insert_event(
         }
         None => (None, None),
     };
+    let labels = if accept.labels.is_empty() {
+        None
+    } else {
+        let text = serde_json::to_string(&accept.labels);
+        Some(text.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?)
+    };
     connection
-        .prepare_cached("INSERT INTO event VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
+        .prepare_cached("INSERT INTO event VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?
         .execute(params![
             seq,
             &event.tail()[..],
@@ -52,11 +58,46 @@ pub(crate) fn insert_event(
             packed.len() as i64,
             accept.event_type,
             &scratch[..],
+            labels,
         ])?;
     connection
         .prepare_cached("INSERT INTO payload VALUES(?1, ?2)")?
         .execute(params![seq, &packed[..]])?;
+    if let Some(until_ms) = accept.labels.payload_until_ms {
+        connection
+            .prepare_cached("INSERT INTO expiring VALUES(?1, ?2)")?
+            .execute([until_ms, seq])?;
+    }
+    if let Some(due_ms) = accept.due_ms {
+        for planned in accept.planned.iter().filter(|planned| !planned.leased) {
+            insert_moved(connection, (seq, planned.endpoint.0, 0), 0, due_ms)?;
+        }
+    }
     Ok(())
+}
+
+/// When the first payload of a segment is to be removed.
+pub(crate) fn next_expiring(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    connection.prepare_cached("SELECT min(until_ms) FROM expiring")?.query_row([], |row| row.get(0))
+}
+
+/// The endpoint, generation and number of an attempt, if it is there.
+pub(crate) fn find_attempt(
+    connection: &Connection,
+    attempt: &AttemptId,
+) -> rusqlite::Result<Option<(u32, u16, u32)>> {
+    let seq = attempt.event_seq();
+    let mut statement = connection.prepare_cached(
+        "SELECT started_at_ms, tail, endpoint, generation, number FROM attempt
+         WHERE event_seq = ?1",
+    )?;
+    let mut rows = statement.query([seq.0])?;
+    while let Some(row) = rows.next()? {
+        if AttemptId::new(row.get(0)?, seq, row.get(1)?) == *attempt {
+            return Ok(Some((row.get(2)?, row.get(3)?, row.get(4)?)));
+        }
+    }
+    Ok(None)
 }
 
 /// Writes an attempt and answers with its id.

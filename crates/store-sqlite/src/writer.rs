@@ -7,13 +7,15 @@
 //! Where next: `keeper` for what happens to a segment that is no longer hot.
 
 mod accept;
+mod change;
+mod edit;
 mod recover;
 mod roll;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use becket_model::{DeliveryKey, EndpointKey, EventId, EventSeq, SeqClock};
 use becket_store::{
@@ -23,6 +25,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::dedupe::{DedupeIndex, Key as DedupeEntry, SealedFilter};
+use crate::edit::{Edit, Edited};
 use crate::errors::database;
 use crate::keeper::Task;
 use crate::layout::{Role, open_segment};
@@ -49,6 +52,8 @@ pub(crate) enum Op {
     Replay(i64, Option<Vec<EndpointKey>>, i64, oneshot::Sender<Result<Option<Vec<Replayed>>>>),
     /// Give leased deliveries back, due at this moment.
     Release(Vec<(DeliveryKey, LeaseToken)>, i64, oneshot::Sender<Result<()>>),
+    /// Change what has been written already; how many events or attempts it was for.
+    Edit(Edit, oneshot::Sender<Result<u64>>),
     /// Begin a new segment if the hot one holds events older than this.
     RollIfOlder(i64, oneshot::Sender<bool>),
     /// The filter of a sealed segment; its index can be queried.
@@ -89,6 +94,10 @@ enum Effect {
         replayed: Option<Vec<Replayed>>,
         now_ms: i64,
     },
+    Edited {
+        reply: oneshot::Sender<Result<u64>>,
+        edited: Edited,
+    },
 }
 
 pub(crate) struct Writer {
@@ -106,6 +115,10 @@ pub(crate) struct Writer {
     fresh: HashMap<DedupeEntry, (i64, i64)>,
     /// Deliveries moved in the batch that is being written.
     touched: HashSet<Key>,
+    /// Who is told, with what, when the log has been emptied of what was removed.
+    edited: Vec<(oneshot::Sender<Result<u64>>, u64)>,
+    /// When emptying the log was last tried.
+    emptied_at: Option<Instant>,
 }
 
 impl Writer {
@@ -131,6 +144,8 @@ impl Writer {
             checkpointer,
             fresh: HashMap::new(),
             touched: HashSet::new(),
+            edited: Vec::new(),
+            emptied_at: None,
         })
     }
 
@@ -214,6 +229,7 @@ impl Writer {
             Some(error) => self.fail(effects, &error, begun),
         }
         self.answers.send();
+        self.keep_log_clean();
         self.keep_log_short();
         if self.is_long_enough() {
             self.roll();
@@ -271,6 +287,18 @@ impl Writer {
                     Err(error) => (error, Op::Release(deliveries, due_ms, reply)),
                 }
             }
+            Op::Edit(edit, reply) => match self.edit(&edit) {
+                Ok(Some(edited)) => {
+                    effects.push(Effect::Edited { reply, edited });
+                    return Ok(());
+                }
+                Ok(None) => {
+                    // The segment changed hands while this was waiting.
+                    self.shared.keeper.push(Task::Edit(edit, reply));
+                    return Ok(());
+                }
+                Err(error) => (error, Op::Edit(edit, reply)),
+            },
             Op::RollIfOlder(..)
             | Op::Sealed(..)
             | Op::Grouped(..)
@@ -279,124 +307,6 @@ impl Writer {
         };
         self.refuse(op, &error);
         Err(error)
-    }
-
-    /// Records a repeat of an event of this segment, and starts it again if it has failed.
-    fn repeat(&mut self, seq: i64, now_ms: i64) -> Result<(EventId, Vec<Replayed>)> {
-        let failed = database("record a repeat");
-        let facts = write::facts(&self.connection, seq).map_err(failed)?.ok_or_else(|| {
-            StoreError::Database {
-                operation: "record a repeat",
-                detail: format!("the first event {seq} is not where it was found"),
-            }
-        })?;
-        write::insert_duplicate(&self.connection, seq, now_ms).map_err(failed)?;
-        if facts.planned.is_empty()
-            || !write::has_failed(&self.connection, &facts).map_err(failed)?
-        {
-            return Ok((facts.event, Vec::new()));
-        }
-        let plan = write::plan_replay(&self.connection, &facts, None).map_err(failed)?;
-        write::insert_replays(&self.connection, &plan.replayed, now_ms).map_err(failed)?;
-        Ok((facts.event, plan.replayed))
-    }
-
-    fn replay(
-        &mut self,
-        seq: i64,
-        endpoints: Option<&[EndpointKey]>,
-        now_ms: i64,
-    ) -> Result<Option<Vec<Replayed>>> {
-        let failed = database("replay");
-        let Some(facts) = write::facts(&self.connection, seq).map_err(failed)? else {
-            return Ok(None);
-        };
-        let plan = write::plan_replay(&self.connection, &facts, endpoints).map_err(failed)?;
-        write::insert_replays(&self.connection, &plan.replayed, now_ms).map_err(failed)?;
-        self.hurry(&plan, now_ms)?;
-        Ok(Some(plan.replayed))
-    }
-
-    /// Notes what is given back; those of older segments go to `late`.
-    fn release(
-        &mut self,
-        deliveries: &[(DeliveryKey, LeaseToken)],
-        due_ms: i64,
-        late: &mut Vec<(DeliveryKey, LeaseToken)>,
-    ) -> Result<Vec<(Key, LeaseToken)>> {
-        let mut keys = Vec::with_capacity(deliveries.len());
-        for (delivery, token) in deliveries {
-            let key = write::short_key(delivery);
-            if key.0 < self.segment.first {
-                late.push((*delivery, *token));
-                continue;
-            }
-            let attempts = self.segment.memory.lock().as_ref().and_then(|memory| {
-                let waiting = memory.pending.get(&key)?;
-                memory.check(key, *token).then_some(waiting.attempts)
-            });
-            if let Some(attempts) = attempts
-                && !self.touched.contains(&key)
-            {
-                write::insert_moved(&self.connection, key, attempts, due_ms)
-                    .map_err(database("release delivery"))?;
-                keys.push((key, *token));
-            }
-        }
-        Ok(keys)
-    }
-
-    /// Notes that waiting deliveries have become due.
-    fn hurry(&self, plan: &write::ReplayPlan, now_ms: i64) -> Result<()> {
-        for (replay, attempts) in plan.replayed.iter().zip(&plan.attempts) {
-            let key = write::short_key(&replay.key);
-            let waits = self.segment.memory.lock().as_ref().is_some_and(|memory| {
-                memory.pending.get(&key).is_some_and(|waiting| waiting.lease.is_none())
-            });
-            if !replay.fresh && waits {
-                write::insert_moved(&self.connection, key, *attempts, now_ms)
-                    .map_err(database("replay"))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn finish_attempt(
-        &mut self,
-        finish: Box<AttemptFinish>,
-        promise: Promise<FinishOutcome>,
-        effects: &mut Vec<Effect>,
-    ) -> Result<()> {
-        let key = write::short_key(&finish.delivery);
-        if key.0 < self.segment.first {
-            self.shared.keeper.push(Task::Finish(finish, promise));
-            return Ok(());
-        }
-        let holds = self
-            .segment
-            .memory
-            .lock()
-            .as_ref()
-            .is_some_and(|memory| memory.check(key, finish.lease));
-        if !holds || !self.touched.insert(key) {
-            effects.push(Effect::Finished { promise, finish, outcome: FinishOutcome::Stale });
-            return Ok(());
-        }
-        let mut tail = [0; 6];
-        self.shared.options.noise.fill(&mut tail);
-        match write::insert_attempt(&self.connection, &finish, tail)
-            .map_err(database("insert attempt"))
-        {
-            Ok(id) => {
-                let outcome = FinishOutcome::Recorded(id);
-                effects.push(Effect::Finished { promise, finish, outcome });
-                Ok(())
-            }
-            Err(error) => {
-                self.answers.finished(promise, Err(error.clone()));
-                Err(error)
-            }
-        }
     }
 
     /// The batch is on disk: change memory and tell everybody.
@@ -445,6 +355,7 @@ impl Writer {
                     }
                     drop(reply.send(Ok(replayed)));
                 }
+                Effect::Edited { reply, edited } => self.note_edit(reply, edited),
             }
         }
     }
@@ -464,11 +375,15 @@ impl Writer {
         }
         let bytes = accept.record.packed().len() as u64 + 600;
         self.segment.note(seq, accept.received_at_ms, until_ms, bytes);
+        if let Some(until_ms) = accept.labels.payload_until_ms {
+            self.segment.expiring_ms.fetch_min(until_ms, Ordering::Relaxed);
+        }
         for planned in &accept.planned {
             let held = Lease { token: lease, until_ms: accept.lease_until_ms };
+            let due_ms = accept.due_ms.filter(|_| !planned.leased);
             let waiting = Waiting {
                 attempts: 0,
-                due_ms: accept.received_at_ms,
+                due_ms: due_ms.unwrap_or(accept.received_at_ms),
                 lease: planned.leased.then_some(held),
             };
             memory.add((seq, planned.endpoint.0, 0), waiting);
@@ -487,6 +402,7 @@ impl Writer {
             Op::Finish(_, promise) => self.answers.finished(promise, Err(error.clone())),
             Op::Replay(.., reply) => drop(reply.send(Err(error.clone()))),
             Op::Release(.., reply) => drop(reply.send(Err(error.clone()))),
+            Op::Edit(_, reply) => drop(reply.send(Err(error.clone()))),
             Op::RollIfOlder(_, reply) => {
                 let _ = reply.send(false);
             }

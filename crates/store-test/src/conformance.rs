@@ -11,8 +11,26 @@ macro_rules! conformance {
                 absent_sources_take_their_endpoints_along what_comes_back_is_the_same
                 paused_and_disabled_survive_a_declaration enabling_forgets_failures
                 secrets_rotate unknown_endpoints_are_not_there owners_do_not_share_names
-                settings_hold_their_first_value settings_have_one_winner
+                settings_hold_their_first_value settings_are_overwritten settings_have_one_winner
                 configuration_survives_a_crash;
+            applications: what_was_made_is_found sources_are_found_by_their_short_id
+                a_name_is_taken_once a_name_has_one_winner applications_are_sliced
+                applications_are_changed removed_applications_are_gone
+                removal_takes_documents_along removal_leaves_events_alone
+                declaring_leaves_the_rest_alone a_declared_source_becomes_the_files
+                a_declared_name_means_who_has_it owners_are_listed applications_take_events
+                applications_survive_a_crash;
+            endpoints: what_was_made_is_found a_name_is_taken_once a_name_has_one_winner
+                endpoints_are_sliced endpoints_are_edited headers_are_replaced
+                removed_endpoints_are_gone dropped_endpoints_are_still_noted
+                owners_have_their_own_endpoints endpoints_survive_a_crash;
+            documents: documents_come_back names_have_three_parts conditions_are_kept
+                a_revision_has_one_winner expired_documents_are_not_there
+                sweeping_takes_the_expired documents_are_sliced unique_names_are_found
+                a_place_has_to_be_there documents_survive_a_crash;
+            envelopes: envelopes_are_told_with_their_places
+                envelopes_are_replaced_until_none_is_left
+                envelopes_are_compared_before_they_are_replaced changed_envelopes_are_left_alone;
             accept: ids_rise ids_rise_across_a_crash without_a_key_every_request_is_an_event
                 a_repeat_answers_with_the_first_id a_repeat_is_found_behind_others
                 the_same_key_in_another_source_is_another_event the_window_counts_from_the_first
@@ -23,16 +41,18 @@ macro_rules! conformance {
                 deliveries_stand_in_their_planned_order an_empty_request_comes_back
                 a_mebibyte_comes_back odd_headers_come_back unknown_events_are_not_there;
             lists: newest_come_first filter_by_type filter_by_state filter_by_endpoint
-                filter_by_disposition filter_by_time filter_by_dedupe_key filters_combine
+                filter_by_disposition filter_by_time filter_by_dedupe_key filter_by_channel
+                filter_by_tag filters_combine
                 sparse_filters_fill_their_pages pages_down_show_everything_once
                 pages_up_show_everything_once a_page_may_begin_anywhere;
             scope: events_are_not_read_from_elsewhere lists_show_only_the_scope
                 replays_stay_within_the_scope endpoints_are_changed_by_their_owner
+                made_things_are_their_owners
                 configurations_are_apart settings_are_apart
                 accepting_for_a_foreign_source_is_refused quarantines_are_apart;
             deliveries: planned_deliveries_wait_or_are_leased a_lease_carries_the_event
                 the_oldest_due_comes_first leases_are_bounded_and_of_one_endpoint
-                nothing_is_leased_before_it_is_due concurrent_leases_are_disjoint leases_expire
+                nothing_is_leased_before_it_is_due planned_moments_are_kept concurrent_leases_are_disjoint leases_expire
                 an_expired_lease_holds_until_somebody_asks asking_ends_all_expired_leases
                 released_deliveries_wait_again stale_releases_are_passed_over
                 due_tells_the_earliest_of_each_endpoint under_way_is_pending_and_not_due
@@ -52,6 +72,11 @@ macro_rules! conformance {
             duplicates: repeats_are_recorded repeats_of_live_events_start_nothing
                 a_repeat_of_a_failed_event_replays_it
                 a_repeat_of_a_partly_failed_event_starts_nothing the_latest_delivery_counts;
+            payloads: expunging_removes_the_payload_only expunging_is_done_once
+                deliveries_carry_what_is_left expunging_leaves_dedupe_alone
+                payloads_go_at_their_time expunged_events_go_with_the_others
+                attempts_are_rewritten;
+            counts: counts_are_what_the_list_gives counts_are_told_in_order;
             quarantine: refused_requests_come_back pages_go_down the_oldest_go_when_it_is_full
                 refused_requests_outlast_a_restart;
             retention: old_events_go_and_young_ones_stay nothing_goes_early

@@ -4,14 +4,15 @@
 use std::sync::Arc;
 
 use becket_model::{
-    ApplicationId, ApplicationKey, AttemptId, DeliveryKey, Disposition, EndpointId, EndpointKey, EndpointSettings,
-    EventId, EventRecord, EventLabels, FailureReason, NextStep, PackedHeaders, Trigger,
+    ApplicationId, ApplicationKey, ApplicationKind, ApplicationSettings, AttemptId, DeliveryKey,
+    Disposition, EndpointId, EndpointKey, EndpointSettings, EndpointState, EventId, EventLabels,
+    EventRecord, FailureReason, NextStep, PackedHeaders, Trigger,
 };
 use becket_store::{
-    Accepted, AttemptFinish, AttemptWrite, ConfigSnapshot, DedupeKey, DedupeKind, DeliveryRow,
-    Endpoint, EndpointDeclaration, EndpointDue, EventAccept, EventFilter, EventRow, FinishOutcome,
-    LeaseToken, LeasedDelivery, Owner, Page, Planned, RetentionPolicy, Scope, SourceDeclaration,
-    Store,
+    Accepted, Application, ApplicationChange, ApplicationNew, AttemptFinish, AttemptWrite,
+    ConfigSnapshot, Created, DedupeKey, DedupeKind, DeliveryRow, Endpoint, EndpointDeclaration,
+    EndpointDue, EndpointNew, EventAccept, EventFilter, EventRow, FinishOutcome, LeaseToken,
+    LeasedDelivery, Owner, Page, Planned, RetentionPolicy, Scope, SourceDeclaration, Store,
 };
 use bytes::Bytes;
 
@@ -76,6 +77,29 @@ impl<H: Harness> World<H> {
             assert_eq!(self.store.stats().await.unwrap().events, 0, "it says so");
         }
         H::capabilities().durable
+    }
+
+    /// Makes an application of the first owner at [`T0`], whose name has to be free.
+    pub(crate) async fn make(&self, new: ApplicationNew) -> Application {
+        match self.store.application_create(Owner::MAIN, new, T0).await.unwrap() {
+            Created::New(application) => application,
+            other => panic!("{other:?} should be new"),
+        }
+    }
+
+    /// Makes an endpoint of the first owner at [`T0`], whose name has to be free.
+    pub(crate) async fn attach(&self, new: EndpointNew) -> Endpoint {
+        match self.store.endpoint_create(Owner::MAIN, new, T0).await.unwrap() {
+            Created::New(endpoint) => endpoint,
+            other => panic!("{other:?} should be new"),
+        }
+    }
+
+    /// Removes an application of the first owner.
+    pub(crate) async fn remove(&self, application: ApplicationKey, now_ms: i64) -> Application {
+        let change = ApplicationChange { remove: true, ..ApplicationChange::default() };
+        let changed = self.store.application_change(Owner::MAIN, application, change, now_ms);
+        changed.await.unwrap().done().expect("the application is there")
     }
 
     /// Accepts an event that has to be new.
@@ -235,14 +259,68 @@ fn padded<const N: usize>(text: &str) -> [u8; N] {
     bytes
 }
 
+/// An id that follows from a text and sorts with others as their texts do.
+pub(crate) fn application_id(text: &str) -> ApplicationId {
+    ApplicationId::new(T0, tail(text))
+}
+
+/// Likewise for endpoints.
+pub(crate) fn endpoint_id(text: &str) -> EndpointId {
+    EndpointId::new(T0, tail(text))
+}
+
+fn tail(text: &str) -> [u8; 14] {
+    let mut bytes = [b'.'; 14];
+    bytes[..text.len()].copy_from_slice(text.as_bytes());
+    bytes
+}
+
+/// An application of a kind as the API would make it. Its id follows from its name.
+pub(crate) fn made(kind: ApplicationKind, uid: &str) -> ApplicationNew {
+    let settings = ApplicationSettings { name: format!("Name of {uid}"), ..Default::default() };
+    ApplicationNew {
+        kind,
+        id: application_id(uid),
+        uid: Some(uid.to_owned()),
+        settings,
+        credentials: None,
+    }
+}
+
+/// A customer as the API would make it.
+pub(crate) fn customer(uid: &str) -> ApplicationNew {
+    made(ApplicationKind::Customer, uid)
+}
+
+/// An endpoint as the API would make it. Its id follows from its name.
+pub(crate) fn made_endpoint(application: ApplicationKey, uid: &str) -> EndpointNew {
+    EndpointNew {
+        application,
+        id: endpoint_id(uid),
+        uid: Some(uid.to_owned()),
+        settings: EndpointSettings::for_url(&format!("https://example.com/{uid}")),
+        headers: None,
+        secret: format!("sealed secret of {uid}").into_bytes(),
+        state: EndpointState::Enabled,
+    }
+}
+
 /// The key of a source in a snapshot.
 pub(crate) fn application_of(config: &ConfigSnapshot, uid: &str) -> ApplicationKey {
-    config.sources().find(|source| source.uid.as_deref() == Some(uid)).expect("the source is there").key
+    config
+        .sources()
+        .find(|source| source.uid.as_deref() == Some(uid))
+        .expect("the source is there")
+        .key
 }
 
 /// An endpoint in a snapshot.
 pub(crate) fn endpoint_of<'a>(config: &'a ConfigSnapshot, uid: &str) -> &'a Endpoint {
-    config.endpoints.iter().find(|known| known.uid.as_deref() == Some(uid)).expect("the endpoint is there")
+    config
+        .endpoints
+        .iter()
+        .find(|known| known.uid.as_deref() == Some(uid))
+        .expect("the endpoint is there")
 }
 
 /// A plain event: accepted, of no type, recognised by nothing, for nobody.

@@ -45,6 +45,7 @@ pub mod place {
 }
 
 /// The master keys of an installation: the last one seals, all of them open.
+#[derive(Clone)]
 pub struct Vault {
     keys: Vec<(u8, Zeroizing<[u8; 32]>)>,
 }
@@ -68,6 +69,32 @@ impl Vault {
         self.keys.push((version, Zeroizing::new(key)));
     }
 
+    /// A vault with several keys, each with its version; the last one seals.
+    #[must_use]
+    pub fn with_keys(keys: Vec<(u8, [u8; 32])>) -> Self {
+        Self {
+            keys: keys.into_iter().map(|(version, key)| (version, Zeroizing::new(key))).collect(),
+        }
+    }
+
+    /// The same with only the key that seals.
+    #[must_use]
+    pub fn newest_only(&self) -> Self {
+        Self { keys: self.keys.last().cloned().into_iter().collect() }
+    }
+
+    /// The keys with their versions, to be written to the file they are kept in.
+    #[must_use]
+    pub fn expose_keys(&self) -> &[(u8, Zeroizing<[u8; 32]>)] {
+        &self.keys
+    }
+
+    /// The fingerprint of each key, in the order of the keys.
+    #[must_use]
+    pub fn fingerprints(&self) -> Vec<[u8; 8]> {
+        self.keys.iter().map(|(_, key)| fingerprint(key.as_slice())).collect()
+    }
+
     /// The version of the key that seals, which is the first byte of every new envelope.
     #[must_use]
     pub fn sealing_version(&self) -> u8 {
@@ -77,13 +104,7 @@ impl Vault {
     /// A fingerprint of the sealing key: tells keys apart without telling them.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 8] {
-        let mut hash = Sha256::new_with_prefix(b"becket master key");
-        if let Some((_, key)) = self.keys.last() {
-            hash.update(key.as_slice());
-        }
-        let mut short = [0; 8];
-        short.copy_from_slice(&hash.finalize()[..8]);
-        short
+        fingerprint(self.keys.last().map_or(&[][..], |(_, key)| key.as_slice()))
     }
 
     /// Seals a secret that belongs to `place` (such as `endpoint/ep_…/secret`).
@@ -133,6 +154,14 @@ impl Vault {
     }
 }
 
+fn fingerprint(key: &[u8]) -> [u8; 8] {
+    let mut hash = Sha256::new_with_prefix(b"becket master key");
+    hash.update(key);
+    let mut short = [0; 8];
+    short.copy_from_slice(&hash.finalize()[..8]);
+    short
+}
+
 fn associated(version: u8, place: &str) -> Vec<u8> {
     let mut aad = vec![version];
     aad.extend_from_slice(place.as_bytes());
@@ -169,5 +198,10 @@ mod tests {
         assert_eq!(vault.open("p", &old).unwrap().as_slice(), b"old");
         assert_eq!(vault.open("p", &new).unwrap().as_slice(), b"new");
         assert!(Vault::new([7; 32]).open("p", &new).is_err());
+        assert_eq!(vault.sealing_version(), 2);
+        assert_eq!(vault.fingerprints()[1], vault.fingerprint());
+        let newest = vault.newest_only();
+        assert_eq!(newest.fingerprint(), vault.fingerprint());
+        assert!(newest.open("p", &new).is_ok() && newest.open("p", &old).is_err());
     }
 }

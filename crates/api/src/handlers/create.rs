@@ -169,11 +169,11 @@ fn idempotency_key(call: &Call) -> Result<Option<&str>> {
 /// Reads the body; what cannot be read is explained by the schema of the document.
 fn read<'b>(call: &Call, body: &'b Bytes) -> Result<MessageIn<'b>> {
     let explained = |error: serde_json::Error| {
-        let value: Value = match serde_json::from_slice(body) {
+        let mut value: Value = match serde_json::from_slice(body) {
             Ok(value) => value,
             Err(error) => return ApiError::body("", format!("is not JSON: {error}")),
         };
-        match call.shared.bodies.check(call.route, &value) {
+        match call.shared.bodies.check(call.route, &mut value) {
             Err(places) => places,
             Ok(()) => ApiError::body("", error.to_string()),
         }

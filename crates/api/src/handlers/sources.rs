@@ -1,7 +1,7 @@
 //! Sources: the specification's list and look-up, and ours.
 
 use crate::call::{Answer, Call, Listed};
-use crate::names::Names;
+use crate::names::{Names, public_id};
 use crate::problem::{ApiError, Result};
 use crate::wire::{becket, specification};
 
@@ -39,7 +39,7 @@ pub(crate) fn page_of<'i, T>(
 pub(crate) async fn list(call: Call) -> Result<Answer<Listed<specification::SourceOut>>> {
     let names = Names::load(&call).await?;
     let sources = names.sources().filter(|source| !source.removed).collect();
-    let page = page_of(&call, sources, |source| source.id.to_string())?;
+    let page = page_of(&call, sources, |source| public_id(source))?;
     let directory = &call.shared.api.directory;
     let data = page
         .data
@@ -69,7 +69,7 @@ pub(crate) fn present<'n>(names: &'n Names, name: &str) -> Result<&'n becket_sto
 /// `GET /api/v1/becket/source`
 pub(crate) async fn list_ours(call: Call) -> Result<Answer<Listed<becket::SourceOut>>> {
     let names = Names::load(&call).await?;
-    let page = page_of(&call, names.sources().collect(), |source| source.id.to_string())?;
+    let page = page_of(&call, names.sources().collect(), |source| public_id(source))?;
     let data = page.data.into_iter().map(|source| ours(&call, &names, source)).collect();
     Ok(Answer::ok(Listed::new(data, page.iterator, page.done)))
 }

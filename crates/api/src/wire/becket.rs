@@ -10,7 +10,7 @@ use becket_store::{
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::names::Names;
+use crate::names::{Names, public_id};
 use crate::state::SourceDetails;
 use crate::times;
 use crate::wire::body::{self, BodyOut};
@@ -46,7 +46,7 @@ impl SourceOut {
             .filter(|endpoint| endpoint.state != becket_model::EndpointState::Removed);
         let details = details.unwrap_or_default();
         Self {
-            id: source.id.to_string(),
+            id: public_id(source),
             uid: source.name(),
             provider: source.settings.provider.clone(),
             provider_name: Some(details.provider_name).filter(|name| !name.is_empty()),
@@ -94,7 +94,7 @@ impl EndpointOut {
             id: endpoint.id.to_string(),
             uid: endpoint.name(),
             source: source.map(Application::name),
-            source_id: source.map(|source| source.id.to_string()),
+            source_id: source.map(public_id),
             url: settings.url.clone(),
             description: settings.description.clone(),
             state: endpoint.state.as_str(),
@@ -165,7 +165,7 @@ impl EventOut {
         let deliveries = event.deliveries.iter();
         Self {
             id: event.id.to_string(),
-            source_id: source.map(|source| source.id.to_string()),
+            source_id: source.map(public_id),
             source: source.map(Application::name),
             event_type: event.event_type.clone(),
             received_at: times::text(event.received_at_ms),
@@ -340,7 +340,7 @@ impl QuarantineOut {
         let source = names.source_of(row.application);
         Self {
             number: row.number,
-            source_id: source.map(|source| source.id.to_string()),
+            source_id: source.map(public_id),
             source: source.map(Application::name),
             received_at: times::text(row.refused.received_at_ms),
             code: row.refused.code.clone(),

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::names::Names;
+use crate::names::{Names, public_id};
 use crate::times;
 use crate::wire::body;
 
@@ -96,7 +96,7 @@ impl SourceOut {
         let slug = named.map_or(source.settings.provider.as_str(), |(_, name)| name);
         let kind = SOURCE_TYPES.iter().find(|kind| **kind == slug).copied();
         Self {
-            id: source.id.to_string(),
+            id: public_id(source),
             uid: source.uid.clone(),
             name: source.name(),
             kind: kind.unwrap_or("generic-webhook"),

@@ -94,7 +94,7 @@ async fn every_answer_has_its_shape() {
         )
         .await;
     world.refuse(&world.alpha, "signature_mismatch").await;
-    let (app, endpoint) = (world.alpha.id, world.app.id);
+    let (app, endpoint) = (world.alpha.id.source(), world.app.id);
     let attempts = world.walk(&format!("/api/v1/becket/attempt?event={event}"), 10).await;
     let attempt = &attempts[0];
     let number = &world.walk("/api/v1/becket/quarantine", 10).await[0];

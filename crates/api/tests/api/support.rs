@@ -1,6 +1,7 @@
 //! A small world for the API's tests: two owners, three sources, events in every state, all in the
 //! plain-map store, and a caller that checks the shape of each answer.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,19 +10,24 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use becket_api::{
-    ApiState, Auth, Control, ControlError, Directory, EndpointSecret, ProviderRow, SourceDetails,
+    ApiState, Auth, Control, ControlError, Directory, EndpointSecret, ProviderRow,
+    SourceCredentials, SourceDetails,
 };
 use becket_model::attempt_detail::{AttemptDetail, AttemptTimings, KeptBody, ResponseDetail};
 use becket_model::{
-    ApplicationKey, Clock, Disposition, EndpointId, EndpointKey, EndpointSettings, EventId,
-    EventRecord, FailureReason, NextStep, PackedHeaders, SourceId, Trigger,
+    ApplicationId, ApplicationKey, ApplicationSettings, Clock, Disposition, EndpointId,
+    EndpointKey, EndpointSettings, EventId, EventLabels, EventRecord, FailureReason, NextStep,
+    PackedHeaders, RetrySchedule, Trigger,
 };
 use becket_signature::{
     Catalogue, Credentials, Explanation, RequestView, Verifier, VerifierOptions,
 };
+use becket_store::accept::Handoff;
+use becket_store::vault::{Vault, place};
 use becket_store::{
-    AttemptFinish, AttemptWrite, DedupeKey, DedupeKind, Endpoint, EndpointDeclaration, EventAccept,
-    FinishOutcome, Owner, Planned, QuarantineWrite, Scope, Source, SourceDeclaration, Store,
+    Application, AttemptFinish, AttemptWrite, DedupeKey, DedupeKind, Endpoint, EndpointDeclaration,
+    EventAccept, FinishOutcome, LeasedDelivery, Owner, Planned, QuarantineWrite, Scope,
+    SourceDeclaration, Store,
 };
 use becket_store_test::{FixedNoise, ModelStore};
 use bytes::Bytes;
@@ -30,6 +36,7 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tokio::sync::watch;
 use tower_service::Service as _;
+use zeroize::Zeroizing;
 
 pub const T0: i64 = 1_769_860_800_000;
 pub const TOKEN: &str = "an-admin-token-of-at-least-32-characters";
@@ -50,6 +57,12 @@ impl Clock for TestClock {
 pub struct TestControl {
     pub woken: Mutex<Vec<EndpointKey>>,
     pub changes: AtomicI64,
+    /// The endpoints that were changed, as they are now.
+    pub endpoints: Mutex<Vec<Endpoint>>,
+    /// The applications that were changed, as they are now.
+    pub applications: Mutex<Vec<Application>>,
+    /// The retry schedules of event types that were told last.
+    pub schedules: Mutex<HashMap<String, RetrySchedule>>,
 }
 
 #[async_trait]
@@ -58,8 +71,21 @@ impl Control for TestControl {
         self.woken.lock().unwrap().push(endpoint);
     }
 
-    async fn endpoints_changed(&self, _owner: Owner) {
+    async fn endpoint_changed(&self, _owner: Owner, endpoint: &Endpoint) {
         self.changes.fetch_add(1, Ordering::SeqCst);
+        self.endpoints.lock().unwrap().push(endpoint.clone());
+    }
+
+    async fn application_changed(&self, application: &Application) {
+        self.applications.lock().unwrap().push(application.clone());
+    }
+
+    async fn retry_by_type_changed(
+        &self,
+        _owner: Owner,
+        schedules: HashMap<String, RetrySchedule>,
+    ) {
+        *self.schedules.lock().unwrap() = schedules;
     }
 
     async fn backup(&self, folder: &Path) -> Result<u64, ControlError> {
@@ -75,8 +101,38 @@ impl Control for TestControl {
     }
 }
 
+/// An engine without lanes: every delivery waits in the store until a test leases it.
+#[derive(Default)]
+pub struct TestHandoff {
+    pub woken: Mutex<Vec<EndpointKey>>,
+}
+
+impl Handoff for TestHandoff {
+    fn reserve(&self, _endpoint: EndpointKey) -> bool {
+        false
+    }
+
+    fn cancel(&self, _endpoint: EndpointKey) {}
+
+    fn hand_over(&self, delivery: LeasedDelivery) {
+        panic!("nothing was reserved for {:?}", delivery.key);
+    }
+
+    fn wake(&self, endpoint: EndpointKey) {
+        self.woken.lock().unwrap().push(endpoint);
+    }
+}
+
+/// The master key of every world.
+pub fn vault() -> Vault {
+    Vault::new([9; 32])
+}
+
 pub struct TestDirectory {
     verifier: Verifier,
+    vault: Vault,
+    /// Counts envelopes, for their nonces.
+    sealed: AtomicI64,
 }
 
 pub fn dedupe_key(source: ApplicationKey, delivery_id: &str) -> DedupeKey {
@@ -112,8 +168,17 @@ impl Directory for TestDirectory {
         Some(self.verifier.explain(&request, received_at_ms / 1_000))
     }
 
-    fn receiving_url(&self, source_uid: &str) -> String {
-        format!("http://localhost:8080/in/{source_uid}")
+    fn receiving_url(&self, source: &Application) -> String {
+        let last = match &source.credentials {
+            None => source.name(),
+            Some(envelope) => {
+                let place = place::application_credentials(source.id);
+                let opened = self.vault.open(&place, envelope).unwrap();
+                let credentials: SourceCredentials = serde_json::from_slice(&opened).unwrap();
+                credentials.url_tokens[0].0.clone()
+            }
+        };
+        format!("http://localhost:8080/in/{last}")
     }
 
     fn source_details(&self, _source: ApplicationKey) -> Option<SourceDetails> {
@@ -129,13 +194,48 @@ impl Directory for TestDirectory {
     }
 
     fn endpoint_secret(&self, endpoint: &Endpoint) -> becket_store::Result<EndpointSecret> {
-        let sealed = endpoint.secrets.first().map(|secret| secret.envelope.clone());
-        let text = String::from_utf8(sealed.unwrap_or_default()).unwrap_or_default();
-        Ok(EndpointSecret { text, declared: endpoint.uid == "declared" })
+        let envelope = &endpoint.secrets[0].envelope;
+        let opened = self.vault.open(&place::endpoint_secret(endpoint.id), envelope)?;
+        let text = String::from_utf8(opened.to_vec()).unwrap();
+        Ok(EndpointSecret { text, declared: endpoint.uid.as_deref() == Some("declared") })
     }
 
-    fn seal_endpoint_secret(&self, _: &Endpoint, secret: &str) -> becket_store::Result<Vec<u8>> {
-        Ok(secret.as_bytes().to_vec())
+    fn seal(&self, place: &str, secret: &[u8]) -> becket_store::Result<Vec<u8>> {
+        let mut nonce = [0; 24];
+        nonce[..8].copy_from_slice(&self.sealed.fetch_add(1, Ordering::SeqCst).to_be_bytes());
+        self.vault.seal(place, secret, nonce)
+    }
+
+    fn open(&self, place: &str, envelope: &[u8]) -> becket_store::Result<Zeroizing<Vec<u8>>> {
+        self.vault.open(place, envelope)
+    }
+
+    fn source_check(
+        &self,
+        settings: &ApplicationSettings,
+        credentials: &SourceCredentials,
+    ) -> Result<(), String> {
+        let entry = Catalogue::builtin()
+            .get(&settings.provider)
+            .ok_or_else(|| format!("there is no provider `{}`", settings.provider))?;
+        let given = Credentials::new(
+            credentials.secrets.clone(),
+            credentials.public_key.iter().cloned().collect(),
+            credentials.credentials.clone(),
+        );
+        let verifier = Verifier::new(entry, &given, &VerifierOptions::default());
+        verifier.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    fn url_check(&self, url: &str, allow_private: bool) -> Result<(), String> {
+        let plain = url.starts_with("https://") || url.starts_with("http://");
+        if !plain {
+            return Err("the URL has to begin with https:// or http://".to_owned());
+        }
+        if url.contains("//127.0.0.1") && !allow_private {
+            return Err("127.0.0.1 is a loopback address".to_owned());
+        }
+        Ok(())
     }
 
     fn providers(&self) -> Vec<ProviderRow> {
@@ -161,12 +261,21 @@ fn declaration(number: u8, uid: &str, provider: &str, endpoints: &[&str]) -> Sou
             ..EndpointSettings::for_url(&format!("http://127.0.0.1:9/{uid}"))
         },
         id: EndpointId::new(T0 + i64::from(number), [at + 16 * number; 14]),
-        secret: b"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz".to_vec(),
+        secret: vault()
+            .seal(
+                &place::endpoint_secret(EndpointId::new(
+                    T0 + i64::from(number),
+                    [at + 16 * number; 14],
+                )),
+                b"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz",
+                [at; 24],
+            )
+            .unwrap(),
     });
     SourceDeclaration {
         uid: uid.to_owned(),
         provider: provider.to_owned(),
-        id: SourceId::new(T0, [number; 10]),
+        id: ApplicationId::new(T0, [number; 14]),
         endpoints: endpoints.collect(),
     }
 }
@@ -177,11 +286,12 @@ pub struct World {
     pub router: Router,
     pub store: Arc<dyn Store>,
     pub control: Arc<TestControl>,
+    pub handoff: Arc<TestHandoff>,
     pub closing: watch::Sender<bool>,
     pub clock: Arc<TestClock>,
-    pub alpha: Source,
-    pub beta: Source,
-    pub gamma: Source,
+    pub alpha: Application,
+    pub beta: Application,
+    pub gamma: Application,
     pub app: Endpoint,
     pub log: Endpoint,
     pub beta_app: Endpoint,
@@ -189,7 +299,7 @@ pub struct World {
 
 /// An event to be stored.
 pub struct Wish<'w> {
-    pub source: &'w Source,
+    pub source: &'w Application,
     pub to: Vec<&'w Endpoint>,
     pub event_type: Option<&'w str>,
     pub body: &'w [u8],
@@ -214,15 +324,23 @@ impl World {
         let auth = Auth::default();
         auth.set_tokens(vec![(Auth::hash(TOKEN), Owner::MAIN), (Auth::hash(OTHER_TOKEN), OTHER)]);
         let control = Arc::new(TestControl::default());
+        let handoff = Arc::new(TestHandoff::default());
         let clock = Arc::new(TestClock(AtomicI64::new(T0 + 3_600_000)));
         let (closing, closing_receiver) = watch::channel(false);
         let router = becket_api::router(ApiState {
             store: Arc::clone(&store),
-            directory: Arc::new(TestDirectory { verifier }),
+            directory: Arc::new(TestDirectory {
+                verifier,
+                vault: vault(),
+                sealed: AtomicI64::new(1_000),
+            }),
             control: Arc::clone(&control) as Arc<dyn Control>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             noise: Arc::new(FixedNoise::new(8)),
             auth,
+            handoff: Arc::clone(&handoff) as Arc<dyn Handoff>,
+            lease_ms: 60_000,
+            unfinished: Arc::default(),
             closing: closing_receiver,
         });
         let endpoint = |at: usize| main.endpoints[at].clone();
@@ -230,11 +348,12 @@ impl World {
             router,
             store,
             control,
+            handoff,
             closing,
             clock,
-            alpha: main.sources[0].clone(),
-            beta: main.sources[1].clone(),
-            gamma: other.sources[0].clone(),
+            alpha: main.applications[0].clone(),
+            beta: main.applications[1].clone(),
+            gamma: other.applications[0].clone(),
             app: endpoint(0),
             log: endpoint(1),
             beta_app: endpoint(3),
@@ -254,7 +373,7 @@ impl World {
         }
     }
 
-    pub fn owner_of(&self, source: &Source) -> Owner {
+    pub fn owner_of(&self, source: &Application) -> Owner {
         if source.id == self.gamma.id { OTHER } else { Owner::MAIN }
     }
 
@@ -279,12 +398,14 @@ impl World {
                 .delivery_id
                 .map(|id| (dedupe_key(wish.source.key, id), DedupeKind::DeliveryId, 3_600_000)),
             disposition: wish.disposition,
+            labels: EventLabels::default(),
             record,
             planned: wish
                 .to
                 .iter()
                 .map(|endpoint| Planned { endpoint: endpoint.key, leased: false })
                 .collect(),
+            due_ms: None,
             lease_until_ms: wish.at_ms,
         };
         let scope = Scope::of(self.owner_of(wish.source), wish.source.key);
@@ -338,7 +459,7 @@ impl World {
         self.attempt_all(endpoint, next, Some(500)).await;
     }
 
-    pub async fn refuse(&self, source: &Source, code: &str) {
+    pub async fn refuse(&self, source: &Application, code: &str) {
         let mut packed = PackedHeaders::with_capacity(16);
         packed.push(EventRecord::METHOD, b"POST");
         packed.push("cookie", b"a=b");
@@ -440,8 +561,16 @@ pub async fn json_of(response: Response<Body>) -> (StatusCode, Value) {
     } else {
         assert_eq!(kind.unwrap(), "application/problem+json");
         assert_eq!(body["status"], status.as_u16());
-        for field in ["type", "title", "detail", "code"] {
+        for field in ["type", "title", "code"] {
             assert!(body[field].is_string(), "{field} in {body}");
+        }
+        if status == StatusCode::UNPROCESSABLE_ENTITY {
+            for place in body["detail"].as_array().unwrap() {
+                assert!(place["loc"].is_array() && place["msg"].is_string(), "{body}");
+                assert!(place["type"].is_string(), "{body}");
+            }
+        } else {
+            assert!(body["detail"].is_string(), "{body}");
         }
         let known = becket_api::ERROR_CODES.iter().any(|(code, _, _)| body["code"] == *code);
         assert!(known, "{body}");

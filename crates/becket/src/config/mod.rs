@@ -272,19 +272,50 @@ impl Source {
     /// A source that is not in the file, with every default and one endpoint: for a first try.
     #[must_use]
     pub fn demo(id: &str, provider: &str, secret: Secret, endpoint_url: &str) -> Option<Self> {
-        let text = toml::Value::try_from(BTreeMap::from([(
-            "source",
-            vec![serde_json::json!({
-                "id": id,
-                "provider": provider,
-                "secrets": [secret.expose()],
-                "endpoint": [{ "id": "echo", "url": endpoint_url }],
-            })],
-        )]))
+        let mut source = Self::outside_file(id, provider, |table| {
+            let endpoint = serde_json::json!([{ "id": "echo", "url": endpoint_url }]);
+            table.insert("endpoint".to_owned(), endpoint);
+        })
         .ok()?;
-        let loaded = parse(&toml::to_string(&text).ok()?).ok()?;
-        let mut source = loaded.config.sources.into_iter().next()?;
         source.secrets = vec![secret];
         Some(source)
+    }
+
+    /// A source that is not in the file, with every default and what `add` puts into its table.
+    fn outside_file(
+        id: &str,
+        provider: &str,
+        add: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>),
+    ) -> Result<Self, String> {
+        let mut table = serde_json::Map::new();
+        table.insert("id".to_owned(), id.into());
+        table.insert("provider".to_owned(), provider.into());
+        add(&mut table);
+        let file = BTreeMap::from([("source", vec![table])]);
+        let value = toml::Value::try_from(file).map_err(|error| error.to_string())?;
+        let text = toml::to_string(&value).map_err(|error| error.to_string())?;
+        let loaded = parse(&text).map_err(|errors| errors.to_string())?;
+        loaded.config.sources.into_iter().next().ok_or_else(|| "no source".to_owned())
+    }
+
+    /// A source that the API made: its provider and what it verifies with.
+    ///
+    /// # Errors
+    /// If the name cannot stand in a URL.
+    pub fn from_api(
+        id: &str,
+        provider: &str,
+        secrets: Vec<Secret>,
+        public_key: Option<Secret>,
+        credentials: BTreeMap<String, Secret>,
+    ) -> Result<Self, String> {
+        // The plainest provider, because the parser checks credentials, which are put in afterwards
+        // so that no secret can be in an error.
+        let mut source = Self::outside_file(id, "none", |_| {})?;
+        source.provider = provider.to_owned();
+        source.secrets = secrets;
+        source.public_key = public_key;
+        source.credentials = credentials;
+        Ok(source)
     }
 }

@@ -171,6 +171,7 @@ impl Endpoint {
                 .collect(),
             allow_private: true,
             forward_authorization: self.forward_authorization,
+            ..EndpointSettings::default()
         }
     }
 

@@ -1,28 +1,46 @@
 //! Makes what is configured and what is stored into what runs: sources to receive with, endpoints
 //! to deliver to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use becket_api::SourceCredentials;
 use becket_egress::policy::AddressPolicy;
-use becket_engine::EndpointRuntime;
+use becket_engine::{EndpointRuntime, SharedRate};
 use becket_ingress::{
     CompiledSchema, DedupeRules, OnInvalid, PayloadPath, Rules, SourceRuntime, SourceTable, Target,
 };
-use becket_model::{EndpointId, EndpointState, Noise, Origin, SourceId};
+use becket_model::{
+    ApplicationId, ApplicationKey, ApplicationSettings, EndpointId, EndpointSettings, Noise,
+    Origin, RetrySchedule,
+};
 use becket_signature::standard_webhooks::SigningKey;
 use becket_signature::{Ack, Entry, EntryError, Verifier, VerifierOptions};
-use becket_store::vault::Vault;
+use becket_store::vault::{Vault, place};
 use becket_store::{
-    ConfigSnapshot, Endpoint, EndpointDeclaration, Owner, SourceDeclaration, StoreError,
+    Application, Endpoint, EndpointDeclaration, Owner, SourceDeclaration, StoreError,
 };
 
 use super::ServeError;
+use super::gateway::{Current, SourceInForce};
 use crate::config::{self, Config};
 
-/// What an endpoint's secret is sealed for; it opens nowhere else.
-pub(super) fn secret_place(endpoint: EndpointId) -> String {
-    format!("endpoint/{endpoint}/secret")
+/// What the URLs of endpoints may lead to.
+pub(super) struct Policies {
+    /// Of the operator's file, or of an endpoint that an operator trusted.
+    pub(super) operator: Arc<AddressPolicy>,
+    /// Of everything else.
+    pub(super) public: Arc<AddressPolicy>,
+}
+
+/// Where an endpoint stands.
+pub(super) struct Setting<'s> {
+    pub(super) owner: Owner,
+    /// Its source, if its application is one.
+    pub(super) source: Option<&'s SourceInForce>,
+    pub(super) policies: &'s Policies,
+    pub(super) rates: &'s HashMap<ApplicationKey, Arc<SharedRate>>,
+    pub(super) retries: Arc<HashMap<String, RetrySchedule>>,
 }
 
 /// What the file declares, with fresh ids and secrets for whatever is new.
@@ -34,7 +52,7 @@ pub(super) fn declarations(
 ) -> Result<Vec<SourceDeclaration>, StoreError> {
     let mut declared = Vec::with_capacity(sources.len());
     for source in sources {
-        let mut tail = [0; 10];
+        let mut tail = [0; 14];
         noise.fill(&mut tail);
         let mut endpoints = Vec::with_capacity(source.endpoints.len());
         for endpoint in &source.endpoints {
@@ -54,7 +72,7 @@ pub(super) fn declarations(
         declared.push(SourceDeclaration {
             uid: source.id.clone(),
             provider: source.provider.clone(),
-            id: SourceId::new(now_ms, tail),
+            id: ApplicationId::new(now_ms, tail),
             endpoints,
         });
     }
@@ -72,63 +90,158 @@ fn fresh_secret(
 }
 
 /// Seals an endpoint's secret for the store.
-pub(super) fn seal_secret(
+fn seal_secret(
     vault: &Vault,
     noise: &dyn Noise,
     endpoint: EndpointId,
     secret: &str,
 ) -> Result<Vec<u8>, StoreError> {
-    let mut nonce = [0; 24];
-    noise.fill(&mut nonce);
-    vault.seal(&secret_place(endpoint), secret.as_bytes(), nonce)
+    seal(vault, noise, &place::endpoint_secret(endpoint), secret.as_bytes())
 }
 
-/// The table to receive with. A source that the store does not know yet is left out; declaring
-/// comes first.
-pub(super) fn source_table(
-    config: &Config,
-    sources: &[config::Source],
-    snapshot: &ConfigSnapshot,
-) -> Result<SourceTable, ServeError> {
-    let mut table = SourceTable::default();
-    for source in sources {
-        let failed = |detail: String| ServeError::Source { source_id: source.id.clone(), detail };
-        let Some(known) =
-            snapshot.sources.iter().find(|known| known.uid == source.id && !known.removed)
-        else {
-            continue;
-        };
-        let entry = config
-            .entry_of(source)
-            .ok_or_else(|| failed(format!("there is no provider `{}`", source.provider)))?;
-        let verifier = receiving_verifier(source, Arc::clone(&entry))
-            .map_err(|error| failed(error.to_string()))?;
-        let targets = snapshot
-            .endpoints
-            .iter()
-            .filter(|endpoint| endpoint.application == known.key)
-            .map(|endpoint| Target {
-                key: endpoint.key,
-                state: endpoint.state,
-                settings: Arc::new(endpoint.settings.clone()),
-            })
-            .collect();
-        let runtime = Arc::new(SourceRuntime {
-            key: known.key,
-            owner: Owner::MAIN,
-            uid: source.id.clone(),
-            verifier,
-            rules: rules(source, &entry).map_err(failed)?,
-            entry,
-            public_url: config.public_url_of(source),
-            targets,
-        });
-        let twice = |error: becket_ingress::TableError| failed(error.to_string());
-        // By its name, and by its id, which stays when the name changes.
-        table.insert(source.id.clone(), Arc::clone(&runtime)).map_err(twice)?;
-        table.insert(known.id.to_string(), runtime).map_err(twice)?;
+/// Seals something for a place in the store.
+pub(super) fn seal(
+    vault: &Vault,
+    noise: &dyn Noise,
+    place: &str,
+    secret: &[u8],
+) -> Result<Vec<u8>, StoreError> {
+    let mut nonce = [0; 24];
+    noise.fill(&mut nonce);
+    vault.seal(place, secret, nonce)
+}
+
+/// A source with its rules; `None` if it is neither declared nor the API's.
+pub(super) fn source_in_force(
+    current: &Current,
+    application: &Application,
+    endpoints: Vec<Endpoint>,
+    vault: &Vault,
+) -> Result<Option<SourceInForce>, ServeError> {
+    if application.removed {
+        return Ok(None);
     }
-    Ok(table)
+    let made = |rules, url_tokens| {
+        Ok(Some(SourceInForce { application: application.clone(), rules, url_tokens, endpoints }))
+    };
+    if application.origin == Origin::File {
+        let uid = application.uid.as_deref();
+        let declared = current.declared.iter().find(|one| Some(one.id.as_str()) == uid);
+        return match declared {
+            Some(rules) => made(rules.clone(), vec![(rules.id.clone(), None)]),
+            None => Ok(None),
+        };
+    }
+    let credentials = opened_credentials(application, vault)?;
+    let rules = rules_of_api(application, &credentials)?;
+    made(rules, credentials.url_tokens)
+}
+
+fn opened_credentials(
+    application: &Application,
+    vault: &Vault,
+) -> Result<SourceCredentials, ServeError> {
+    let Some(envelope) = &application.credentials else {
+        return Ok(SourceCredentials::default());
+    };
+    let opened = vault.open(&place::application_credentials(application.id), envelope)?;
+    serde_json::from_slice(&opened).map_err(|_| ServeError::Source {
+        source_id: application.name(),
+        detail: "its stored credentials cannot be read".to_owned(),
+    })
+}
+
+/// The rules of a source that the API made: the defaults, with what it verifies with.
+fn rules_of_api(
+    application: &Application,
+    credentials: &SourceCredentials,
+) -> Result<config::Source, ServeError> {
+    api_source(&application.id.source().to_string(), &application.settings, credentials)
+        .map_err(|detail| ServeError::Source { source_id: application.name(), detail })
+}
+
+/// A source of the API as the file would have it.
+pub(super) fn api_source(
+    id: &str,
+    settings: &ApplicationSettings,
+    credentials: &SourceCredentials,
+) -> Result<config::Source, String> {
+    let secret = |text: &String| config::Secret::plain(text.clone());
+    config::Source::from_api(
+        id,
+        &settings.provider,
+        credentials.secrets.iter().map(secret).collect(),
+        credentials.public_key.as_ref().map(secret),
+        credentials.credentials.iter().map(|(name, value)| (name.clone(), secret(value))).collect(),
+    )
+}
+
+/// Whether a source could receive with this provider and these credentials.
+pub(super) fn check_api_source(
+    config: &Config,
+    settings: &ApplicationSettings,
+    credentials: &SourceCredentials,
+) -> Result<(), String> {
+    let source = api_source("source", settings, credentials)?;
+    let entry = config
+        .entry_of(&source)
+        .ok_or_else(|| format!("there is no provider `{}`", settings.provider))?;
+    receiving_verifier(&source, entry).map(drop).map_err(|error| error.to_string())
+}
+
+/// Lets a source receive, under all its names.
+pub(super) fn insert_source(
+    current: &Current,
+    table: &mut SourceTable,
+    made: &SourceInForce,
+) -> Result<(), ServeError> {
+    let (application, source) = (&made.application, &made.rules);
+    let config = &current.loaded.config;
+    let failed = |detail: String| ServeError::Source { source_id: application.name(), detail };
+    let entry = config
+        .entry_of(source)
+        .ok_or_else(|| failed(format!("there is no provider `{}`", source.provider)))?;
+    let verifier = receiving_verifier(source, Arc::clone(&entry))
+        .map_err(|error| failed(error.to_string()))?;
+    let targets = made
+        .endpoints
+        .iter()
+        .map(|endpoint| Target {
+            key: endpoint.key,
+            state: endpoint.state,
+            settings: Arc::new(endpoint.settings.clone()),
+        })
+        .collect();
+    let public_url = match (application.origin, made.url_tokens.first()) {
+        (Origin::Api, Some((token, _))) => public_url_at(config, token),
+        _ => config.public_url_of(source),
+    };
+    let runtime = Arc::new(SourceRuntime {
+        key: application.key,
+        owner: application.owner,
+        uid: application.name(),
+        verifier,
+        rules: rules(source, &entry).map_err(failed)?,
+        entry,
+        public_url,
+        targets,
+    });
+    let twice = |error: becket_ingress::TableError| failed(error.to_string());
+    for (token, _) in &made.url_tokens {
+        table.insert(token.clone(), Arc::clone(&runtime)).map_err(twice)?;
+    }
+    if application.origin == Origin::File {
+        // Also by its id, which stays when the name changes. A source of the API receives only at
+        // its tokens, because they can be rotated.
+        table.insert(application.id.source().to_string(), runtime).map_err(twice)?;
+    }
+    Ok(())
+}
+
+/// The public URL at which the last part `token` receives, if there is one.
+pub(super) fn public_url_at(config: &Config, token: &str) -> Option<String> {
+    let base = config.server.public_url.as_ref()?.as_str().trim_end_matches('/');
+    Some(format!("{base}/in/{token}"))
 }
 
 /// Verifies requests whose full public URL, with what stands below the source's path, is given
@@ -192,49 +305,58 @@ fn rules(source: &config::Source, entry: &Entry) -> Result<Rules, String> {
     Ok(rules)
 }
 
-/// The endpoints to deliver to. Those of the file take headers and secret from it.
-pub(super) fn endpoint_runtimes(
-    config: &Config,
-    sources: &[config::Source],
-    snapshot: &ConfigSnapshot,
+/// An endpoint as the engine takes it. One of the file takes headers and secret from there.
+pub(super) fn endpoint_runtime(
+    setting: &Setting<'_>,
+    endpoint: &Endpoint,
     vault: &Vault,
-) -> Result<Vec<EndpointRuntime>, ServeError> {
-    let operator = Arc::new(AddressPolicy::operator());
-    let public = Arc::new(public_policy(config));
-    let mut list = Vec::new();
-    for endpoint in &snapshot.endpoints {
-        if endpoint.state == EndpointState::Removed {
-            continue;
-        }
-        let source = snapshot.sources.iter().find(|known| known.key == endpoint.application);
-        let declared = source
-            .and_then(|known| sources.iter().find(|declared| declared.id == known.uid))
-            .and_then(|declared| declared.endpoints.iter().find(|one| one.id == endpoint.uid));
-        let settings =
-            declared.map_or_else(|| endpoint.settings.clone(), config::Endpoint::settings);
-        let policy = match endpoint.origin {
-            Origin::File => &operator,
-            Origin::Api if settings.allow_private => &operator,
-            Origin::Api => &public,
-        };
-        list.push(EndpointRuntime {
-            key: endpoint.key,
-            id: endpoint.id,
-            application: endpoint.application,
-            source_uid: source.map(|known| known.uid.clone()).unwrap_or_default(),
-            owner: Owner::MAIN,
-            target: policy.check_url(&settings.url).map(Arc::new),
-            settings: Arc::new(settings),
-            state: endpoint.state,
-            failing_since_ms: endpoint.failing_since_ms,
-            signing_keys: signing_keys(endpoint, declared, vault)?,
-            policy: Arc::clone(policy),
-        });
-    }
-    Ok(list)
+) -> Result<EndpointRuntime, ServeError> {
+    let declared = setting.source.filter(|_| endpoint.origin == Origin::File).and_then(|source| {
+        let uid = endpoint.uid.as_deref();
+        source.rules.endpoints.iter().find(|one| Some(one.id.as_str()) == uid)
+    });
+    let settings = match declared {
+        Some(declared) => declared.settings(),
+        None => EndpointSettings {
+            headers: opened_headers(endpoint, vault)?,
+            ..endpoint.settings.clone()
+        },
+    };
+    let policy = match endpoint.origin {
+        Origin::File => &setting.policies.operator,
+        Origin::Api if settings.allow_private => &setting.policies.operator,
+        Origin::Api => &setting.policies.public,
+    };
+    Ok(EndpointRuntime {
+        key: endpoint.key,
+        id: endpoint.id,
+        application: endpoint.application,
+        source_uid: setting.source.map(|source| source.application.name()).unwrap_or_default(),
+        owner: setting.owner,
+        target: policy.check_url(&settings.url).map(Arc::new),
+        settings: Arc::new(settings),
+        state: endpoint.state,
+        failing_since_ms: endpoint.failing_since_ms,
+        signing_keys: signing_keys(endpoint, declared, vault)?,
+        policy: Arc::clone(policy),
+        application_rate: setting.rates.get(&endpoint.application).cloned(),
+        retry_by_type: Arc::clone(&setting.retries),
+    })
 }
 
-fn public_policy(config: &Config) -> AddressPolicy {
+/// The headers that the API set, in the order of their names.
+fn opened_headers(endpoint: &Endpoint, vault: &Vault) -> Result<Vec<(String, String)>, ServeError> {
+    let Some(envelope) = &endpoint.headers else { return Ok(Vec::new()) };
+    let opened = vault.open(&place::endpoint_headers(endpoint.id), envelope)?;
+    let headers: BTreeMap<String, String> =
+        serde_json::from_slice(&opened).map_err(|_| ServeError::Source {
+            source_id: endpoint.name(),
+            detail: "its stored headers cannot be read".to_owned(),
+        })?;
+    Ok(headers.into_iter().collect())
+}
+
+pub(super) fn public_policy(config: &Config) -> AddressPolicy {
     let own_hosts: Vec<String> = config
         .server
         .public_url
@@ -256,7 +378,7 @@ fn signing_keys(
     declared: Option<&config::Endpoint>,
     vault: &Vault,
 ) -> Result<Vec<(SigningKey, Option<i64>)>, ServeError> {
-    let wrong = |detail: String| ServeError::Source { source_id: endpoint.uid.clone(), detail };
+    let wrong = |detail: String| ServeError::Source { source_id: endpoint.name(), detail };
     if let Some(text) = declared
         .and_then(|declared| declared.signing_secret().transpose())
         .transpose()
@@ -269,7 +391,7 @@ fn signing_keys(
         .secrets
         .iter()
         .map(|secret| {
-            let opened = vault.open(&secret_place(endpoint.id), &secret.envelope)?;
+            let opened = vault.open(&place::endpoint_secret(endpoint.id), &secret.envelope)?;
             let text = std::str::from_utf8(&opened).map_err(|error| wrong(error.to_string()))?;
             let key = SigningKey::parse(text).map_err(|error| wrong(error.to_string()))?;
             Ok((key, secret.expires_at_ms))

@@ -1,26 +1,31 @@
-//! The running gateway: its configuration, and how a change of it reaches every part.
+//! The running gateway: what is in force, and how a change reaches every part.
 //!
-//! Invariant: a change is applied whole or not at all; what runs keeps running with the old one
-//! until everything of the new one has been made ready.
+//! Invariants: a new configuration is applied whole or not at all; what runs keeps running with the
+//! old one until everything of the new one has been made ready. A change of one application or
+//! endpoint touches only that one. Changes are applied one at a time, in the order they were made.
+//!
+//! Where next: `assemble` for how things are made ready, `directory` and `control` for what the API
+//! asks.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::sync::atomic::AtomicUsize;
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
-use becket_api::{Control, ControlError, Directory, EndpointSecret, ProviderRow, SourceDetails};
-use becket_engine::Engine;
-use becket_ingress::{Handoff, SourceTable, delivery_id_key};
-use becket_model::{ApplicationKey, Clock, EndpointKey, EventRecord, Noise, Origin};
-use becket_signature::{Catalogue, Explanation, RequestView, Status};
+use becket_api::ControlError;
+use becket_egress::policy::AddressPolicy;
+use becket_engine::{Engine, SharedRate};
+use becket_ingress::{Handoff, SourceTable};
+use becket_model::{
+    ApplicationKey, Clock, EndpointKey, EndpointState, Noise, Origin, RetrySchedule,
+};
 use becket_store::vault::Vault;
-use becket_store::{ConfigSnapshot, DedupeKey, Endpoint, LeasedDelivery, Owner, Store, StoreError};
+use becket_store::{Application, Endpoint, LeasedDelivery, Owner, Store};
 use tokio::sync::Mutex;
 
 use super::ServeError;
-use super::assemble;
-use super::keys::MASTER_KEY_FILE;
+use super::assemble::{self, Policies};
 use crate::config::{self, Config, Flag, LoadArgs, Loaded};
 
 /// How the configuration is read again.
@@ -37,11 +42,37 @@ impl ConfigSource {
 }
 
 /// What is in force at the moment.
+#[derive(Clone)]
 pub(super) struct Current {
-    pub(super) loaded: Loaded,
+    pub(super) loaded: Arc<Loaded>,
     /// The file's sources, or the demo's.
-    pub(super) sources: Vec<config::Source>,
-    pub(super) snapshot: ConfigSnapshot,
+    pub(super) declared: Arc<Vec<config::Source>>,
+    /// Every source, of the file and of the API.
+    pub(super) sources: HashMap<ApplicationKey, Arc<SourceInForce>>,
+    pub(super) policies: Arc<Policies>,
+}
+
+/// A source with all that is known of it.
+#[derive(Clone)]
+pub(super) struct SourceInForce {
+    pub(super) application: Application,
+    /// Its rules: from the file, or the defaults with what the API was given.
+    pub(super) rules: config::Source,
+    /// The last parts of its receiving URLs with the ends of their times; of the file, its name.
+    pub(super) url_tokens: Vec<(String, Option<i64>)>,
+    /// Its endpoints, removed ones not included.
+    pub(super) endpoints: Vec<Endpoint>,
+}
+
+/// What deliveries need to know beside the endpoint itself.
+#[derive(Default)]
+pub(super) struct Registry {
+    /// The endpoints that the engine knows.
+    pub(super) endpoints: HashMap<ApplicationKey, HashSet<EndpointKey>>,
+    /// The applications with a rate of their own.
+    pub(super) rates: HashMap<ApplicationKey, Arc<SharedRate>>,
+    /// Retry schedules by event type.
+    pub(super) retries: HashMap<Owner, Arc<HashMap<String, RetrySchedule>>>,
 }
 
 /// The running gateway.
@@ -50,7 +81,9 @@ pub(super) struct Gateway {
     pub(super) engine: Engine,
     pub(super) table: Arc<ArcSwap<SourceTable>>,
     pub(super) current: ArcSwap<Current>,
-    pub(super) vault: Vault,
+    pub(super) vault: ArcSwap<Vault>,
+    /// The file of the master key, if that is where it is.
+    pub(super) master_key_file: Option<PathBuf>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) noise: Arc<dyn Noise>,
     pub(super) folder: PathBuf,
@@ -58,7 +91,13 @@ pub(super) struct Gateway {
     /// The source that is there when the file has none.
     pub(super) demo: Option<config::Source>,
     /// Changes are applied one at a time.
-    pub(super) changing: Mutex<()>,
+    pub(super) changing: Mutex<Registry>,
+    /// Master keys are exchanged one at a time.
+    pub(super) rotating: Mutex<()>,
+    /// The gateway itself, for work that goes on after its request.
+    pub(super) own: Weak<Gateway>,
+    /// Posted events whose callers went away and that are being carried on.
+    pub(super) unfinished: Arc<AtomicUsize>,
     /// The address that receiving URLs begin with when there is no public one.
     pub(super) local_url: String,
 }
@@ -66,42 +105,242 @@ pub(super) struct Gateway {
 impl Gateway {
     /// Puts a configuration in force.
     pub(super) async fn apply(&self, loaded: Loaded) -> Result<(), ServeError> {
-        let _one_at_a_time = self.changing.lock().await;
-        let mut sources = loaded.config.sources.clone();
-        if sources.is_empty() {
-            sources.extend(self.demo.clone());
+        let mut registry = self.changing.lock().await;
+        let mut declared = loaded.config.sources.clone();
+        if declared.is_empty() {
+            declared.extend(self.demo.clone());
         }
         let now_ms = self.clock.now_ms();
-        let declared = assemble::declarations(&sources, &self.vault, self.noise.as_ref(), now_ms)?;
+        let vault = self.vault.load();
+        let declarations = assemble::declarations(&declared, &vault, self.noise.as_ref(), now_ms)?;
+        let next = Current {
+            policies: Arc::new(Policies::of(&loaded.config)),
+            loaded: Arc::new(loaded),
+            declared: Arc::new(declared),
+            sources: HashMap::new(),
+        };
         // Made ready against what is known, before anything is declared: an error changes nothing.
-        let before = self.store.config_list(Owner::MAIN).await?;
-        assemble::source_table(&loaded.config, &sources, &before)?;
-        assemble::endpoint_runtimes(&loaded.config, &sources, &before, &self.vault)?;
-        let snapshot = self.store.config_declare(Owner::MAIN, declared, now_ms).await?;
-        self.put_in_force(Current { loaded, sources, snapshot })
+        self.ready(&next, &mut Registry::default(), Strict::Yes).await?;
+        self.store.config_declare(Owner::MAIN, declarations, now_ms).await?;
+        self.put_in_force(next, &mut registry).await
     }
 
-    /// Reads sources and endpoints from the store again.
+    /// Reads everything from the store again.
     pub(super) async fn refresh(&self) -> Result<(), ServeError> {
-        let _one_at_a_time = self.changing.lock().await;
-        let snapshot = self.store.config_list(Owner::MAIN).await?;
-        let current = self.current.load();
-        self.put_in_force(Current {
-            loaded: current.loaded.clone(),
-            sources: current.sources.clone(),
-            snapshot,
-        })
+        let mut registry = self.changing.lock().await;
+        let current = Current::clone(&self.current.load());
+        self.put_in_force(current, &mut registry).await
     }
 
-    fn put_in_force(&self, current: Current) -> Result<(), ServeError> {
-        let Current { loaded, sources, snapshot } = &current;
-        let table = assemble::source_table(&loaded.config, sources, snapshot)?;
-        let endpoints =
-            assemble::endpoint_runtimes(&loaded.config, sources, snapshot, &self.vault)?;
-        self.engine.endpoints_set(endpoints);
-        self.table.store(Arc::new(table));
-        self.current.store(Arc::new(current));
+    async fn put_in_force(
+        &self,
+        mut next: Current,
+        registry: &mut Registry,
+    ) -> Result<(), ServeError> {
+        registry.endpoints.clear();
+        let ready = self.ready(&next, registry, Strict::No).await?;
+        next.sources = ready.sources;
+        self.engine.endpoints_set(ready.endpoints);
+        self.table.store(Arc::new(ready.table));
+        self.current.store(Arc::new(next));
         Ok(())
+    }
+
+    /// Makes everything ready that is in the store, of all owners.
+    async fn ready(
+        &self,
+        current: &Current,
+        registry: &mut Registry,
+        strict: Strict,
+    ) -> Result<Ready, ServeError> {
+        let mut ready = Ready::default();
+        let vault = self.vault.load();
+        let mut owners = self.store.owner_list().await?;
+        if !owners.contains(&Owner::MAIN) {
+            owners.push(Owner::MAIN);
+        }
+        for owner in owners {
+            let snapshot = self.store.config_list(owner).await?;
+            for application in snapshot.applications.iter().filter(|known| !known.removed) {
+                registry.rate_of(application);
+            }
+            let mut by_application: HashMap<ApplicationKey, Vec<Endpoint>> = HashMap::new();
+            for endpoint in snapshot.endpoints {
+                if endpoint.state != EndpointState::Removed {
+                    by_application.entry(endpoint.application).or_default().push(endpoint);
+                }
+            }
+            for source in snapshot
+                .applications
+                .iter()
+                .filter(|known| known.kind == becket_model::ApplicationKind::Source)
+            {
+                let endpoints = by_application.get(&source.key).cloned().unwrap_or_default();
+                let made = assemble::source_in_force(current, source, endpoints, &vault)
+                    .and_then(|made| made.map(|made| ready.add(current, made)).transpose());
+                match (made, strict) {
+                    (Ok(_), _) => {}
+                    (Err(error), Strict::Yes) if source.origin == Origin::File => {
+                        return Err(error);
+                    }
+                    // One broken source of the API must not keep the others from receiving.
+                    (Err(error), _) => {
+                        tracing::error!(source = %source.name(), %error, "source.unusable");
+                    }
+                }
+            }
+            for endpoint in by_application.into_values().flatten() {
+                registry.know(&endpoint);
+                let source = ready.sources.get(&endpoint.application);
+                let setting = registry.setting(current, owner, source.map(AsRef::as_ref));
+                match assemble::endpoint_runtime(&setting, &endpoint, &vault) {
+                    Ok(runtime) => ready.endpoints.push(runtime),
+                    Err(error) if matches!(strict, Strict::Yes) => return Err(error),
+                    Err(error) => {
+                        tracing::error!(endpoint = %endpoint.id, %error, "endpoint.unusable");
+                    }
+                }
+            }
+        }
+        Ok(ready)
+    }
+
+    /// Takes one endpoint over as it is now.
+    pub(super) async fn take_over_endpoint(&self, owner: Owner, endpoint: &Endpoint) {
+        let mut registry = self.changing.lock().await;
+        let current = self.current.load_full();
+        if let Some(source) = current.sources.get(&endpoint.application) {
+            let mut changed = SourceInForce::clone(source);
+            changed.endpoints.retain(|known| known.id != endpoint.id);
+            if endpoint.state != EndpointState::Removed {
+                changed.endpoints.push(endpoint.clone());
+                changed.endpoints.sort_unstable_by_key(|known| known.key);
+            }
+            self.exchange_source(&current, changed);
+        }
+        self.put_endpoint(&mut registry, owner, endpoint);
+    }
+
+    fn put_endpoint(&self, registry: &mut Registry, owner: Owner, endpoint: &Endpoint) {
+        if endpoint.state == EndpointState::Removed {
+            registry.forget(endpoint);
+            self.engine.endpoint_remove(endpoint.key);
+            return;
+        }
+        registry.know(endpoint);
+        let current = self.current.load();
+        let source = current.sources.get(&endpoint.application);
+        let setting = registry.setting(&current, owner, source.map(AsRef::as_ref));
+        match assemble::endpoint_runtime(&setting, endpoint, &self.vault.load()) {
+            Ok(runtime) => self.engine.endpoint_put(runtime),
+            Err(error) => {
+                tracing::error!(endpoint = %endpoint.id, %error, "endpoint.unusable");
+            }
+        }
+    }
+
+    /// Takes one application or source over as it is now.
+    pub(super) async fn take_over_application(
+        &self,
+        application: &Application,
+    ) -> Result<(), ServeError> {
+        let mut registry = self.changing.lock().await;
+        let current = self.current.load_full();
+        if application.removed {
+            for endpoint in registry.endpoints.remove(&application.key).unwrap_or_default() {
+                self.engine.endpoint_remove(endpoint);
+            }
+            registry.rates.remove(&application.key);
+            self.take_out_source(&current, application.key);
+            return Ok(());
+        }
+        let owner = application.owner;
+        let rate_changed = registry.rate_of(application);
+        let is_source = application.kind == becket_model::ApplicationKind::Source;
+        if !rate_changed && !is_source {
+            return Ok(());
+        }
+        let endpoints = self.endpoints_of(owner, application.key).await?;
+        if is_source {
+            let vault = self.vault.load();
+            let made = assemble::source_in_force(&current, application, endpoints.clone(), &vault)?;
+            match made {
+                Some(made) => self.exchange_source(&current, made),
+                None => self.take_out_source(&current, application.key),
+            }
+        }
+        for endpoint in &endpoints {
+            self.put_endpoint(&mut registry, owner, endpoint);
+        }
+        Ok(())
+    }
+
+    async fn endpoints_of(
+        &self,
+        owner: Owner,
+        application: ApplicationKey,
+    ) -> Result<Vec<Endpoint>, ServeError> {
+        const SLICE: usize = 1_000;
+        let mut endpoints: Vec<Endpoint> = Vec::new();
+        loop {
+            let after = endpoints.last().map(|endpoint| endpoint.id);
+            let slice = becket_store::Slice { limit: SLICE, after, descending: false };
+            let found = self.store.endpoint_list(owner, application, slice).await?;
+            let more = found.len() == SLICE;
+            endpoints.extend(found);
+            if !more {
+                return Ok(endpoints);
+            }
+        }
+    }
+
+    /// Puts other retry schedules by event type in force for an owner.
+    pub(super) async fn take_over_retries(
+        &self,
+        owner: Owner,
+        schedules: HashMap<String, RetrySchedule>,
+    ) {
+        let mut registry = self.changing.lock().await;
+        registry.retries.insert(owner, Arc::new(schedules));
+        let snapshot = match self.store.config_list(owner).await {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                tracing::error!(%error, "changed retry schedules are stored but not yet in force");
+                return;
+            }
+        };
+        for endpoint in &snapshot.endpoints {
+            if endpoint.state != EndpointState::Removed {
+                self.put_endpoint(&mut registry, owner, endpoint);
+            }
+        }
+    }
+
+    fn exchange_source(&self, current: &Current, made: SourceInForce) {
+        let mut table = SourceTable::clone(&self.table.load());
+        table.remove(made.application.key);
+        match assemble::insert_source(current, &mut table, &made) {
+            Ok(()) => self.table.store(Arc::new(table)),
+            Err(error) => {
+                tracing::error!(source = %made.application.name(), %error, "source.unusable");
+                return;
+            }
+        }
+        let mut next = current.clone();
+        next.sources.insert(made.application.key, Arc::new(made));
+        self.current.store(Arc::new(next));
+    }
+
+    fn take_out_source(&self, current: &Current, key: ApplicationKey) {
+        if !current.sources.contains_key(&key) {
+            return;
+        }
+        let mut table = SourceTable::clone(&self.table.load());
+        table.remove(key);
+        self.table.store(Arc::new(table));
+        let mut next = current.clone();
+        next.sources.remove(&key);
+        self.current.store(Arc::new(next));
     }
 
     /// Reads the configuration again and puts it in force; a broken one changes nothing. Answers
@@ -120,19 +359,90 @@ impl Gateway {
         })?;
         Ok(warnings)
     }
+}
 
-    fn declared(&self, source: ApplicationKey) -> Option<(Arc<Current>, usize)> {
-        let current = self.current.load_full();
-        let uid = &current.snapshot.sources.iter().find(|known| known.key == source)?.uid;
-        let at = current.sources.iter().position(|declared| declared.id == *uid)?;
-        Some((current, at))
+/// Whether what cannot be used is an error, or is logged and left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Strict {
+    Yes,
+    No,
+}
+
+/// Everything made ready.
+#[derive(Default)]
+struct Ready {
+    sources: HashMap<ApplicationKey, Arc<SourceInForce>>,
+    table: SourceTable,
+    endpoints: Vec<becket_engine::EndpointRuntime>,
+}
+
+impl Ready {
+    fn add(&mut self, current: &Current, made: SourceInForce) -> Result<(), ServeError> {
+        assemble::insert_source(current, &mut self.table, &made)?;
+        self.sources.insert(made.application.key, Arc::new(made));
+        Ok(())
+    }
+}
+
+impl Registry {
+    /// Notes an application's rate; whether its endpoints have to be told.
+    fn rate_of(&mut self, application: &Application) -> bool {
+        let rate = application.settings.rate;
+        let known = self.rates.get(&application.key).map(|known| known.rate());
+        if known == rate {
+            return false;
+        }
+        match (rate, self.rates.get(&application.key)) {
+            // All who share it have another rate from now on; nothing has to be exchanged.
+            (Some(rate), Some(shared)) => {
+                shared.rate_set(rate);
+                return false;
+            }
+            (Some(rate), None) => {
+                self.rates.insert(application.key, Arc::new(SharedRate::new(rate)));
+            }
+            (None, _) => {
+                self.rates.remove(&application.key);
+            }
+        }
+        true
+    }
+
+    fn know(&mut self, endpoint: &Endpoint) {
+        self.endpoints.entry(endpoint.application).or_default().insert(endpoint.key);
+    }
+
+    fn forget(&mut self, endpoint: &Endpoint) {
+        if let Some(known) = self.endpoints.get_mut(&endpoint.application) {
+            known.remove(&endpoint.key);
+        }
+    }
+
+    fn setting<'s>(
+        &'s self,
+        current: &'s Current,
+        owner: Owner,
+        source: Option<&'s SourceInForce>,
+    ) -> assemble::Setting<'s> {
+        assemble::Setting {
+            owner,
+            source,
+            policies: &current.policies,
+            rates: &self.rates,
+            retries: self.retries.get(&owner).cloned().unwrap_or_default(),
+        }
     }
 }
 
 /// What of a new configuration takes effect only after a restart.
 fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
+    let server = |config: &Config| {
+        // The public address is taken over at once.
+        let server = config::Server { public_url: None, ..config.server.clone() };
+        format!("{server:?}")
+    };
     let sections = [
-        ("[server]", format!("{:?}", old.server) != format!("{:?}", new.server)),
+        ("[server]", server(old) != server(new)),
         ("[store]", format!("{:?}", old.store) != format!("{:?}", new.store)),
         ("[egress]", format!("{:?}", old.egress) != format!("{:?}", new.egress)),
         ("[log]", format!("{:?}", old.log) != format!("{:?}", new.log)),
@@ -142,156 +452,6 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         .filter(|(_, changed)| *changed)
         .map(|(section, _)| format!("{section} has changed, which takes effect after a restart"))
         .collect()
-}
-
-impl Directory for Gateway {
-    fn explain(
-        &self,
-        source: ApplicationKey,
-        record: &EventRecord,
-        received_at_ms: i64,
-    ) -> Option<Explanation> {
-        let (current, at) = self.declared(source)?;
-        let declared = &current.sources[at];
-        let entry = current.loaded.config.entry_of(declared)?;
-        let verifier = assemble::receiving_verifier(declared, entry).ok()?;
-        let mut headers = http::HeaderMap::new();
-        for (name, value) in record.headers() {
-            let name = http::HeaderName::from_bytes(name.as_bytes());
-            let value = http::HeaderValue::from_bytes(value);
-            if let (Ok(name), Ok(value)) = (name, value) {
-                headers.append(name, value);
-            }
-        }
-        let body = record.body();
-        let view = RequestView {
-            method: record.fact(EventRecord::METHOD).unwrap_or("POST"),
-            url: record.fact(EventRecord::URL).unwrap_or_default(),
-            headers: &headers,
-            body: &body,
-        };
-        Some(verifier.explain(&view, received_at_ms.div_euclid(1_000)))
-    }
-
-    fn receiving_url(&self, source_uid: &str) -> String {
-        let current = self.current.load();
-        let declared = current.sources.iter().find(|declared| declared.id == source_uid);
-        declared
-            .and_then(|declared| current.loaded.config.public_url_of(declared))
-            .unwrap_or_else(|| format!("{}/in/{source_uid}", self.local_url))
-    }
-
-    fn source_details(&self, source: ApplicationKey) -> Option<SourceDetails> {
-        let (current, at) = self.declared(source)?;
-        let declared = &current.sources[at];
-        let entry = current.loaded.config.entry_of(declared)?;
-        let mut warnings = Vec::new();
-        if let Some(warning) = becket_signature::unsigned_body_warning(&entry) {
-            warnings.push(warning.to_owned());
-        }
-        if declared.endpoints.is_empty() {
-            warnings.push("it has no endpoint: events are kept and go nowhere".to_owned());
-        }
-        Some(SourceDetails {
-            provider_name: entry.name.clone(),
-            warnings,
-            event_types: declared.event_types.clone(),
-        })
-    }
-
-    fn dedupe_key(&self, source: ApplicationKey, delivery_id: &str) -> Option<DedupeKey> {
-        let (current, at) = self.declared(source)?;
-        current.sources[at].dedupe.enabled.then(|| delivery_id_key(source, delivery_id))
-    }
-
-    fn endpoint_secret(&self, endpoint: &Endpoint) -> Result<EndpointSecret, StoreError> {
-        let sealed = |detail: String| StoreError::Sealed { detail };
-        if endpoint.origin == Origin::File
-            && let Some((current, at)) = self.declared(endpoint.application)
-            && let Some(declared) =
-                current.sources[at].endpoints.iter().find(|one| one.id == endpoint.uid)
-            && let Some(text) =
-                declared.signing_secret().map_err(|error| sealed(error.to_string()))?
-        {
-            return Ok(EndpointSecret { text, declared: true });
-        }
-        let newest = endpoint
-            .secrets
-            .iter()
-            .find(|secret| secret.expires_at_ms.is_none())
-            .ok_or_else(|| sealed(format!("endpoint {} has no secret", endpoint.id)))?;
-        let opened = self.vault.open(&assemble::secret_place(endpoint.id), &newest.envelope)?;
-        let text = std::str::from_utf8(&opened).map_err(|error| sealed(error.to_string()))?;
-        Ok(EndpointSecret { text: text.to_owned(), declared: false })
-    }
-
-    fn seal_endpoint_secret(
-        &self,
-        endpoint: &Endpoint,
-        secret: &str,
-    ) -> Result<Vec<u8>, StoreError> {
-        assemble::seal_secret(&self.vault, self.noise.as_ref(), endpoint.id, secret)
-    }
-
-    fn providers(&self) -> Vec<ProviderRow> {
-        let own = self.current.load();
-        let mut rows: Vec<ProviderRow> = own
-            .loaded
-            .config
-            .providers
-            .iter()
-            .map(|provider| ProviderRow {
-                slug: provider.0.slug.clone(),
-                name: provider.0.name.clone(),
-                status: "own".to_owned(),
-            })
-            .collect();
-        rows.extend(Catalogue::builtin().list().into_iter().map(|entry| {
-            ProviderRow {
-                slug: entry.slug.to_string(),
-                name: entry.name.to_string(),
-                status: match entry.status {
-                    Status::Proven => "proven",
-                    Status::Declared => "declared",
-                }
-                .to_owned(),
-            }
-        }));
-        rows
-    }
-}
-
-#[async_trait]
-impl Control for Gateway {
-    async fn wake(&self, endpoint: EndpointKey) {
-        self.engine.wake(endpoint);
-    }
-
-    async fn endpoints_changed(&self, _owner: Owner) {
-        if let Err(error) = self.refresh().await {
-            tracing::error!(error = %error, "a change of an endpoint is stored but not yet in force");
-        }
-    }
-
-    async fn backup(&self, folder: &Path) -> Result<u64, ControlError> {
-        let failed = |detail: String| ControlError {
-            detail,
-            hint: Some("name a folder that does not exist yet on a disk with enough room".into()),
-        };
-        let mut bytes =
-            self.store.backup(folder).await.map_err(|error| failed(error.to_string()))?;
-        let key = self.folder.join(MASTER_KEY_FILE);
-        if key.exists() {
-            // Copying keeps the mode, which is for the owner only.
-            bytes += std::fs::copy(&key, folder.join(MASTER_KEY_FILE))
-                .map_err(|error| failed(format!("the master key could not be copied: {error}")))?;
-        }
-        Ok(bytes)
-    }
-
-    async fn reload(&self) -> Result<Vec<String>, ControlError> {
-        Gateway::reload(self).await
-    }
 }
 
 /// The engine, as the receiving side sees it.
@@ -312,5 +472,15 @@ impl Handoff for EngineHandoff {
 
     fn wake(&self, endpoint: EndpointKey) {
         self.0.wake(endpoint);
+    }
+}
+
+impl Policies {
+    /// The policies of a configuration.
+    pub(super) fn of(config: &Config) -> Self {
+        Self {
+            operator: Arc::new(AddressPolicy::operator()),
+            public: Arc::new(assemble::public_policy(config)),
+        }
     }
 }

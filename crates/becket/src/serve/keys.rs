@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use becket_model::Noise;
+use becket_store::vault::Vault;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
@@ -29,12 +30,13 @@ pub(super) struct Kept {
     pub(super) file: Option<PathBuf>,
 }
 
-/// The key that seals stored secrets.
-pub(super) fn master_key(
+/// The keys that open stored secrets, the last of which seals: one in base64, or several separated
+/// by white space or commas, each with its version and a colon before it.
+pub(super) fn master_keys(
     config: &Config,
     folder: &Path,
     noise: &dyn Noise,
-) -> Result<([u8; 32], Kept), ServeError> {
+) -> Result<(Vec<(u8, [u8; 32])>, Kept), ServeError> {
     let given = match (&config.master_key, &config.master_key_file) {
         (Some(key), _) => Some(Zeroizing::new(key.expose().to_owned())),
         (None, Some(file)) => Some(read(file)?),
@@ -48,14 +50,39 @@ pub(super) fn master_key(
             Zeroizing::new(STANDARD.encode(key.as_slice()))
         })?,
     };
-    let bytes = STANDARD.decode(kept.text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
-    let key = bytes.ok_or_else(|| ServeError::MasterKey {
+    let keys = read_keys(&kept.text).ok_or_else(|| ServeError::MasterKey {
         place: kept
             .file
             .as_ref()
             .map_or_else(|| "BECKET_MASTER_KEY".to_owned(), |file| file.display().to_string()),
     })?;
-    Ok((key, kept))
+    Ok((keys, kept))
+}
+
+fn read_keys(text: &str) -> Option<Vec<(u8, [u8; 32])>> {
+    let parts = text.split(|character: char| character.is_whitespace() || character == ',');
+    let mut keys: Vec<(u8, [u8; 32])> = Vec::new();
+    for part in parts.filter(|part| !part.is_empty()) {
+        let (version, encoded) = match part.split_once(':') {
+            Some((version, encoded)) => (version.parse().ok()?, encoded),
+            None => (1, part),
+        };
+        let key = STANDARD.decode(encoded).ok()?.try_into().ok()?;
+        if version == 0 || keys.iter().any(|(known, _)| *known == version) {
+            return None;
+        }
+        keys.push((version, key));
+    }
+    (!keys.is_empty()).then_some(keys)
+}
+
+/// Writes the keys to their file, the one that seals last.
+pub(super) fn write_master_keys(file: &Path, vault: &Vault) -> Result<(), ServeError> {
+    let mut text = Zeroizing::new(String::new());
+    for (version, key) in vault.expose_keys() {
+        text.push_str(&format!("{version}:{}\n", STANDARD.encode(key.as_slice())));
+    }
+    write_aside(file, text.trim_end())
 }
 
 /// The token that opens the management API.
@@ -101,7 +128,13 @@ fn keep(file: &Path, make: impl FnOnce() -> Zeroizing<String>) -> Result<Kept, S
     if let Some(folder) = file.parent() {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     }
-    // Written aside and renamed: a crash in between must not leave half a key behind.
+    write_aside(file, &text)?;
+    Ok(Kept { text, fresh: true, file: Some(file.to_owned()) })
+}
+
+/// Written aside and renamed: a crash in between must not leave half a key behind.
+fn write_aside(file: &Path, text: &str) -> Result<(), ServeError> {
+    let failed = |error: std::io::Error| ServeError::file(file, &error);
     let aside = file.with_extension("new");
     let mut options = std::fs::OpenOptions::new();
     let mut opened =
@@ -111,8 +144,12 @@ fn keep(file: &Path, make: impl FnOnce() -> Zeroizing<String>) -> Result<Kept, S
         .and_then(|()| opened.write_all(b"\n"))
         .and_then(|()| opened.sync_all())
         .and_then(|()| std::fs::rename(&aside, file))
-        .map_err(failed)?;
-    Ok(Kept { text, fresh: true, file: Some(file.to_owned()) })
+        .and_then(|()| match file.parent() {
+            // The new name has to be on disk too before anything is sealed with the key.
+            Some(folder) => std::fs::File::open(folder)?.sync_all(),
+            None => Ok(()),
+        })
+        .map_err(failed)
 }
 
 #[cfg(test)]
@@ -126,9 +163,9 @@ mod tests {
     fn made_once_and_for_the_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let config = Config::default();
-        let (first, kept) = master_key(&config, folder.path(), &SystemNoise).unwrap();
+        let (first, kept) = master_keys(&config, folder.path(), &SystemNoise).unwrap();
         assert!(kept.fresh);
-        let (second, kept) = master_key(&config, folder.path(), &SystemNoise).unwrap();
+        let (second, kept) = master_keys(&config, folder.path(), &SystemNoise).unwrap();
         assert!(!kept.fresh);
         assert_eq!(first, second);
         let token = admin_token(&config, folder.path(), &SystemNoise).unwrap();
@@ -143,6 +180,21 @@ mod tests {
     fn a_broken_key_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(MASTER_KEY_FILE), "not a key").unwrap();
-        assert!(master_key(&Config::default(), folder.path(), &SystemNoise).is_err());
+        assert!(master_keys(&Config::default(), folder.path(), &SystemNoise).is_err());
+    }
+
+    #[test]
+    fn several_keys_are_kept_with_their_versions() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(MASTER_KEY_FILE);
+        let keys = vec![(1, [7; 32]), (2, [9; 32])];
+        write_master_keys(&file, &Vault::with_keys(keys.clone())).unwrap();
+        let (read, kept) = master_keys(&Config::default(), folder.path(), &SystemNoise).unwrap();
+        assert!(read == keys && !kept.fresh);
+        for wrong in ["", "0:AAAA", "1:AAAA", "x:y"] {
+            assert!(read_keys(wrong).is_none(), "{wrong}");
+        }
+        let twice = format!("{0},{0}", STANDARD.encode([1; 32]));
+        assert!(read_keys(&twice).is_none());
     }
 }

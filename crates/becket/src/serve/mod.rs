@@ -9,23 +9,27 @@
 
 mod acme;
 mod assemble;
+mod control;
 mod demo;
+mod directory;
 mod error;
 mod fallback;
 mod gateway;
 mod keys;
 mod listen;
 mod log;
+mod rotation;
 mod telemetry;
 mod tls;
 mod watch;
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -36,7 +40,7 @@ use becket_ingress::server::{Listener, ServeConfig, Server, Serves};
 use becket_ingress::{Ingress, ServerLimits, SourceTable};
 use becket_model::{Clock, Noise};
 use becket_store::vault::Vault;
-use becket_store::{ConfigSnapshot, Owner, RetentionPolicy, Store};
+use becket_store::{Owner, RetentionPolicy, Store};
 use becket_store_sqlite::{Options, SqliteStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -44,6 +48,7 @@ use tokio::sync::{Mutex, watch as channel};
 
 use crate::cli::{Globals, ServeArgs};
 use crate::config::{Config, Loaded, StoreUrl};
+use assemble::Policies;
 use error::ServeError;
 use gateway::{ConfigSource, Current, EngineHandoff, Gateway};
 use telemetry::Telemetry;
@@ -102,17 +107,16 @@ async fn serve(
         tracing::warn!("{}", warning.one_line());
     }
     let StoreUrl::Sqlite { folder } = config.store.url.clone();
-    let (key, master_key) = keys::master_key(&config, &folder, noise.as_ref())?;
+    let (master_keys, master_key) = keys::master_keys(&config, &folder, noise.as_ref())?;
     let token = keys::admin_token(&config, &folder, noise.as_ref())?;
     if let (true, Some(file)) = (master_key.fresh, &master_key.file) {
         tracing::warn!(file = %file.display(), "a master key was made; keep a copy: stored secrets cannot be read without it");
     }
-    let vault = Vault::new(key);
+    let vault = Vault::with_keys(master_keys);
     let store = open_store(&config, folder.clone(), &clock, &noise)?;
     let fingerprint = vault.fingerprint().to_vec();
-    if store.setting_init(Owner::MAIN, FINGERPRINT_SETTING, fingerprint.clone()).await?
-        != fingerprint
-    {
+    let known = store.setting_init(Owner::MAIN, FINGERPRINT_SETTING, fingerprint).await?;
+    if !vault.fingerprints().iter().any(|own| own.as_slice() == known) {
         return Err(ServeError::OtherMasterKey);
     }
 
@@ -128,25 +132,31 @@ async fn serve(
         }
         false => None,
     };
-    let gateway = Arc::new(Gateway {
+    let gateway = Arc::new_cyclic(|own| Gateway {
         store: Arc::clone(&store),
         engine: engine.clone(),
         table: Arc::new(ArcSwap::from_pointee(SourceTable::default())),
         current: ArcSwap::from_pointee(Current {
-            loaded: loaded.clone(),
-            sources: Vec::new(),
-            snapshot: ConfigSnapshot::default(),
+            policies: Arc::new(Policies::of(&loaded.config)),
+            loaded: Arc::new(loaded.clone()),
+            declared: Arc::default(),
+            sources: HashMap::new(),
         }),
-        vault,
+        vault: ArcSwap::from_pointee(vault),
+        master_key_file: config.master_key_file.clone().or(master_key.file),
         clock: Arc::clone(&clock),
         noise: Arc::clone(&noise),
         folder: folder.clone(),
         config_source: source,
         demo: demo.clone(),
-        changing: Mutex::new(()),
+        changing: Mutex::default(),
+        rotating: Mutex::default(),
+        own: Weak::clone(own),
+        unfinished: Arc::default(),
         local_url,
     });
     gateway.apply(loaded).await?;
+    rotation::resume(&gateway).await?;
 
     let (closing, closed) = channel::channel(false);
     let running = listen_and_serve(&gateway, &telemetry, &token.text, closed).await?;
@@ -163,6 +173,10 @@ async fn serve(
     let grace = config.server.shutdown_grace + ENGINE_GRACE_EXTRA;
     engine.shutdown(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)).await;
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    let patience = tokio::time::Instant::now() + ENGINE_GRACE_EXTRA;
+    while gateway.unfinished.load(Ordering::Acquire) > 0 && tokio::time::Instant::now() < patience {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     store.close().await?;
     tracing::info!("stopped");
     Ok(())
@@ -269,6 +283,9 @@ async fn listen_and_serve(
         clock: Arc::clone(&gateway.clock),
         noise: Arc::clone(&gateway.noise),
         auth: Auth::admin(vec![Auth::hash(token)]),
+        handoff: Arc::new(EngineHandoff(gateway.engine.clone())),
+        lease_ms: gateway.engine.lease_ms(),
+        unfinished: Arc::clone(&gateway.unfinished),
         closing,
     });
     let management = Arc::new(fallback::Management {
@@ -366,9 +383,12 @@ fn announce(gateway: &Gateway, token: &keys::Kept, demo: Option<&crate::config::
     use becket_api::Directory as _;
     let mut text = String::from("Becket is running.\n\n");
     let current = gateway.current.load();
-    for source in &current.sources {
-        let url = gateway.receiving_url(&source.id);
-        text.push_str(&format!("  {:<20}{url}\n", format!("receives {}", source.id)));
+    let mut sources: Vec<_> = current.sources.values().collect();
+    sources.sort_unstable_by_key(|source| source.application.key);
+    for source in sources {
+        let url = gateway.receiving_url(&source.application);
+        let name = source.application.name();
+        text.push_str(&format!("  {:<20}{url}\n", format!("receives {name}")));
     }
     text.push_str(&format!("  {:<20}{}/api/v1\n", "management", gateway.local_url));
     match (&token.file, token.fresh || demo.is_some()) {
@@ -385,7 +405,7 @@ fn announce(gateway: &Gateway, token: &keys::Kept, demo: Option<&crate::config::
         let mut random = [0; 16];
         gateway.noise.fill(&mut random);
         let delivery = hex::encode(random);
-        let url = gateway.receiving_url(&demo.id);
+        let url = format!("{}/in/{}", gateway.local_url, demo.id);
         let now_ms = gateway.clock.now_ms();
         let config = &current.loaded.config;
         // As it was called, so that the line can be pasted where no `becket` is in the path.

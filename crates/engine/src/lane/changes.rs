@@ -13,7 +13,13 @@ use crate::observer::{DisabledReason, EndpointEvent, EndpointNotice};
 /// A change, with why it is made if people are to be told once the store knows it.
 struct Pending {
     change: EndpointChange,
-    reason: Option<DisabledReason>,
+    disabled: Option<Disabled>,
+}
+
+#[derive(Clone, Copy)]
+struct Disabled {
+    reason: DisabledReason,
+    failing_since_ms: Option<i64>,
 }
 
 /// The changes that the store does not know yet, oldest first.
@@ -30,7 +36,7 @@ impl Changes {
 
     /// Whether the endpoint is about to be switched off.
     pub(super) fn will_disable(&self) -> bool {
-        self.waiting.iter().any(|pending| pending.reason.is_some())
+        self.waiting.iter().any(|pending| pending.disabled.is_some())
     }
 
     /// A person has enabled the endpoint: what has not been written yet is no longer wanted.
@@ -39,7 +45,7 @@ impl Changes {
         let mut index = 0;
         self.waiting.retain(|pending| {
             index += 1;
-            index <= first || pending.reason.is_none()
+            index <= first || pending.disabled.is_none()
         });
     }
 
@@ -48,19 +54,19 @@ impl Changes {
         let replaceable = usize::from(self.under_way);
         let change = EndpointChange::FailingSince(since_ms);
         while self.waiting.len() > replaceable
-            && self.waiting.back().is_some_and(|last| last.reason.is_none())
+            && self.waiting.back().is_some_and(|last| last.disabled.is_none())
         {
             self.waiting.pop_back();
         }
-        self.waiting.push_back(Pending { change, reason: None });
+        self.waiting.push_back(Pending { change, disabled: None });
     }
 
-    pub(super) fn disable(&mut self, reason: DisabledReason) {
+    pub(super) fn disable(&mut self, reason: DisabledReason, failing_since_ms: Option<i64>) {
         let change = EndpointChange::State {
             state: EndpointState::Disabled,
             reason: reason.sentence().to_owned(),
         };
-        self.waiting.push_back(Pending { change, reason: Some(reason) });
+        self.waiting.push_back(Pending { change, disabled: Some(Disabled { reason, failing_since_ms }) });
     }
 
     /// Begins to write the next change.
@@ -98,14 +104,15 @@ impl Changes {
         if !found {
             tracing::warn!(%endpoint, "the store does not know the endpoint that is to be changed");
         }
-        let reason = self.waiting.pop_front().and_then(|pending| pending.reason);
-        if let Some(reason) = reason {
+        let disabled = self.waiting.pop_front().and_then(|pending| pending.disabled);
+        if let Some(Disabled { reason, failing_since_ms }) = disabled {
             around.environment.observer.endpoint_changed(&EndpointNotice {
                 key: prepared.runtime.key,
                 endpoint,
+                owner: prepared.runtime.owner,
                 application: prepared.runtime.application,
                 at_ms: around.now.wall_ms,
-                change: EndpointEvent::Disabled { reason },
+                change: EndpointEvent::Disabled { reason, failing_since_ms },
             });
         }
     }

@@ -10,38 +10,35 @@
 //! - While a result could not be recorded, nothing new starts.
 //! - While older deliveries wait in the store, newer ones are not taken directly.
 //!
-//! Next: `results` for what happens when an attempt has ended.
+//! Next: `leasing` for what comes from the store and goes back, `results` for what happens when an
+//! attempt has ended.
 
 mod changes;
+mod leasing;
 mod results;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use becket_model::{Breaker, BreakerState, EndpointState, TokenBucket};
-use becket_store::{LeasedDelivery, StoreError};
+use becket_store::{EndpointDue, LeasedDelivery};
 
 use crate::config::{EngineConfig, Environment, LEASE_MARGIN_MS};
 use crate::due::DueTimes;
 use crate::endpoint::Prepared;
 use crate::failing::Failing;
-use crate::job::{AttemptJob, Job, LeaseJob, Leased, backoff_ms};
+use crate::job::{AttemptJob, Job, Leased};
 use crate::lane::changes::Changes;
 use crate::shared::{Closed, LaneShared};
+use crate::shared_rate::Ticket;
 use crate::slots::{SLOW_MS, Slots, Standing};
 
-/// How many deliveries are leased from the store in one call, at most.
-const LEASE_BATCH_MAX: usize = 64;
-/// How many bytes a lease is meant to bring into memory, at most.
-const LEASE_BYTES: usize = 4 * 1024 * 1024;
 /// What a waiting delivery costs besides its bytes.
 const DELIVERY_OVERHEAD_BYTES: usize = 256;
 /// Results of one lane that may wait for the store before nothing new starts.
 const FINISHING_MIN: usize = 32;
 /// Over how many milliseconds the looks of all lanes for forgotten leases are spread.
 const LOOK_SPREAD_MS: u64 = 10_000;
-/// How much of its rate a lane leases ahead, in milliseconds.
-const RATE_AHEAD_MS: u64 = 30_000;
 
 /// The time, by the wall clock and by one that never steps.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +90,8 @@ struct Queued {
     delivery: LeasedDelivery,
     lease_until_ms: i64,
     bytes: usize,
+    /// Whether there is nothing left to send.
+    expunged: bool,
 }
 
 struct InFlight {
@@ -106,7 +105,15 @@ enum Hold {
     /// Something of the lane's own has to end first.
     Busy,
     Until(u64),
+    /// It stands in line for the application's rate.
+    Line(u64),
     Slots,
+}
+
+/// Which of the rates says when to ask again, in milliseconds from now.
+enum Wait {
+    Own(u64),
+    Line(u64),
 }
 
 pub(crate) struct Lane {
@@ -118,7 +125,11 @@ pub(crate) struct Lane {
     standing: Standing,
     breaker: Breaker,
     bucket: Option<TokenBucket>,
+    /// The place in the line for the application's rate.
+    ticket: Option<Ticket>,
     due: DueTimes,
+    /// Whether deliveries wait in the store of which nobody knows here when they are due.
+    unclear: bool,
     leasing: bool,
     woken_while_leasing: bool,
     lease_failures: u32,
@@ -151,6 +162,9 @@ impl Lane {
         let failing = Failing::since(prepared.runtime.failing_since_ms);
         let bucket = bucket_of(&prepared, now);
         shared.set(Closed::State, state != EndpointState::Enabled);
+        if shared.wake_taken() {
+            shared.set(Closed::Backlog, true);
+        }
         Self {
             shared,
             prepared,
@@ -160,7 +174,9 @@ impl Lane {
             standing: Standing::Unknown,
             breaker: Breaker::closed(),
             bucket,
+            ticket: None,
             due: DueTimes::default(),
+            unclear: false,
             leasing: false,
             woken_while_leasing: false,
             lease_failures: 0,
@@ -178,10 +194,22 @@ impl Lane {
     }
 
     /// Takes over new settings. What is under way ends under the old ones.
-    pub(crate) fn update(&mut self, prepared: Arc<Prepared>, around: &mut Surroundings<'_>) {
+    pub(crate) fn update(
+        &mut self,
+        shared: Arc<LaneShared>,
+        prepared: Arc<Prepared>,
+        around: &mut Surroundings<'_>,
+    ) {
+        if !Arc::ptr_eq(&self.shared, &shared) {
+            self.adopt(shared);
+        }
         let (old, new) = (&self.prepared.runtime, &prepared.runtime);
         let moved = old.settings.url != new.settings.url;
         let rate_changed = old.settings.rate != new.settings.rate;
+        let line = |of: &Prepared| of.runtime.application_rate.as_ref().map(Arc::as_ptr);
+        if line(&self.prepared) != line(&prepared) {
+            self.leave_line();
+        }
         let state = new.state;
         self.prepared = prepared;
         if moved {
@@ -196,6 +224,21 @@ impl Lane {
         if !(state == EndpointState::Enabled && self.changes.will_disable()) {
             self.set_state(state, around);
         }
+    }
+
+    /// The endpoint was removed and has been put again before everything of it had ended. The old
+    /// part that others see has no places left, so nothing is in there.
+    fn adopt(&mut self, shared: Arc<LaneShared>) {
+        shared.set(Closed::State, self.shared.is(Closed::State));
+        shared.set(Closed::Breaker, self.shared.is(Closed::Breaker));
+        shared.set(Closed::Backlog, true);
+        self.shared = shared;
+    }
+
+    /// The endpoint has just been made or come back: what waits in the store is not known yet.
+    pub(crate) fn look_at_once(&mut self) {
+        self.set_backlog(true);
+        self.unclear = true;
     }
 
     /// Sets whether the lane takes deliveries. Enabling forgets earlier failures.
@@ -216,19 +259,22 @@ impl Lane {
         self.shared.set(Closed::State, state != EndpointState::Enabled);
     }
 
-    /// Something waits in the store, due now.
+    /// Something waits in the store, due now or later.
     pub(crate) fn woken(&mut self) {
         self.shared.wake_taken();
+        self.unclear = true;
         self.set_backlog(true);
         self.woken_while_leasing |= self.leasing;
     }
 
-    /// Something is due in the store at this moment of the wall clock.
-    pub(crate) fn due_at(&mut self, due_ms: i64, now: Now) {
-        if due_ms <= now.wall_ms {
+    /// The store tells of the earliest delivery that waits.
+    pub(crate) fn due_at(&mut self, due: &EndpointDue, now: Now) {
+        // When the others are due it tells once the earliest is gone.
+        self.unclear |= due.waiting > 1;
+        if due.due_ms <= now.wall_ms {
             self.set_backlog(true);
         } else {
-            self.due.insert(due_ms);
+            self.due.insert(due.due_ms);
         }
     }
 
@@ -241,7 +287,8 @@ impl Lane {
     fn enqueue(&mut self, delivery: LeasedDelivery, lease_until_ms: i64) {
         let bytes = delivery_bytes(&delivery);
         self.typical_bytes = bytes.max(self.typical_bytes - self.typical_bytes / 8);
-        self.queue.push_back(Queued { delivery, lease_until_ms, bytes });
+        let expunged = delivery.record.is_expunged();
+        self.queue.push_back(Queued { delivery, lease_until_ms, bytes, expunged });
     }
 
     fn unqueue(&mut self) -> Option<Queued> {
@@ -265,6 +312,7 @@ impl Lane {
     /// The lane is about to be dropped: what is counted of it is taken back.
     pub(crate) fn retire(&mut self) {
         self.breaker_reset();
+        self.leave_line();
     }
 
     /// The attempts under way have been broken off: they are given back, to be repeated.
@@ -279,6 +327,7 @@ impl Lane {
         self.changes.advance(&self.prepared, around);
         if self.state != EndpointState::Enabled || around.stopping {
             self.release_queue(around);
+            self.leave_line();
             return Advance::default();
         }
         if !self.breaker_may_admit(around.now) {
@@ -286,6 +335,11 @@ impl Lane {
         }
         let hold = self.start_ready(around);
         self.lease_if_due(around);
+        match hold {
+            Hold::Line(_) => {}
+            Hold::Empty if !self.leasing && self.releasing == 0 => self.leave_line(),
+            _ => self.step_aside(),
+        }
         let starved = matches!(hold, Hold::Slots).then(|| self.rank(around.now));
         Advance { wake_at_ms: self.wake_at(&hold, around.now), starved }
     }
@@ -298,35 +352,68 @@ impl Lane {
                 late.extend(self.unqueue().map(|queued| leased(&queued.delivery)));
                 continue;
             }
-            if let Some(hold) = self.may_start(around) {
+            let expunged = front.expunged;
+            let hold = if expunged { self.may_record() } else { self.may_start(around) };
+            if let Some(hold) = hold {
                 break hold;
             }
-            if let Some(queued) = self.unqueue() {
-                self.start(queued.delivery, around);
+            match self.unqueue() {
+                Some(queued) if expunged => self.expunged(queued.delivery, around),
+                Some(queued) => self.start(queued.delivery, around),
+                None => {}
             }
         };
         self.release(late, around);
         hold
     }
 
+    /// Whether another result may come about, as far as recording goes.
+    fn may_record(&self) -> Option<Hold> {
+        let finishing_max = (4 * self.prepared.concurrency()).max(FINISHING_MIN);
+        (self.held > 0 || self.finishing >= finishing_max).then_some(Hold::Busy)
+    }
+
     fn may_start(&mut self, around: &mut Surroundings<'_>) -> Option<Hold> {
         let now = around.now;
-        let finishing_max = (4 * self.prepared.concurrency()).max(FINISHING_MIN);
-        if self.held > 0
-            || self.finishing >= finishing_max
-            || self.in_flight.len() >= self.prepared.concurrency()
-            || !self.breaker_may_admit(now)
-        {
+        if let Some(hold) = self.may_record() {
+            return Some(hold);
+        }
+        if self.in_flight.len() >= self.prepared.concurrency() || !self.breaker_may_admit(now) {
             return Some(Hold::Busy);
         }
         let standing = if around.slots.are_scarce() { self.standing(now) } else { self.standing };
         if !around.slots.admits(standing, self.in_flight.len()) {
             return Some(Hold::Slots);
         }
-        if let Some(Err(wait_ms)) = self.bucket.as_mut().map(|bucket| bucket.take(now.mono())) {
-            return Some(Hold::Until(now.mono_ms + wait_ms));
+        match self.rates_admit(now) {
+            Ok(()) => (!self.breaker.admit(now.mono())).then_some(Hold::Busy),
+            Err(Wait::Own(wait_ms)) => Some(Hold::Until(now.mono_ms + wait_ms)),
+            Err(Wait::Line(wait_ms)) => Some(Hold::Line(now.mono_ms + wait_ms)),
         }
-        (!self.breaker.admit(now.mono())).then_some(Hold::Busy)
+    }
+
+    /// Takes from both rates, or from none.
+    fn rates_admit(&mut self, now: Now) -> Result<(), Wait> {
+        let mut own = self.bucket.clone();
+        own.as_mut().map_or(Ok(()), |own| own.take(now.mono())).map_err(Wait::Own)?;
+        if let Some(rate) = &self.prepared.runtime.application_rate {
+            rate.take(&mut self.ticket, now.mono_ms).map_err(Wait::Line)?;
+        }
+        self.bucket = own;
+        Ok(())
+    }
+
+    fn leave_line(&mut self) {
+        let ticket = self.ticket.take();
+        if let (Some(ticket), Some(rate)) = (ticket, &self.prepared.runtime.application_rate) {
+            rate.leave(ticket);
+        }
+    }
+
+    fn step_aside(&mut self) {
+        if let (Some(ticket), Some(rate)) = (self.ticket, &self.prepared.runtime.application_rate) {
+            rate.step_aside(ticket);
+        }
     }
 
     fn start(&mut self, delivery: LeasedDelivery, around: &mut Surroundings<'_>) {
@@ -364,130 +451,13 @@ impl Lane {
         }
     }
 
-    // --- leasing ---
-
-    fn lease_if_due(&mut self, around: &mut Surroundings<'_>) {
-        let now = around.now;
-        let waits = self.shared.is(Closed::Backlog)
-            || self.due.is_due(now.wall_ms)
-            || self.look_at_ms <= now.mono_ms;
-        let low = self.queue.len() < self.prepared.concurrency().min(LEASE_BATCH_MAX);
-        let no_room = self.shared.shard.bytes_are_full() && !self.queue.is_empty();
-        if !waits
-            || !low
-            || no_room
-            || self.leasing
-            || self.held > 0
-            || self.lease_retry_at_ms > now.mono_ms
-            || !self.breaker_may_admit(now)
-            || (self.breaker.state() != BreakerState::Closed && !self.queue.is_empty())
-        {
-            return;
-        }
-        self.leasing = true;
-        self.woken_while_leasing = false;
-        self.due.passed(now.wall_ms);
-        self.look_at_ms = now.mono_ms + around.config.lease_ms + look_spread_ms(&self.shared);
-        around.jobs.push(Job::Lease(LeaseJob {
-            endpoint: self.shared.key,
-            now_ms: now.wall_ms,
-            lease_ms: around.config.lease_ms,
-            limit: self.lease_limit(around.config),
-        }));
-    }
-
-    /// How many deliveries to lease: what can be tried in time and kept in memory.
-    fn lease_limit(&self, config: &EngineConfig) -> usize {
-        if self.breaker.state() != BreakerState::Closed {
-            return 1;
-        }
-        let settings = &self.prepared.runtime.settings;
-        let concurrency = self.prepared.concurrency();
-        let rounds = (config.lease_ms - LEASE_MARGIN_MS) / settings.timeout_ms.max(1);
-        let in_time = concurrency.saturating_mul(usize::try_from(rounds).unwrap_or(usize::MAX));
-        let by_rate = settings.rate.map_or(u64::MAX, |rate| {
-            u64::from(rate.count).saturating_mul(RATE_AHEAD_MS) / rate.period_ms.max(1)
-        });
-        let by_bytes = if self.shared.shard.bytes_are_full() {
-            concurrency.saturating_sub(self.in_flight.len())
-        } else {
-            LEASE_BYTES / self.typical_bytes.max(1)
-        };
-        LEASE_BATCH_MAX
-            .min(self.shared.places_left())
-            .min(in_time)
-            .min(by_bytes)
-            .min(usize::try_from(by_rate).unwrap_or(usize::MAX))
-            .max(1)
-    }
-
-    /// A lease has come, or has not.
-    pub(crate) fn lease_ended(
-        &mut self,
-        job: LeaseJob,
-        result: Result<Vec<LeasedDelivery>, StoreError>,
-        around: &mut Surroundings<'_>,
-    ) {
-        self.leasing = false;
-        let lease_until_ms = job.now_ms.saturating_add_unsigned(job.lease_ms);
-        match result {
-            Ok(deliveries) => {
-                self.lease_failures = 0;
-                self.set_backlog(deliveries.len() >= job.limit || self.woken_while_leasing);
-                for delivery in deliveries {
-                    self.shared.occupy();
-                    self.shared.shard.queued_add(delivery_bytes(&delivery));
-                    self.enqueue(delivery, lease_until_ms);
-                }
-                *around.refresh |= self.due.incomplete();
-            }
-            Err(_) => {
-                self.lease_failures = self.lease_failures.saturating_add(1);
-                self.lease_retry_at_ms = around.now.mono_ms + backoff_ms(self.lease_failures);
-                self.set_backlog(true);
-                // The store may have given the leases and lost the answer.
-                self.due.insert(lease_until_ms);
-            }
-        }
-    }
-
-    fn set_backlog(&mut self, holds: bool) {
-        self.shared.set(Closed::Backlog, holds);
-    }
-
-    // --- releasing ---
-
-    fn release_queue(&mut self, around: &mut Surroundings<'_>) {
-        let mut deliveries = Vec::new();
-        while let Some(queued) = self.unqueue() {
-            deliveries.push(leased(&queued.delivery));
-        }
-        self.release(deliveries, around);
-    }
-
-    fn release(&mut self, deliveries: Vec<Leased>, around: &mut Surroundings<'_>) {
-        if deliveries.is_empty() {
-            return;
-        }
-        self.set_backlog(true);
-        self.releasing += 1;
-        let endpoint = self.shared.key;
-        around.jobs.push(Job::Release { endpoint, deliveries, failures: 0 });
-    }
-
-    /// What was released can be leased again: also by a lease that was asked for before.
-    pub(crate) fn released(&mut self) {
-        self.releasing = self.releasing.saturating_sub(1);
-        self.set_backlog(true);
-        self.woken_while_leasing |= self.leasing;
-    }
-
-    // --- timers ---
-
     fn wake_at(&self, hold: &Hold, now: Now) -> Option<u64> {
         let due = self.due.first().filter(|due_ms| *due_ms > now.wall_ms);
         let due = due.map(|due_ms| now.mono_ms + due_ms.abs_diff(now.wall_ms));
-        let until = if let Hold::Until(at_ms) = hold { Some(*at_ms) } else { None };
+        let until = match hold {
+            Hold::Until(at_ms) | Hold::Line(at_ms) => Some(*at_ms),
+            _ => None,
+        };
         let retry = Some(self.lease_retry_at_ms).filter(|at_ms| *at_ms > now.mono_ms);
         let probe = match self.breaker.state() {
             BreakerState::Open { probe_at_ms } if probe_at_ms > now.mono() => {

@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use becket_model::{Breaker, BreakerState, EndpointState, FailureReason, NextStep, decide_next};
-use becket_store::{AttemptFinish, AttemptWrite, FinishOutcome, StoreError};
+use becket_store::{AttemptFinish, AttemptWrite, FinishOutcome, LeasedDelivery, StoreError};
 
 use crate::failing::FailingStep;
-use crate::job::{AttemptEnded, ChangeJob, Job};
+use crate::job::{AttemptEnded, ChangeJob, FinishJob, Job};
 use crate::lane::{Lane, Now, Surroundings};
 use crate::observer::{AttemptReport, DisabledReason, EndpointEvent, EndpointNotice};
 use crate::shared::Closed;
@@ -23,19 +23,39 @@ impl Lane {
         let succeeded = ended.outcome.succeeded();
         self.standing = if succeeded { Standing::Quick } else { Standing::Doubtful };
         let next = self.decide(&ended, around);
-        around.environment.observer.attempt(&self.report(&ended, next));
+        self.conclude(ended, next, around);
         self.breaker_record(succeeded, around);
         self.note_failing(succeeded, around);
         if next == NextStep::Failed(FailureReason::Gone) {
             self.disable(DisabledReason::Gone, around);
         }
+    }
+
+    /// Ends a delivery whose payload was removed. Nothing is sent, and nothing learned about the
+    /// endpoint.
+    pub(super) fn expunged(&mut self, delivery: LeasedDelivery, around: &mut Surroundings<'_>) {
+        let ended = AttemptEnded::expunged(&self.prepared, delivery, around.now.wall_ms);
+        self.conclude(ended, NextStep::Failed(FailureReason::Expunged), around);
+    }
+
+    /// Reports a result and has it recorded.
+    fn conclude(
+        &mut self,
+        ended: AttemptEnded,
+        next: NextStep,
+        around: &mut Surroundings<'_>,
+    ) {
+        let report = self.report(&ended, next);
+        around.environment.observer.attempt(&report);
+        let turned = report.turn().map(|_| Box::new(report));
         self.finishing += 1;
         self.shared.shard.finishing.fetch_add(1, Ordering::Relaxed);
-        around.jobs.push(Job::Finish { finish: finish_of(ended, next), failures: 0 });
+        let finish = finish_of(ended, next);
+        around.jobs.push(Job::Finish(FinishJob { finish, turned, failures: 0 }));
     }
 
     fn decide(&self, ended: &AttemptEnded, around: &Surroundings<'_>) -> NextStep {
-        let settings = &self.prepared.runtime.settings;
+        let retry = self.prepared.retry(ended.event_type.as_deref());
         let jitter = if ended.outcome.succeeded() {
             0.0
         } else {
@@ -43,14 +63,17 @@ impl Lane {
             around.environment.noise.fill(&mut bytes);
             f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
         };
-        decide_next(ended.outcome, settings, ended.number, ended.ended_at_ms, jitter)
+        decide_next(ended.outcome, retry, ended.number, ended.ended_at_ms, jitter)
     }
 
     fn report(&self, ended: &AttemptEnded, next: NextStep) -> AttemptReport {
         AttemptReport {
             delivery: ended.key,
             endpoint: self.prepared.runtime.id,
+            url: self.prepared.ready().shown_url.clone(),
+            owner: self.prepared.runtime.owner,
             application: ended.application,
+            event_type: ended.event_type.clone(),
             number: ended.number,
             trigger: ended.trigger(),
             succeeded: ended.outcome.succeeded(),
@@ -69,6 +92,7 @@ impl Lane {
         around.environment.observer.endpoint_changed(&EndpointNotice {
             key: runtime.key,
             endpoint: runtime.id,
+            owner: runtime.owner,
             application: runtime.application,
             at_ms: around.now.wall_ms,
             change,
@@ -128,41 +152,49 @@ impl Lane {
     fn disable(&mut self, reason: DisabledReason, around: &mut Surroundings<'_>) {
         if self.state == EndpointState::Enabled || self.state == EndpointState::Paused {
             self.set_state(EndpointState::Disabled, around);
-            self.changes.disable(reason);
+            self.changes.disable(reason, self.failing.since_ms());
         }
     }
 
     /// A result has been recorded, or has to be tried again.
     pub(crate) fn finish_ended(
         &mut self,
-        finish: AttemptFinish,
-        failures: u32,
+        mut job: FinishJob,
         result: &Result<FinishOutcome, StoreError>,
         around: &mut Surroundings<'_>,
     ) {
         let shard = &self.shared.shard;
         let Ok(outcome) = result else {
-            if failures == 0 {
+            if job.failures == 0 {
                 self.held += 1;
                 shard.held.fetch_add(1, Ordering::Relaxed);
             }
-            around.jobs.push(Job::Finish { finish, failures: failures.saturating_add(1) });
+            job.failures = job.failures.saturating_add(1);
+            around.jobs.push(Job::Finish(job));
             return;
         };
-        if failures > 0 {
+        if job.failures > 0 {
             self.held = self.held.saturating_sub(1);
             shard.held.fetch_sub(1, Ordering::Relaxed);
         }
         self.finishing = self.finishing.saturating_sub(1);
         shard.finishing.fetch_sub(1, Ordering::Relaxed);
-        match (outcome, finish.next) {
-            (FinishOutcome::Recorded(_), NextStep::RetryAt(due_ms)) => self.due.insert(due_ms),
-            (FinishOutcome::Recorded(_), _) => {}
-            (FinishOutcome::Stale, _) => {
+        match outcome {
+            FinishOutcome::Recorded(attempt) => {
+                if let NextStep::RetryAt(due_ms) = job.finish.next {
+                    self.due.insert(due_ms);
+                }
+                if let Some(report) = job.turned
+                    && let Some(turn) = report.turn()
+                {
+                    around.environment.observer.delivery_turned(&report, turn, *attempt);
+                }
+            }
+            FinishOutcome::Stale => {
                 shard.stale.fetch_add(1, Ordering::Relaxed);
-                let event = finish.delivery.event;
+                let event = job.finish.delivery.event;
                 let endpoint = self.prepared.runtime.id;
-                let number = finish.attempt.number;
+                let number = job.finish.attempt.number;
                 tracing::warn!(%event, %endpoint, number, "an attempt was not recorded again: its delivery has moved on");
                 self.look_again(around.now, around.config.lease_ms);
             }

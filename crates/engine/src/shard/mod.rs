@@ -18,6 +18,7 @@ use crate::config::{EngineConfig, Environment};
 use crate::endpoint::Prepared;
 use crate::job::{AttemptEnded, AttemptJob, Done, Job};
 use crate::lane::{Lane, Now, Rank, Surroundings, delivery_bytes};
+use crate::registry::Registry;
 use crate::shared::{LaneShared, ShardShared};
 use crate::slots::Slots;
 
@@ -30,6 +31,10 @@ const TROUBLE_LOG_MS: u64 = 10_000;
 pub(crate) enum Command {
     /// These are its endpoints now; all others are gone.
     Endpoints(Vec<(Arc<LaneShared>, Arc<Prepared>)>),
+    /// This one is new or changed.
+    Put(Arc<LaneShared>, Arc<Prepared>),
+    /// This one is gone.
+    Remove(EndpointKey),
     State(EndpointKey, EndpointState),
     HandOver(LeasedDelivery),
     Wake(EndpointKey),
@@ -45,7 +50,9 @@ pub(crate) struct Shard {
     config: Arc<EngineConfig>,
     environment: Environment,
     shared: Arc<ShardShared>,
-    lanes: HashMap<EndpointKey, Lane>,
+    registry: Arc<Registry>,
+    /// In boxes, so that a growing table moves no lanes.
+    lanes: HashMap<EndpointKey, Box<Lane>>,
     slots: Slots,
     timers: BinaryHeap<Reverse<(u64, EndpointKey)>>,
     starved_first: VecDeque<EndpointKey>,
@@ -65,12 +72,14 @@ impl Shard {
         config: Arc<EngineConfig>,
         environment: Environment,
         shared: Arc<ShardShared>,
+        registry: Arc<Registry>,
         slots: usize,
     ) -> Self {
         Self {
             config,
             environment,
             shared,
+            registry,
             lanes: HashMap::new(),
             slots: Slots::new(slots),
             timers: BinaryHeap::new(),
@@ -88,6 +97,8 @@ impl Shard {
     pub(crate) fn command(&mut self, command: Command, now: Now) {
         match command {
             Command::Endpoints(endpoints) => self.endpoints(endpoints, now),
+            Command::Put(shared, prepared) => self.put(shared, prepared, now),
+            Command::Remove(key) => self.remove(key, now),
             Command::State(key, state) => {
                 self.with_lane(key, now, |lane, around| lane.set_state(state, around));
             }
@@ -96,7 +107,7 @@ impl Shard {
             Command::Due(due) => {
                 for due in due.iter() {
                     self.with_lane(due.endpoint, now, |lane, around| {
-                        lane.due_at(due.due_ms, around.now);
+                        lane.due_at(due, around.now);
                     });
                 }
             }
@@ -111,23 +122,47 @@ impl Shard {
     fn endpoints(&mut self, endpoints: Vec<(Arc<LaneShared>, Arc<Prepared>)>, now: Now) {
         let kept: HashSet<EndpointKey> = endpoints.iter().map(|(shared, _)| shared.key).collect();
         for (shared, prepared) in endpoints {
-            let key = shared.key;
-            if self.lanes.contains_key(&key) {
-                self.with_lane(key, now, |lane, around| lane.update(prepared, around));
-                continue;
+            let (key, is_new) = self.lane_for(shared, prepared, now);
+            if is_new {
+                self.advance(key, now);
             }
-            let lane = Lane::new(shared, prepared, self.config.lease_ms, now);
-            self.lanes.insert(key, lane);
-            self.advance(key, now);
         }
         for key in self.keys().into_iter().filter(|key| !kept.contains(key)) {
-            self.with_lane(key, now, |lane, around| {
-                lane.set_state(EndpointState::Removed, around);
-            });
+            self.remove(key, now);
         }
         self.shared.lanes.store(self.lanes.len(), Ordering::Relaxed);
         // New lanes do not know what waits for them in the store.
         self.refresh = true;
+    }
+
+    fn put(&mut self, shared: Arc<LaneShared>, prepared: Arc<Prepared>, now: Now) {
+        let (key, is_new) = self.lane_for(shared, prepared, now);
+        if is_new {
+            self.with_lane(key, now, |lane, _| lane.look_at_once());
+            self.shared.lanes.store(self.lanes.len(), Ordering::Relaxed);
+        }
+    }
+
+    /// Updates a lane, or makes one, which has to be advanced then.
+    fn lane_for(
+        &mut self,
+        shared: Arc<LaneShared>,
+        prepared: Arc<Prepared>,
+        now: Now,
+    ) -> (EndpointKey, bool) {
+        let key = shared.key;
+        let is_new = !self.lanes.contains_key(&key);
+        if is_new {
+            let lane = Lane::new(shared, prepared, self.config.lease_ms, now);
+            self.lanes.insert(key, Box::new(lane));
+        } else {
+            self.with_lane(key, now, |lane, around| lane.update(shared, prepared, around));
+        }
+        (key, is_new)
+    }
+
+    fn remove(&mut self, key: EndpointKey, now: Now) {
+        self.with_lane(key, now, |lane, around| lane.set_state(EndpointState::Removed, around));
     }
 
     fn hand_over(&mut self, delivery: LeasedDelivery, now: Now) {
@@ -137,6 +172,7 @@ impl Shard {
             self.with_lane(key, now, |lane, _| lane.take_over(delivery, lease_ms));
             return;
         }
+        self.registry.vacate(key);
         self.shared.queued_remove(delivery_bytes(&delivery));
         let deliveries = vec![(delivery.key, delivery.lease)];
         self.jobs.push(Job::Release { endpoint: key, deliveries, failures: 0 });
@@ -153,9 +189,9 @@ impl Shard {
                     lane.lease_ended(job, result, around);
                 });
             }
-            Done::Finish { finish, failures, result } => {
-                self.with_lane(finish.delivery.endpoint, now, |lane, around| {
-                    lane.finish_ended(finish, failures, &result, around);
+            Done::Finish { job, result } => {
+                self.with_lane(job.finish.delivery.endpoint, now, |lane, around| {
+                    lane.finish_ended(job, &result, around);
                 });
             }
             Done::Release { endpoint, result: Ok(()), .. } => {
@@ -257,6 +293,7 @@ impl Shard {
         if lane.is_over() {
             lane.retire();
             self.lanes.remove(&key);
+            self.registry.forget(key);
             self.shared.lanes.store(self.lanes.len(), Ordering::Relaxed);
             return;
         }

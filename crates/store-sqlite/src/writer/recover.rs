@@ -22,6 +22,7 @@ impl Writer {
                 }
                 Effect::Replayed { reply, .. } => drop(reply.send(Err(error.clone()))),
                 Effect::Released { reply, .. } => drop(reply.send(Err(error.clone()))),
+                Effect::Edited { reply, .. } => drop(reply.send(Err(error.clone()))),
             }
         }
         self.answers.send();

@@ -124,8 +124,13 @@ pub async fn paused_and_disabled_survive_a_declaration<H: Harness>() {
     for (uid, state) in [("a1", EndpointState::Paused), ("a2", EndpointState::Disabled)] {
         let change = EndpointChange::State { state, reason: format!("{uid} is held") };
         let id = endpoint("alpha", uid).id;
-        let changed =
-            world.store.endpoint_change(Owner::MAIN, id, change, LATER).await.unwrap().done().unwrap();
+        let changed = world
+            .store
+            .endpoint_change(Owner::MAIN, id, change, LATER)
+            .await
+            .unwrap()
+            .done()
+            .unwrap();
         assert_eq!((changed.state, changed.updated_at_ms), (state, LATER));
     }
     let mut declared = vec![source("alpha", &["a1", "a2", "a3"]), source("beta", &["b1"])];
@@ -194,7 +199,10 @@ pub async fn unknown_endpoints_are_not_there<H: Harness>() {
     let world = World::<H>::new().await;
     let unknown = EndpointId::from_bytes([7; 20]);
     let change = EndpointChange::FailingSince(Some(T0));
-    assert_eq!(world.store.endpoint_change(Owner::MAIN, unknown, change, T0).await.unwrap(), Changed::Absent);
+    assert_eq!(
+        world.store.endpoint_change(Owner::MAIN, unknown, change, T0).await.unwrap(),
+        Changed::Absent
+    );
 }
 
 /// Two owners may use the same names for different things.
@@ -225,6 +233,24 @@ pub async fn settings_hold_their_first_value<H: Harness>() {
     assert_eq!(store.setting_get(Owner::MAIN, "token").await.unwrap(), Some(value));
     assert_eq!(store.setting_init(Owner::MAIN, "empty", Vec::new()).await.unwrap(), b"");
     assert_eq!(store.setting_get(Owner::MAIN, "empty").await.unwrap(), Some(Vec::new()));
+}
+
+/// A setting that is put takes the new value, whether it had one or not.
+pub async fn settings_are_overwritten<H: Harness>() {
+    let mut world = World::<H>::new().await;
+    for value in [vec![0, 255, 1], vec![2], Vec::new()] {
+        world.store.setting_put(Owner::MAIN, "token", value.clone()).await.unwrap();
+        let found = world.store.setting_get(Owner::MAIN, "token").await.unwrap();
+        assert_eq!(found, Some(value.clone()));
+        let init = world.store.setting_init(Owner::MAIN, "token", vec![9]).await.unwrap();
+        assert_eq!(init, value, "it has a value");
+    }
+    assert_eq!(world.store.setting_get(OTHER, "token").await.unwrap(), None);
+    world.store.setting_put(Owner::MAIN, "token", vec![7]).await.unwrap();
+    if world.reopen().await {
+        let found = world.store.setting_get(Owner::MAIN, "token").await.unwrap();
+        assert_eq!(found, Some(vec![7]));
+    }
 }
 
 /// Of many who set a value at once, one wins and all see the same.

@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use becket_model::{EndpointKey, NextStep};
-use becket_store::FinishOutcome;
+use becket_store::{FinishOutcome, LeasedDelivery};
 
 use crate::Harness;
-use crate::fixture::{EXHAUSTED, LEASE_MS, T0, Wishes, World, attempt, delivery, event, record};
+use crate::fixture::{
+    EXHAUSTED, LEASE_MS, MAIN, T0, Wishes, World, attempt, delivery, event, record,
+};
 
 const LEASE_END: i64 = T0 + LEASE_MS as i64;
 
@@ -92,6 +94,41 @@ pub async fn nothing_is_leased_before_it_is_due<H: Harness>() {
     assert!(world.lease(world.a[0], T0 + 499).await.is_empty());
     let again = world.lease_one(world.a[0], T0 + 500).await;
     assert_eq!((again.key, again.attempts), (key, 1));
+}
+
+/// What is to be delivered later waits for its moment, across a crash and in older parts of the
+/// store; a replay hurries it.
+pub async fn planned_moments_are_kept<H: Harness>() {
+    let mut world = World::<H>::new().await;
+    let endpoint = world.a[0];
+    let mut stored = Vec::new();
+    for (at, due_ms) in [(0, 900), (1, 500), (2, 2), (3, -7), (4, 700), (5, 700)] {
+        let accept = event(world.alpha, T0 + at).waiting(&[endpoint, world.a[1]]);
+        stored.push(world.store_event(accept.due(T0 + due_ms)).await);
+    }
+    world.store_event(event(world.alpha, T0 + 6).waiting(&[endpoint])).await;
+    let row = world.deliveries(stored[0]).await;
+    assert_eq!((row[0].due_ms, row[1].due_ms), (Some(T0 + 900), Some(T0 + 900)));
+    for _ in 0..2 {
+        world.assert_due(&[(endpoint, 7, T0 - 7), (world.a[1], 6, T0 - 7)]).await;
+        let leased = world.lease(world.a[1], T0 - 1).await;
+        assert_eq!(leased.len(), 1, "one was due before it was received");
+        assert_eq!(leased[0].key.event, stored[3]);
+        let given = vec![(leased[0].key, leased[0].lease)];
+        world.store.delivery_release(given, T0 - 7).await.unwrap();
+        if !world.reopen().await {
+            return;
+        }
+    }
+    let events = |leased: Vec<LeasedDelivery>| {
+        leased.into_iter().map(|leased| leased.key.event).collect::<Vec<_>>()
+    };
+    let first = events(world.lease(endpoint, T0 + 499).await);
+    assert_eq!((first.len(), &first[..2]), (3, &[stored[3], stored[2]][..]));
+    world.store.delivery_replay(MAIN, stored[4], vec![endpoint], T0 + 500).await.unwrap();
+    assert_eq!(events(world.lease(endpoint, T0 + 500).await), [stored[1], stored[4]]);
+    assert!(world.lease(endpoint, T0 + 699).await.is_empty());
+    assert_eq!(events(world.lease(endpoint, T0 + 900).await), [stored[5], stored[0]]);
 }
 
 /// Many who lease at once get every delivery exactly once.

@@ -117,6 +117,49 @@ pub async fn filter_by_dedupe_key<H: Harness>() {
     assert!(world.find(of(3)).await.is_empty());
 }
 
+/// Events that name a channel, exactly.
+pub async fn filter_by_channel<H: Harness>() {
+    let world = World::<H>::new().await;
+    let labels: [&[&str]; 6] = [&["eu"], &["us", "eu"], &[], &["e"], &["a\"b", ""], &["EU"]];
+    let mut stored = Vec::new();
+    for (at, channels) in (0..).zip(labels) {
+        let accept = event(world.alpha, T0 + at).labelled(channels, &["eu", "x"]);
+        stored.push(world.store_event(accept).await);
+    }
+    let of =
+        |channel: &str| EventFilter { channel: Some(channel.to_owned()), ..EventFilter::default() };
+    assert_eq!(world.find(of("eu")).await, [stored[1], stored[0]]);
+    assert_eq!(world.find(of("e")).await, [stored[3]], "not a part of a name");
+    assert_eq!(world.find(of("a\"b")).await, [stored[4]]);
+    assert_eq!(world.find(of("")).await, [stored[4]]);
+    for none in ["x", "%", "eu,us", "[]"] {
+        assert!(world.find(of(none)).await.is_empty(), "{none}");
+    }
+}
+
+/// Events with a tag, exactly.
+pub async fn filter_by_tag<H: Harness>() {
+    let mut world = World::<H>::new().await;
+    let labels: [&[&str]; 6] = [&["new"], &["vip", "new"], &[], &["n"], &["'\\\"%_"], &["New"]];
+    let mut stored = Vec::new();
+    for (at, tags) in (0..).zip(labels) {
+        let accept = event(world.alpha, T0 + at).labelled(&["new", "x"], tags);
+        stored.push(world.store_event(accept).await);
+    }
+    let of = |tag: &str| EventFilter { tag: Some(tag.to_owned()), ..EventFilter::default() };
+    for _ in 0..2 {
+        assert_eq!(world.find(of("new")).await, [stored[1], stored[0]]);
+        assert_eq!(world.find(of("n")).await, [stored[3]], "not a part of a name");
+        assert_eq!(world.find(of("'\\\"%_")).await, [stored[4]]);
+        for none in ["x", "%", "_", ""] {
+            assert!(world.find(of(none)).await.is_empty(), "{none}");
+        }
+        if !world.reopen().await {
+            return;
+        }
+    }
+}
+
 /// Of several fields every one has to match; state and endpoint the same delivery.
 pub async fn filters_combine<H: Harness>() {
     let world = World::<H>::new().await;

@@ -1,11 +1,17 @@
 //! What one owner or source cannot see or touch of another.
 
-use becket_model::{EndpointState, NextStep};
-use becket_store::{Changed, EndpointChange, EventFilter, Owner, Page, QuarantineWrite, Scope};
+use becket_model::{EndpointKey, EndpointState, EventId, NextStep};
+use becket_store::{
+    Application, ApplicationChange, Changed, Created, DeliveryCounts, DocumentContent,
+    DocumentKind, DocumentName, EndpointChange, EventFilter, LeaseToken, Name, Owner, Page,
+    QuarantineWrite, Scope, Slice, WriteIf, Written,
+};
+use bytes::Bytes;
 
 use crate::Harness;
 use crate::fixture::{
-    MAIN, OTHER, T0, Wishes, World, attempt, delivery, endpoint, event, ids, record,
+    EXHAUSTED, MAIN, OTHER, T0, Wishes, World, attempt, customer, delivery, endpoint, event, ids,
+    made_endpoint, record,
 };
 
 /// The scopes from which nothing of the first owner's source `alpha` can be seen.
@@ -103,6 +109,91 @@ pub async fn endpoints_are_changed_by_their_owner<H: Harness>() {
         assert_eq!(changed, Changed::Absent);
     }
     assert_eq!(world.store.config_list(Owner::MAIN).await.unwrap(), before);
+}
+
+/// What the API made for one owner is not there for another, whichever call names it.
+pub async fn made_things_are_their_owners<H: Harness>() {
+    let world = World::<H>::new().await;
+    let store = &world.store;
+    let acme = world.make(customer("acme")).await;
+    let hook = world.attach(made_endpoint(acme.key, "hook")).await;
+    let name = DocumentName::of(DocumentKind::Token, acme.key, "token");
+    let content = DocumentContent::default();
+    let put = async |owner, name: &DocumentName| {
+        let always = WriteIf::Always;
+        store.document_put(owner, name.clone(), content.clone(), always, T0).await.unwrap()
+    };
+    assert!(matches!(put(Owner::MAIN, &name).await, Written::Created(_)));
+    let (id, lease) = store_leased(&world, &acme, hook.key).await;
+    let tried = world.record(delivery(id, hook.key), lease, attempt(1, T0), EXHAUSTED).await;
+    let before = store.config_list(Owner::MAIN).await.unwrap();
+
+    for wanted in [Name::Id(acme.id), Name::Uid("acme".to_owned())] {
+        let found = store.application_get(OTHER, acme.kind, wanted).await.unwrap();
+        assert_eq!(found, None);
+    }
+    let slice = Slice::oldest(9);
+    assert!(store.application_list(OTHER, acme.kind, slice).await.unwrap().is_empty());
+    let remove = ApplicationChange { remove: true, ..ApplicationChange::default() };
+    for change in [remove, ApplicationChange::default()] {
+        let changed = store.application_change(OTHER, acme.key, change, T0 + 1).await.unwrap();
+        assert_eq!(changed, Changed::Absent);
+    }
+    let new = made_endpoint(acme.key, "theirs");
+    assert_eq!(store.endpoint_create(OTHER, new, T0).await.unwrap(), Created::NoParent);
+    for (owner, application) in [
+        (OTHER, acme.key),
+        (OTHER, world.gamma),
+        (Owner::MAIN, world.gamma),
+        (Owner::MAIN, world.beta),
+    ] {
+        for wanted in [Name::Id(hook.id), Name::Uid("hook".to_owned())] {
+            assert_eq!(store.endpoint_get(owner, application, wanted).await.unwrap(), None);
+        }
+    }
+    assert!(store.endpoint_list(OTHER, acme.key, Slice::oldest(9)).await.unwrap().is_empty());
+    for change in [
+        EndpointChange::State { state: EndpointState::Removed, reason: String::new() },
+        EndpointChange::FailingSince(Some(T0)),
+        EndpointChange::RotateSecret { envelope: b"theirs".to_vec(), old_expire_at_ms: T0 },
+        EndpointChange::Edit { uid: None, settings: Box::default() },
+        EndpointChange::Headers(Some(b"theirs".to_vec())),
+    ] {
+        let changed = store.endpoint_change(OTHER, hook.id, change, T0 + 1).await.unwrap();
+        assert_eq!(changed, Changed::Absent);
+    }
+    assert_eq!(store.document_get(OTHER, name.clone(), T0).await.unwrap(), None);
+    assert_eq!(put(OTHER, &name).await, Written::Refused(None));
+    assert!(!store.document_remove(OTHER, name.clone()).await.unwrap());
+    let list = store
+        .document_list(OTHER, name.kind, name.application, Slice::oldest(9), T0)
+        .await
+        .unwrap();
+    assert!(list.is_empty(), "{list:?}");
+    for scope in [Scope::all(OTHER), Scope::of(OTHER, acme.key), Scope::of(OTHER, world.gamma)] {
+        assert!(!store.event_expunge(scope, id, T0).await.unwrap());
+        assert!(!store.attempt_rewrite(scope, tried, Bytes::new()).await.unwrap());
+        assert!(store.event_count(scope, i64::MIN, i64::MAX).await.unwrap().is_empty());
+        let counts = store.delivery_count(scope, hook.key, i64::MIN, i64::MAX).await.unwrap();
+        assert_eq!(counts, DeliveryCounts::default());
+        let tagged = EventFilter { tag: Some("new".to_owned()), ..EventFilter::default() };
+        let list = store.event_list(scope, tagged, Page::newest(9)).await.unwrap();
+        assert!(list.is_empty(), "{list:?}");
+    }
+    assert_eq!(store.config_list(Owner::MAIN).await.unwrap(), before);
+    assert!(store.document_get(Owner::MAIN, name, T0).await.unwrap().is_some());
+    assert!(!store.event_record(MAIN, id).await.unwrap().unwrap().is_expunged());
+    assert_eq!(store.attempt_list(MAIN, id).await.unwrap()[0].attempt, attempt(1, T0));
+}
+
+/// An event with a tag, its delivery already leased.
+async fn store_leased<H: Harness>(
+    world: &World<H>,
+    application: &Application,
+    endpoint: EndpointKey,
+) -> (EventId, LeaseToken) {
+    let accept = event(application.key, T0).labelled(&["eu"], &["new"]).leased(&[endpoint]);
+    world.store_new(accept).await
 }
 
 /// Each owner sees its own configuration and declares away nobody else's.

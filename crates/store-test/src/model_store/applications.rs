@@ -18,9 +18,10 @@ pub(super) fn sliced<T, Id: Ord>(
     id: impl Fn(&T) -> Id,
 ) -> Vec<T> {
     let behind = |one: &T| {
-        slice.after.as_ref().is_none_or(|after| {
-            if slice.descending { id(one) < *after } else { id(one) > *after }
-        })
+        slice
+            .after
+            .as_ref()
+            .is_none_or(|after| if slice.descending { id(one) < *after } else { id(one) > *after })
     };
     let mut rest: Vec<T> = all.filter(behind).collect();
     rest.sort_by_key(&id);
@@ -100,9 +101,8 @@ impl State {
             Name::Uid(uid) => self.application_named(owner, kind, Some(uid)),
             Name::Id(id) => {
                 let short = kind == ApplicationKind::Source && id.as_bytes()[16..] == [0; 4];
-                self.live_applications(owner, kind).find(|known| {
-                    known.id == *id || (short && known.id.source() == id.source())
-                })
+                self.live_applications(owner, kind)
+                    .find(|known| known.id == *id || (short && known.id.source() == id.source()))
             }
         };
         found.cloned()

@@ -1,0 +1,62 @@
+//! What the API asks of the running gateway.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use async_trait::async_trait;
+use becket_api::{Control, ControlError, KeysRotated};
+use becket_model::{EndpointKey, RetrySchedule};
+use becket_store::{Application, Endpoint, Owner};
+
+use super::gateway::Gateway;
+use super::keys::MASTER_KEY_FILE;
+use super::rotation;
+
+#[async_trait]
+impl Control for Gateway {
+    async fn wake(&self, endpoint: EndpointKey) {
+        self.engine.wake(endpoint);
+    }
+
+    async fn endpoint_changed(&self, owner: Owner, endpoint: &Endpoint) {
+        self.take_over_endpoint(owner, endpoint).await;
+    }
+
+    async fn application_changed(&self, application: &Application) {
+        if let Err(error) = self.take_over_application(application).await {
+            let application = application.id;
+            tracing::error!(%application, %error, "a change is stored but not yet in force");
+        }
+    }
+
+    async fn retry_by_type_changed(&self, owner: Owner, schedules: HashMap<String, RetrySchedule>) {
+        self.take_over_retries(owner, schedules).await;
+    }
+
+    async fn backup(&self, folder: &Path) -> Result<u64, ControlError> {
+        let failed = |detail: String| ControlError {
+            detail,
+            hint: Some("name a folder that does not exist yet on a disk with enough room".into()),
+        };
+        let mut bytes =
+            self.store.backup(folder).await.map_err(|error| failed(error.to_string()))?;
+        let key = self.folder.join(MASTER_KEY_FILE);
+        if key.exists() {
+            // Copying keeps the mode, which is for the owner only.
+            bytes += std::fs::copy(&key, folder.join(MASTER_KEY_FILE))
+                .map_err(|error| failed(format!("the master key could not be copied: {error}")))?;
+        }
+        Ok(bytes)
+    }
+
+    async fn keys_rotate(&self) -> Result<KeysRotated, ControlError> {
+        match self.own.upgrade() {
+            Some(gateway) => rotation::rotate(&gateway).await,
+            None => Err(ControlError { detail: "the gateway is stopping".to_owned(), hint: None }),
+        }
+    }
+
+    async fn reload(&self) -> Result<Vec<String>, ControlError> {
+        Gateway::reload(self).await
+    }
+}

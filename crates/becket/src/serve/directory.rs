@@ -1,0 +1,166 @@
+//! What the API asks about the running configuration.
+
+use becket_api::{Directory, EndpointSecret, ProviderRow, SourceCredentials, SourceDetails};
+use becket_ingress::delivery_id_key;
+use becket_model::{ApplicationKey, ApplicationSettings, EventRecord, Origin};
+use becket_signature::{Catalogue, Explanation, RequestView, Status};
+use becket_store::vault::place;
+use becket_store::{Application, DedupeKey, Endpoint, StoreError};
+use zeroize::Zeroizing;
+
+use super::assemble;
+use super::gateway::Gateway;
+
+impl Directory for Gateway {
+    fn explain(
+        &self,
+        source: ApplicationKey,
+        record: &EventRecord,
+        received_at_ms: i64,
+    ) -> Option<Explanation> {
+        let current = self.current.load();
+        let rules = &current.sources.get(&source)?.rules;
+        let entry = current.loaded.config.entry_of(rules)?;
+        let verifier = assemble::receiving_verifier(rules, entry).ok()?;
+        let mut headers = http::HeaderMap::new();
+        for (name, value) in record.headers() {
+            let name = http::HeaderName::from_bytes(name.as_bytes());
+            let value = http::HeaderValue::from_bytes(value);
+            if let (Ok(name), Ok(value)) = (name, value) {
+                headers.append(name, value);
+            }
+        }
+        let body = record.body();
+        let view = RequestView {
+            method: record.fact(EventRecord::METHOD).unwrap_or("POST"),
+            url: record.fact(EventRecord::URL).unwrap_or_default(),
+            headers: &headers,
+            body: &body,
+        };
+        Some(verifier.explain(&view, received_at_ms.div_euclid(1_000)))
+    }
+
+    fn public_url(&self) -> String {
+        let current = self.current.load();
+        match &current.loaded.config.server.public_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => self.local_url.clone(),
+        }
+    }
+
+    fn receiving_url(&self, source: &Application) -> String {
+        let current = self.current.load();
+        let in_force = current.sources.get(&source.key);
+        let token = in_force
+            .and_then(|known| known.url_tokens.first())
+            .map_or_else(|| source.name(), |(token, _)| token.clone());
+        let config = &current.loaded.config;
+        let public = match in_force {
+            Some(known) if source.origin == Origin::File => config.public_url_of(&known.rules),
+            _ => assemble::public_url_at(config, &token),
+        };
+        public.unwrap_or_else(|| format!("{}/in/{token}", self.local_url))
+    }
+
+    fn source_details(&self, source: ApplicationKey) -> Option<SourceDetails> {
+        let current = self.current.load();
+        let known = current.sources.get(&source)?;
+        let entry = current.loaded.config.entry_of(&known.rules)?;
+        let mut warnings = Vec::new();
+        if let Some(warning) = becket_signature::unsigned_body_warning(&entry) {
+            warnings.push(warning.to_owned());
+        }
+        if known.endpoints.is_empty() {
+            warnings.push("it has no endpoint: events are kept and go nowhere".to_owned());
+        }
+        Some(SourceDetails {
+            provider_name: entry.name.clone(),
+            warnings,
+            event_types: known.rules.event_types.clone(),
+        })
+    }
+
+    fn dedupe_key(&self, source: ApplicationKey, delivery_id: &str) -> Option<DedupeKey> {
+        let current = self.current.load();
+        let rules = &current.sources.get(&source)?.rules;
+        rules.dedupe.enabled.then(|| delivery_id_key(source, delivery_id))
+    }
+
+    fn endpoint_secret(&self, endpoint: &Endpoint) -> Result<EndpointSecret, StoreError> {
+        let sealed = |detail: String| StoreError::Sealed { detail };
+        let current = self.current.load();
+        if endpoint.origin == Origin::File
+            && let Some(source) = current.sources.get(&endpoint.application)
+            && let Some(declared) = source
+                .rules
+                .endpoints
+                .iter()
+                .find(|one| Some(one.id.as_str()) == endpoint.uid.as_deref())
+            && let Some(text) =
+                declared.signing_secret().map_err(|error| sealed(error.to_string()))?
+        {
+            return Ok(EndpointSecret { text, declared: true });
+        }
+        let newest = endpoint
+            .secrets
+            .iter()
+            .find(|secret| secret.expires_at_ms.is_none())
+            .ok_or_else(|| sealed(format!("endpoint {} has no secret", endpoint.id)))?;
+        let opened = self.open(&place::endpoint_secret(endpoint.id), &newest.envelope)?;
+        let text = std::str::from_utf8(&opened).map_err(|error| sealed(error.to_string()))?;
+        Ok(EndpointSecret { text: text.to_owned(), declared: false })
+    }
+
+    fn seal(&self, place: &str, secret: &[u8]) -> Result<Vec<u8>, StoreError> {
+        assemble::seal(&self.vault.load(), self.noise.as_ref(), place, secret)
+    }
+
+    fn open(&self, place: &str, envelope: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        self.vault.load().open(place, envelope)
+    }
+
+    fn source_check(
+        &self,
+        settings: &ApplicationSettings,
+        credentials: &SourceCredentials,
+    ) -> Result<(), String> {
+        let current = self.current.load();
+        assemble::check_api_source(&current.loaded.config, settings, credentials)
+    }
+
+    fn url_check(&self, url: &str, allow_private: bool) -> Result<(), String> {
+        let current = self.current.load();
+        let policy = match allow_private {
+            true => &current.policies.operator,
+            false => &current.policies.public,
+        };
+        policy.check_url(url).map(drop).map_err(|refused| refused.to_string())
+    }
+
+    fn providers(&self) -> Vec<ProviderRow> {
+        let own = self.current.load();
+        let mut rows: Vec<ProviderRow> = own
+            .loaded
+            .config
+            .providers
+            .iter()
+            .map(|provider| ProviderRow {
+                slug: provider.0.slug.clone(),
+                name: provider.0.name.clone(),
+                status: "own".to_owned(),
+            })
+            .collect();
+        rows.extend(Catalogue::builtin().list().into_iter().map(|entry| {
+            ProviderRow {
+                slug: entry.slug.to_string(),
+                name: entry.name.to_string(),
+                status: match entry.status {
+                    Status::Proven => "proven",
+                    Status::Declared => "declared",
+                }
+                .to_owned(),
+            }
+        }));
+        rows
+    }
+}

@@ -1,0 +1,140 @@
+//! The small state in `becket.db`: applications, endpoints, documents, settings, and the list of
+//! sealed segments.
+//!
+//! One connection writes, a few read; what is written can be read as soon as the call that wrote it
+//! has returned. Every look-up by name or id is one seek in an index, however many rows there are.
+//!
+//! Where next: `applications`, `declare`, `endpoints`, `documents`, `envelopes`, `segments`.
+
+mod applications;
+mod declare;
+mod documents;
+mod endpoints;
+mod envelopes;
+mod segments;
+
+pub(crate) use segments::SealedRow;
+
+use std::path::{Path, PathBuf};
+
+use becket_store::{Owner, Result, StoreError};
+use parking_lot::Mutex;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::errors::database;
+use crate::layout::{Role, open_catalog};
+
+/// Idle reading connections kept.
+const READERS_MAX: usize = 4;
+
+/// The small state.
+pub(crate) struct Catalog {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl Catalog {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        Ok(Self {
+            path: path.to_path_buf(),
+            writer: Mutex::new(open_catalog(path, Role::Writer)?),
+            readers: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Reads beside whoever writes.
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let idle = self.readers.lock().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => open_catalog(&self.path, Role::Reader)?,
+        };
+        let result = work(&connection);
+        let mut readers = self.readers.lock();
+        // After an error the connection may be in a bad state; it is cheap to open another.
+        if result.is_ok() && readers.len() < READERS_MAX {
+            readers.push(connection);
+        }
+        result
+    }
+
+    /// Works in one transaction, which is on disk when this returns. An error undoes all of it.
+    fn write<T>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T>,
+    ) -> Result<T> {
+        let failed = database(operation);
+        let mut connection = self.writer.lock();
+        let transaction = connection.transaction().map_err(failed)?;
+        // Dropped without a commit, it is rolled back.
+        let value = work(&transaction)?;
+        transaction.commit().map_err(failed)?;
+        Ok(value)
+    }
+
+    pub(crate) fn setting(&self, owner: Owner, name: &str) -> Result<Option<Vec<u8>>> {
+        self.read(|connection| setting_in(connection, owner, name))
+    }
+
+    pub(crate) fn setting_init(&self, owner: Owner, name: &str, value: &[u8]) -> Result<Vec<u8>> {
+        self.write("write setting", |connection| {
+            connection
+                .execute(
+                    "INSERT INTO setting VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                    params![owner.number(), name, value],
+                )
+                .map_err(database("write setting"))?;
+            Ok(setting_in(connection, owner, name)?.unwrap_or_default())
+        })
+    }
+
+    pub(crate) fn setting_put(&self, owner: Owner, name: &str, value: &[u8]) -> Result<()> {
+        self.write("write setting", |connection| {
+            connection
+                .execute(
+                    "INSERT OR REPLACE INTO setting VALUES(?1, ?2, ?3)",
+                    params![owner.number(), name, value],
+                )
+                .map(drop)
+                .map_err(database("write setting"))
+        })
+    }
+
+    /// Closes what only reads and writes the log back into the file, so that the file alone is whole.
+    pub(crate) fn checkpoint(&self) -> Result<()> {
+        self.readers.lock().clear();
+        self.writer
+            .lock()
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(database("checkpoint"))
+    }
+}
+
+fn setting_in(connection: &Connection, owner: Owner, name: &str) -> Result<Option<Vec<u8>>> {
+    connection
+        .query_row(
+            "SELECT value FROM setting WHERE owner = ?1 AND name = ?2",
+            params![owner.number(), name],
+            |row| row.get(0),
+        )
+        .optional()
+        .map_err(database("read setting"))
+}
+
+/// Settings as they stand in a column.
+fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| StoreError::Database {
+        operation: "write settings",
+        detail: error.to_string(),
+    })
+}
+
+/// Settings from a column of the row called `whose`.
+fn from_json<T: serde::de::DeserializeOwned>(text: &str, whose: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| StoreError::Unusable {
+        path: "becket.db".to_owned(),
+        detail: format!("the settings of {whose} cannot be read: {error}; restore a backup"),
+    })
+}
