@@ -34,6 +34,7 @@ mod scan;
 mod state;
 mod tasks;
 mod times;
+mod turns;
 mod wire;
 
 use std::sync::Arc;
@@ -63,6 +64,7 @@ pub fn router(api: ApiState) -> Router {
         api,
         tokens: access::Tokens::default(),
         apps: apps::Apps::default(),
+        turns: turns::Turns::default(),
         bodies: bodies::Bodies::new(),
         tasks: Arc::default(),
         idempotency: idempotency::Idempotency::default(),

@@ -340,6 +340,7 @@ impl World {
             auth,
             handoff: Arc::clone(&handoff) as Arc<dyn Handoff>,
             lease_ms: 60_000,
+            unfinished: Arc::default(),
             closing: closing_receiver,
         });
         let endpoint = |at: usize| main.endpoints[at].clone();
