@@ -35,6 +35,7 @@ mod scan;
 mod state;
 mod tasks;
 mod times;
+mod turns;
 mod wire;
 
 use std::sync::Arc;
@@ -65,6 +66,7 @@ pub fn router(api: ApiState) -> Router {
         api,
         tokens: access::Tokens::default(),
         apps: apps::Apps::default(),
+        turns: turns::Turns::default(),
         bodies: bodies::Bodies::new(),
         tasks: tasks::Tasks::default(),
         event_types: event_types::EventTypes::default(),
