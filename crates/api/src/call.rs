@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::access::{Access, Tokens};
 use crate::apps::Apps;
 use crate::bodies::Bodies;
+use crate::event_types::EventTypes;
 use crate::idempotency::Idempotency;
 use crate::operational::Desk;
 use crate::posting::Poster;
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub apps: Apps,
     pub bodies: Bodies,
     pub tasks: BackgroundTasks,
+    pub event_types: EventTypes,
     pub idempotency: Idempotency,
     pub streams: Arc<tokio::sync::Semaphore>,
 }
@@ -230,19 +232,24 @@ impl Call {
 /// A JSON request body that matches the schema of its route; an empty one reads as `{}`.
 pub(crate) struct JsonBody<T>(pub T);
 
+/// The bytes of a request body.
+pub(crate) async fn body(request: Request, shared: &Arc<Shared>) -> Result<Bytes> {
+    Bytes::from_request(request, shared).await.map_err(|error| {
+        if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            let detail = format!("the body is larger than {} bytes", crate::BODY_BYTES_MAX);
+            ApiError::new("body_too_large", detail)
+        } else {
+            ApiError::body("", error.body_text())
+        }
+    })
+}
+
 impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self> {
         let route = request.extensions().get::<&'static Route>().copied();
-        let bytes = Bytes::from_request(request, shared).await.map_err(|error| {
-            if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                let detail = format!("the body is larger than {} bytes", crate::BODY_BYTES_MAX);
-                ApiError::new("body_too_large", detail)
-            } else {
-                ApiError::body("", error.body_text())
-            }
-        })?;
+        let bytes = body(request, shared).await?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         let mut value: serde_json::Value = serde_json::from_slice(text)
             .map_err(|error| ApiError::body("", format!("is not JSON: {error}")))?;

@@ -20,6 +20,7 @@ mod auth;
 mod bodies;
 mod call;
 mod curl;
+mod event_types;
 mod handlers;
 mod idempotency;
 mod names;
@@ -43,6 +44,7 @@ use axum::{Extension, Router};
 use http::{HeaderValue, Method, header};
 
 pub use auth::{Auth, ClientAddress, FAILED_LOGINS_BURST};
+pub use event_types::load_retry_by_type;
 pub use openapi::text as openapi_document;
 pub use problem::CODES as ERROR_CODES;
 pub use state::{
@@ -65,6 +67,7 @@ pub fn router(api: ApiState) -> Router {
         apps: apps::Apps::default(),
         bodies: bodies::Bodies::new(),
         tasks: tasks::Tasks::default(),
+        event_types: event_types::EventTypes::default(),
         idempotency: idempotency::Idempotency::default(),
         streams: Arc::new(tokio::sync::Semaphore::new(handlers::tail::STREAMS_MAX)),
     });

@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod applications;
 pub(crate) mod attempts;
 pub(crate) mod catalogue;
+pub(crate) mod create;
 pub(crate) mod endpoints;
 pub(crate) mod environments;
 pub(crate) mod event_types;

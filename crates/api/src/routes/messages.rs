@@ -1,12 +1,22 @@
 //! Events of an application (`v1.message`).
 
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::parameters::{AFTER, BEFORE, CHANNEL, EVENT_TYPES, ITERATOR, LIMIT, TAG, WITH_CONTENT};
-use super::{Route, reads};
-use crate::handlers::messages;
+use super::{Route, changes, reads};
+use crate::handlers::{create, messages};
 
 pub(super) const TABLE: &[Route] = &[
+    changes(
+        "/api/v1/app/{app_id}/msg",
+        "v1.message.create",
+        "Post an event; it is durable before the answer.",
+        "MessageOut",
+        || post(create::create),
+    )
+    .query(&[WITH_CONTENT])
+    .body("MessageIn")
+    .status(202),
     reads(
         "/api/v1/app/{app_id}/msg",
         "v1.message.list",

@@ -181,24 +181,37 @@ pub(crate) struct MessageOut {
     event_id: Option<String>,
     event_type: String,
     payload: Box<RawValue>,
+    channels: Option<Vec<String>>,
+    tags: Option<Vec<String>>,
+    deliver_at: Option<String>,
     timestamp: String,
 }
 
 impl MessageOut {
-    /// The event with its payload, or with an empty one.
+    /// The event with its payload, or with an empty one; a payload that was removed is shown as
+    /// `{"expired": true}`.
     pub fn new(event: &EventRow, record: Option<&EventRecord>, with_content: bool) -> Self {
+        let labels = &event.labels;
         let delivery_id = record.and_then(|record| record.fact(EventRecord::DELIVERY_ID));
+        let event_id = labels.event_id.as_deref().or(delivery_id);
         let payload = match record {
+            Some(record) if with_content && record.is_expunged() => {
+                body::payload(br#"{"expired":true}"#, None)
+            }
             Some(record) if with_content => {
                 body::payload(&record.body(), body::header(record, "content-type"))
             }
             _ => body::payload(b"{}", None),
         };
+        let some = |list: &Vec<String>| Some(list.clone()).filter(|list| !list.is_empty());
         Self {
             id: event.id.to_string(),
-            event_id: delivery_id.filter(|id| fits_uid(id)).map(str::to_owned),
+            event_id: event_id.filter(|id| fits_uid(id)).map(str::to_owned),
             event_type: event.event_type.clone().unwrap_or_else(|| TYPE_UNKNOWN.to_owned()),
             payload,
+            channels: some(&labels.channels),
+            tags: some(&labels.tags),
+            deliver_at: labels.deliver_at_ms.map(times::text),
             timestamp: times::text(event.received_at_ms),
         }
     }
