@@ -34,4 +34,4 @@ await Promise.all(Object.entries(groups)
   .filter(([name]) => only.length === 0 || only.includes(name))
   .map(([name, group]) => harness.group(name, group)));
 harness.receiver.close();
-process.exit(harness.finish() ? 0 : 1);
+process.exit((await harness.finish()) ? 0 : 1);

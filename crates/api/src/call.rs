@@ -39,8 +39,8 @@ pub(crate) struct Shared {
     pub tokens: Tokens,
     pub apps: Apps,
     pub bodies: Bodies,
-    pub event_types: EventTypes,
     pub tasks: BackgroundTasks,
+    pub event_types: EventTypes,
     pub idempotency: Idempotency,
     pub streams: Arc<tokio::sync::Semaphore>,
 }

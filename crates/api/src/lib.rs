@@ -68,8 +68,8 @@ pub fn router(api: ApiState) -> Router {
         tokens: access::Tokens::default(),
         apps: apps::Apps::default(),
         bodies: bodies::Bodies::new(),
-        event_types: event_types::EventTypes::default(),
         tasks: tasks::Tasks::default(),
+        event_types: event_types::EventTypes::default(),
         idempotency: idempotency::Idempotency::default(),
         streams: Arc::new(tokio::sync::Semaphore::new(handlers::tail::STREAMS_MAX)),
     });
@@ -79,12 +79,16 @@ pub fn router(api: ApiState) -> Router {
     }
     let mut router = Router::new();
     for route in routes::table() {
-        router = router.route(route.path, (route.handler)().layer(Extension(route)));
+        let mut handler = (route.handler)();
+        if idempotency::applies(route) {
+            let state = Arc::clone(&shared);
+            handler = handler.layer(axum::middleware::from_fn_with_state(state, idempotency::once));
+        }
+        router = router.route(route.path, handler.layer(Extension(route)));
     }
     router
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), idempotency::once))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(axum::middleware::map_response(no_store))
         .with_state(shared)

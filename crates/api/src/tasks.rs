@@ -30,6 +30,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use crate::call::Shared;
+use crate::operational::{self, OperationalEvent};
 use crate::problem::{ApiError, Result};
 use crate::times;
 use crate::wire::specification::TaskOut;
@@ -345,6 +346,14 @@ async fn run(shared: &Shared, owner: Owner, document: Document, mut record: Reco
             None => return,
         }
     }
+    let Ok(task) = id.parse::<TaskId>() else { return };
+    let event = OperationalEvent::TaskFinished {
+        id: task,
+        task: record.work.kind().as_str(),
+        status: record.status.as_str(),
+        data: Value::Object(record.data),
+    };
+    operational::tell(shared, owner, event).await;
 }
 
 /// Writes how far a task has come; its new revision, or `None` if it is not ours to go on with.

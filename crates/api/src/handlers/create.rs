@@ -434,24 +434,3 @@ async fn repeated(
         }
     }
 }
-
-/// Whether a path answers repeats by itself, so that nothing else has to keep its answers.
-pub(crate) fn answers_repeats(path: &str) -> bool {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let name = path.strip_prefix("/api/v1/app/").and_then(|rest| rest.strip_suffix("/msg"));
-    name.is_some_and(|name| !name.contains('/'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_posting_answers_repeats_itself() {
-        assert!(answers_repeats("/api/v1/app/a/msg"));
-        for other in ["/api/v1/app/a/msg/precheck/active", "/api/v1/app/a/endpoint", "/api/v1/app"]
-        {
-            assert!(!answers_repeats(other), "{other}");
-        }
-    }
-}

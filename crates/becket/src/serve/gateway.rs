@@ -9,8 +9,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use becket_api::ControlError;
@@ -161,6 +161,10 @@ impl Gateway {
         }
         for owner in owners {
             let snapshot = self.store.config_list(owner).await?;
+            let now_ms = self.clock.now_ms();
+            let retries =
+                becket_api::load_retry_by_type(self.store.as_ref(), owner, now_ms).await?;
+            registry.retries.insert(owner, Arc::new(retries));
             for application in snapshot.applications.iter().filter(|known| !known.removed) {
                 registry.rate_of(application);
             }

@@ -95,8 +95,10 @@ impl Receivers {
             record.wrong.push(format!("no valid lease: {event} to {endpoint:?} at {now_ms}"));
         }
         let life = record.life;
+        let returns = record.returns.get(&endpoint).copied().unwrap_or(0);
         record.seen.push(Seen {
             life,
+            returns,
             event,
             endpoint,
             number,

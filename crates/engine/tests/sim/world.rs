@@ -67,6 +67,8 @@ impl Clock for VirtualClock {
 #[derive(Debug, Clone)]
 pub struct Seen {
     pub life: u32,
+    /// How often the endpoint had been taken from the engine and given back.
+    pub returns: u32,
     pub event: EventId,
     pub endpoint: EndpointKey,
     pub number: u32,
@@ -91,6 +93,7 @@ pub struct Record {
     /// Until when the newest lease of a delivery holds, and in which life it was given.
     pub leases: HashMap<(EventId, EndpointKey), (i64, u32)>,
     pub quiet: BTreeMap<EndpointKey, Vec<Quiet>>,
+    pub returns: BTreeMap<EndpointKey, u32>,
     pub wrong: Vec<String>,
     pub faults: u64,
     pub reports: usize,

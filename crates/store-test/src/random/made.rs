@@ -9,7 +9,7 @@ pub(super) const APPLICATION_NAMES: [&str; 6] = ["alpha", "gamma", "acme", "Acme
 /// The names that are given to endpoints; some are names of the file as well.
 pub(super) const ENDPOINT_NAMES: [&str; 5] = ["a1", "g1", "hook", "Hook", ""];
 /// The names of documents.
-pub(super) const DOCUMENT_NAMES: [&str; 6] = ["b", "a", "a.b", "aa", "B", "ä"];
+pub(super) const DOCUMENT_NAMES: [&str; 4] = ["a.b", "a", "B", "ä"];
 /// How many kinds of documents are used. The names of the last are unique in the store.
 pub(super) const DOCUMENT_KINDS: usize = 3;
 

@@ -76,9 +76,9 @@ fn places(problem: &Value) -> Option<String> {
         .as_array()?
         .iter()
         .map(|place| {
-            let loc: Vec<&str> = place["loc"].as_array().map_or_else(Vec::new, |parts| {
-                parts.iter().filter_map(Value::as_str).collect()
-            });
+            let loc: Vec<&str> = place["loc"]
+                .as_array()
+                .map_or_else(Vec::new, |parts| parts.iter().filter_map(Value::as_str).collect());
             let what = place["msg"].as_str().unwrap_or("cannot be used");
             format!("`{}` {what}", loc.join("."))
         })
