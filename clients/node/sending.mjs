@@ -1,9 +1,9 @@
 // Drives every operation of the API through the official SDK `svix`, against a running gateway.
 //
-// BECKET_URL is its address, BECKET_ADMIN_TOKEN an admin token, BECKET_OTHER_TOKEN the admin token of
-// another tenant. The gateway has to allow endpoints made through the API to reach 127.0.0.0/8
-// (`egress.allow_networks`). Prints a JSON line for each check and, last, the table of operations;
-// exits with 1 if a check failed or an operation was not driven.
+// BECKET_URL is its address, BECKET_ADMIN_TOKEN the operator's admin token, BECKET_OTHER_TOKEN an
+// admin token of another tenant; one is made if it is absent. The gateway has to allow endpoints made
+// through the API to reach 127.0.0.0/8 (`egress.allow_networks`). Prints a JSON line for each check
+// and, last, the table of operations; exits with 1 if a check failed or an operation was not driven.
 
 import { access } from "./sending/access.mjs";
 import { applications } from "./sending/applications.mjs";
@@ -17,14 +17,30 @@ import { integrations, operational } from "./sending/operational.mjs";
 import { Receiver } from "./sending/receiver.mjs";
 import { replays } from "./sending/replays.mjs";
 
-const { BECKET_URL: url, BECKET_ADMIN_TOKEN: token, BECKET_OTHER_TOKEN: otherToken } = process.env;
-if (!url || !token || !otherToken) {
-  console.error("sending: set BECKET_URL, BECKET_ADMIN_TOKEN and BECKET_OTHER_TOKEN; `make test` does");
+const { BECKET_URL: url, BECKET_ADMIN_TOKEN: token } = process.env;
+if (!url || !token) {
+  console.error("sending: set BECKET_URL and BECKET_ADMIN_TOKEN; `make test` does");
   process.exit(2);
 }
-const harness = new Harness({ url, token, otherToken });
-harness.receiver = new Receiver();
-await harness.receiver.listen();
+const otherToken = process.env.BECKET_OTHER_TOKEN ?? (await another());
+
+/** Makes another tenant, and answers its admin token. */
+async function another() {
+  const answer = await fetch(`${url}/api/v1/becket/environment`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify({ name: "another" }),
+  });
+  if (!answer.ok) {
+    console.error(`sending: another tenant cannot be made: ${answer.status} ${await answer.text()}`);
+    process.exit(2);
+  }
+  return (await answer.json()).adminToken.token;
+}
+
+const receiver = new Receiver();
+await receiver.listen();
+const harness = new Harness({ url, token, otherToken, receiver });
 const groups = {
   applications, eventTypes, endpoints, messages, attempts, replays, access, ingest, operational, integrations,
 };
@@ -33,5 +49,5 @@ const only = process.argv.slice(2);
 await Promise.all(Object.entries(groups)
   .filter(([name]) => only.length === 0 || only.includes(name))
   .map(([name, group]) => harness.group(name, group)));
-harness.receiver.close();
+receiver.close();
 process.exit((await harness.finish()) ? 0 : 1);

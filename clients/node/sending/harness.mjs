@@ -35,9 +35,10 @@ function claimed() {
 }
 
 export class Harness {
-  constructor({ url, token, otherToken }) {
+  constructor({ url, token, otherToken, receiver }) {
     this.url = url;
     this.token = token;
+    this.receiver = receiver;
     this.run = Math.random().toString(36).slice(2, 8);
     this.operations = claimed();
     this.failed = 0;

@@ -37,6 +37,7 @@ mod scan;
 mod state;
 mod tasks;
 mod times;
+mod turns;
 mod wire;
 
 use std::sync::Arc;
@@ -67,6 +68,7 @@ pub fn router(api: ApiState) -> Router {
         api,
         tokens: access::Tokens::default(),
         apps: apps::Apps::default(),
+        turns: turns::Turns::default(),
         bodies: bodies::Bodies::new(),
         tasks: tasks::Tasks::default(),
         event_types: event_types::EventTypes::default(),

@@ -15,7 +15,9 @@ pub mod example;
 mod guard;
 mod keywords;
 mod message;
+pub mod openapi;
 mod pointer;
+pub mod publish;
 
 pub use compiled::{CompiledSchema, Violation};
 pub use error::{ExampleError, ImportError, SchemaError};

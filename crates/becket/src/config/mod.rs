@@ -275,6 +275,7 @@ impl Source {
         let mut source = Self::outside_file(id, provider, |table| {
             let endpoint = serde_json::json!([{ "id": "echo", "url": endpoint_url }]);
             table.insert("endpoint".to_owned(), endpoint);
+            table.insert("secrets".to_owned(), serde_json::json!([secret.expose()]));
         })
         .ok()?;
         source.secrets = vec![secret];

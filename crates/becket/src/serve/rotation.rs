@@ -66,7 +66,7 @@ pub(super) async fn resume(gateway: &Arc<Gateway>) -> Result<(), StoreError> {
 async fn reseal(gateway: &Gateway) -> Result<KeysRotated, StoreError> {
     let vault = gateway.vault.load_full();
     let version = vault.sealing_version();
-    let rewrapped = becket_store::rewrap(gateway.store.as_ref(), version, |place, old| {
+    let rewrapped = becket_store::rewrap::rewrap(gateway.store.as_ref(), version, |place, old| {
         let opened = vault.open(place, old)?;
         assemble::seal(&vault, gateway.noise.as_ref(), place, &opened)
     })

@@ -64,7 +64,9 @@ impl<'a> Source<'a> {
             return Some(found);
         }
         let components = self.document.pointer("/components/schemas").and_then(Value::as_object)?;
-        components.iter().find_map(|(key, schema)| find(&pointer::join("/components/schemas", key), schema))
+        components
+            .iter()
+            .find_map(|(key, schema)| find(&pointer::join("/components/schemas", key), schema))
     }
 
     /// Follows references that stand alone, from a place to what is meant.
@@ -72,12 +74,15 @@ impl<'a> Source<'a> {
         let mut at = at.to_owned();
         let mut seen = HashSet::new();
         loop {
-            let value = pointer::look_up(self.document, &at).ok_or_else(|| ImportError::Malformed {
-                at: at.clone(),
-                problem: "there is nothing here".to_owned(),
-            })?;
+            let value =
+                pointer::look_up(self.document, &at).ok_or_else(|| ImportError::Malformed {
+                    at: at.clone(),
+                    problem: "there is nothing here".to_owned(),
+                })?;
             let Some(fields) = value.as_object() else { return Ok(Found { at, value }) };
-            let Some(Value::String(reference)) = fields.get("$ref") else { return Ok(Found { at, value }) };
+            let Some(Value::String(reference)) = fields.get("$ref") else {
+                return Ok(Found { at, value });
+            };
             if fields.len() > 1 && !self.old {
                 return Ok(Found { at, value });
             }
@@ -119,7 +124,9 @@ impl<'a> Source<'a> {
             if copied.len() >= MAX_COPIED {
                 return Err(ImportError::Malformed {
                     at: root.at,
-                    problem: format!("the schema refers to more than {MAX_COPIED} parts of the document"),
+                    problem: format!(
+                        "the schema refers to more than {MAX_COPIED} parts of the document"
+                    ),
                 });
             }
             let value = pointer::look_up(self.document, &at).unwrap_or(&Value::Null);

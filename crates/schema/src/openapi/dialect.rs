@@ -41,7 +41,9 @@ fn allow_null(fields: &mut Map<String, Value>) {
     if combines {
         // What is combined would still refuse null, so null stands beside all of it.
         let mut outside = Map::new();
-        for annotation in ["title", "description", "deprecated", "examples", "default", "readOnly", "writeOnly"] {
+        for annotation in
+            ["title", "description", "deprecated", "examples", "default", "readOnly", "writeOnly"]
+        {
             if let Some(value) = fields.remove(annotation) {
                 outside.insert(annotation.to_owned(), value);
             }

@@ -108,7 +108,11 @@ fn object<'a>(value: &'a Value, at: &str) -> Result<&'a Map<String, Value>, Impo
 }
 
 /// One webhook; none if it has no operation.
-fn webhook(source: &Source<'_>, key: &str, at: &str) -> Result<Option<ImportedEventType>, ImportError> {
+fn webhook(
+    source: &Source<'_>,
+    key: &str,
+    at: &str,
+) -> Result<Option<ImportedEventType>, ImportError> {
     let item = source.follow(at)?;
     let fields = object(item.value, &item.at)?;
     let Some(method) = METHODS.into_iter().find(|method| fields.contains_key(*method)) else {
@@ -117,21 +121,35 @@ fn webhook(source: &Source<'_>, key: &str, at: &str) -> Result<Option<ImportedEv
     let place = pointer::join(&item.at, method);
     let operation = object(&fields[method], &place)?;
     let text = |fields: &Map<String, Value>, field: &str| {
-        fields.get(field).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+        fields
+            .get(field)
+            .and_then(Value::as_str)
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
     };
     let id = text(operation, "operationId").filter(|id| is_name(id));
     let name = Some(key.to_owned()).filter(|key| is_name(key)).or(id).ok_or_else(|| ImportError::Malformed {
         at: at.to_owned(),
         problem: "neither the key nor the operation's `operationId` can be the name of an event type: letters, digits, `-`, `_` and `.`, at most 256".to_owned(),
     })?;
-    let texts = [(operation, "description"), (operation, "summary"), (fields, "description"), (fields, "summary")];
-    let description = texts.into_iter().find_map(|(fields, field)| text(fields, field)).unwrap_or_default();
+    let texts = [
+        (operation, "description"),
+        (operation, "summary"),
+        (fields, "description"),
+        (fields, "summary"),
+    ];
+    let description =
+        texts.into_iter().find_map(|(fields, field)| text(fields, field)).unwrap_or_default();
     let deprecated = match operation.get("deprecated") {
         None => false,
         Some(Value::Bool(deprecated)) => *deprecated,
         Some(_) => {
             let at = pointer::join(&place, "deprecated");
-            return Err(ImportError::Malformed { at, problem: "`true` or `false` has to be here".to_owned() });
+            return Err(ImportError::Malformed {
+                at,
+                problem: "`true` or `false` has to be here".to_owned(),
+            });
         }
     };
     let tag = operation.get("tags").and_then(|tags| tags.get(0)).and_then(Value::as_str);
@@ -204,7 +222,8 @@ fn name_dialect(source: &Source<'_>, fields: &mut Map<String, Value>) -> Result<
     if !draft {
         return Err(ImportError::Malformed {
             at: "/jsonSchemaDialect".to_owned(),
-            problem: "only drafts of json-schema.org and OpenAPI's own dialect are understood".to_owned(),
+            problem: "only drafts of json-schema.org and OpenAPI's own dialect are understood"
+                .to_owned(),
         });
     }
     fields.entry("$schema").or_insert_with(|| Value::String(dialect.to_owned()));
@@ -212,7 +231,11 @@ fn name_dialect(source: &Source<'_>, fields: &mut Map<String, Value>) -> Result<
 }
 
 /// The examples that stand beside a schema. Made ones, which [`crate::publish`] marks, are left out.
-fn examples(source: &Source<'_>, media: &Map<String, Value>, at: &str) -> Result<Vec<Value>, ImportError> {
+fn examples(
+    source: &Source<'_>,
+    media: &Map<String, Value>,
+    at: &str,
+) -> Result<Vec<Value>, ImportError> {
     if let Some(example) = media.get("example") {
         return Ok(vec![example.clone()]);
     }

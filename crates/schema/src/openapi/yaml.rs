@@ -31,7 +31,10 @@ pub(crate) fn read(text: &str) -> Result<Value, ImportError> {
         return Err(ImportError::Unreadable {
             line: 0,
             column: 0,
-            problem: format!("it has {} bytes, and at most {MAX_DOCUMENT_BYTES} are allowed", text.len()),
+            problem: format!(
+                "it has {} bytes, and at most {MAX_DOCUMENT_BYTES} are allowed",
+                text.len()
+            ),
         });
     }
     if !text.trim_start().starts_with('{') {
@@ -115,7 +118,8 @@ impl Reader {
                     return self.name(text.into_owned(), merge, at);
                 }
                 let weight = NODE_WEIGHT + text.len();
-                let value = scalar(text.into_owned(), plain, tag).map_err(|problem| unreadable(at, problem))?;
+                let value = scalar(text.into_owned(), plain, tag)
+                    .map_err(|problem| unreadable(at, problem))?;
                 self.finish(value, anchor, weight, at)
             }
             Event::Alias(anchor) => {
@@ -123,7 +127,7 @@ impl Reader {
                     return Err(unreadable(at, "an alias repeats something that contains it"));
                 };
                 let weight = *weight;
-                self.charge(weight, at)?;
+                charge(&mut self.weight, weight, at)?;
                 let value = value.clone();
                 if self.takes_name() {
                     let Value::String(name) = value else {
@@ -151,7 +155,7 @@ impl Reader {
     }
 
     fn name(&mut self, text: String, merge: bool, at: &Marker) -> Result<(), ImportError> {
-        self.charge(NODE_WEIGHT + text.len(), at)?;
+        charge(&mut self.weight, NODE_WEIGHT + text.len(), at)?;
         if let Some(Frame { kind: Kind::Named { fields, name, .. }, .. }) = self.frames.last_mut() {
             if !merge && fields.contains_key(&text) {
                 return Err(unreadable(at, "a name appears twice in one mapping"));
@@ -189,21 +193,19 @@ impl Reader {
     }
 
     /// A value is complete: it is charged, kept if it has an anchor, and placed.
-    fn finish(&mut self, value: Value, anchor: usize, weight: usize, at: &Marker) -> Result<(), ImportError> {
+    fn finish(
+        &mut self,
+        value: Value,
+        anchor: usize,
+        weight: usize,
+        at: &Marker,
+    ) -> Result<(), ImportError> {
         // What a collection holds was charged when it was placed; its anchor costs a second copy.
-        self.charge(if anchor == 0 { NODE_WEIGHT } else { weight }, at)?;
+        charge(&mut self.weight, if anchor == 0 { NODE_WEIGHT } else { weight }, at)?;
         if anchor != 0 {
             self.anchors.insert(anchor, (value.clone(), weight));
         }
         self.place(value, weight, at)
-    }
-
-    fn charge(&mut self, weight: usize, at: &Marker) -> Result<(), ImportError> {
-        self.weight = self.weight.saturating_add(weight);
-        if self.weight > MAX_WEIGHT {
-            return Err(unreadable(at, "the document becomes too large with its aliases"));
-        }
-        Ok(())
     }
 
     fn place(&mut self, value: Value, weight: usize, at: &Marker) -> Result<(), ImportError> {
@@ -225,6 +227,15 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// Adds to the weight of the document, as long as it stays within the bound.
+fn charge(total: &mut usize, weight: usize, at: &Marker) -> Result<(), ImportError> {
+    *total = total.saturating_add(weight);
+    if *total > MAX_WEIGHT {
+        return Err(unreadable(at, "the document becomes too large with its aliases"));
+    }
+    Ok(())
 }
 
 /// Fields of another mapping, or of several, that are not there yet.
@@ -277,7 +288,9 @@ fn number(text: &str) -> Option<Number> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     if !unsigned.starts_with(|first: char| first.is_ascii_digit() || first == '.')
         || !unsigned.contains(|one: char| one.is_ascii_digit())
-        || !unsigned.chars().all(|one| one.is_ascii_digit() || matches!(one, '.' | 'e' | 'E' | '+' | '-'))
+        || !unsigned
+            .chars()
+            .all(|one| one.is_ascii_digit() || matches!(one, '.' | 'e' | 'E' | '+' | '-'))
     {
         return None;
     }
@@ -334,7 +347,8 @@ mod tests {
         let mut laughs = "a0: &a0 [ha, ha, ha, ha, ha, ha, ha, ha, ha]\n".to_owned();
         for level in 1..30 {
             let before = level - 1;
-            writeln!(laughs, "a{level}: &a{level} [{}]", vec![format!("*a{before}"); 9].join(", ")).unwrap();
+            writeln!(laughs, "a{level}: &a{level} [{}]", vec![format!("*a{before}"); 9].join(", "))
+                .unwrap();
         }
         assert!(matches!(read(&laughs), Err(ImportError::Unreadable { .. })));
         let wide = format!("a: &a {}\nb: [{}]", "x".repeat(1 << 20), vec!["*a"; 1000].join(","));
@@ -342,7 +356,10 @@ mod tests {
         assert!(matches!(read(&"[".repeat(100_000)), Err(ImportError::Unreadable { .. })));
         assert!(matches!(read(&"{\"a\":".repeat(100_000)), Err(ImportError::Unreadable { .. })));
         assert!(matches!(read(&"- ".repeat(100_000)), Err(ImportError::Unreadable { .. })));
-        assert!(matches!(read(&" ".repeat(MAX_DOCUMENT_BYTES + 1)), Err(ImportError::Unreadable { .. })));
+        assert!(matches!(
+            read(&" ".repeat(MAX_DOCUMENT_BYTES + 1)),
+            Err(ImportError::Unreadable { .. })
+        ));
     }
 
     #[test]
@@ -358,7 +375,9 @@ mod tests {
             ("<<: 3", 1),
         ] {
             match read(text) {
-                Err(ImportError::Unreadable { line: found, .. }) => assert_eq!(found, line, "{text}"),
+                Err(ImportError::Unreadable { line: found, .. }) => {
+                    assert_eq!(found, line, "{text}")
+                }
                 other => panic!("{text}: {other:?}"),
             }
         }

@@ -35,11 +35,17 @@ pub fn asyncapi(catalogue: &Catalogue, title: &str, version: &str) -> Value {
         if !tags.is_empty() {
             message.insert("tags".to_owned(), Value::Array(tags));
         }
-        message.insert("headers".to_owned(), json!({ "$ref": "#/components/schemas/webhook-headers" }));
+        message.insert(
+            "headers".to_owned(),
+            json!({ "$ref": "#/components/schemas/webhook-headers" }),
+        );
         if let Some(schema) = one.newest() {
             let key = format!("{key}.payload");
             let moved = relocate(schema, &format!("/components/schemas/{key}"));
-            message.insert("payload".to_owned(), json!({ "$ref": format!("#/components/schemas/{key}") }));
+            message.insert(
+                "payload".to_owned(),
+                json!({ "$ref": format!("#/components/schemas/{key}") }),
+            );
             schemas.insert(key, moved);
         }
         if let Some((example, _)) = one.shown_example() {
@@ -75,7 +81,8 @@ fn headers() -> Value {
     let properties: Map<String, Value> = HEADERS
         .iter()
         .map(|(name, example, description)| {
-            let header = json!({ "type": "string", "description": description, "examples": [example] });
+            let header =
+                json!({ "type": "string", "description": description, "examples": [example] });
             ((*name).to_owned(), header)
         })
         .collect();

@@ -21,7 +21,7 @@ pub(super) const HEADERS: [(&str, &str, &str); 3] = [
     ),
     (
         "webhook-signature",
-        "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+        "v1,j4BSK5ZZjlaVlrVXDGvQ9EB0e1k2Dl4cComiCnMh7oU=",
         "One or more signatures, separated by spaces. The message is genuine if any of them is right.",
     ),
 ];
@@ -32,8 +32,10 @@ pub(super) struct Keys(HashSet<String>);
 
 impl Keys {
     pub(super) fn key(&mut self, name: &str) -> String {
-        let fit = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_');
-        let stem: String = name.chars().map(|letter| if fit(letter) { letter } else { '_' }).collect();
+        let fit =
+            |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_');
+        let stem: String =
+            name.chars().map(|letter| if fit(letter) { letter } else { '_' }).collect();
         let stem = if stem.is_empty() { "_".to_owned() } else { stem };
         let mut key = stem.clone();
         let mut number = 2;

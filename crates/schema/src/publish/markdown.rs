@@ -30,7 +30,8 @@ pub(super) fn blocks(text: &str) -> String {
         let line = line.trim();
         let item = line.strip_prefix("- ").or_else(|| line.strip_prefix("* "));
         let heading = line.starts_with('#').then(|| line.trim_start_matches('#').trim());
-        let breaks = line.is_empty() || item.is_some() != list && item.is_some() || heading.is_some();
+        let breaks =
+            line.is_empty() || item.is_some() != list && item.is_some() || heading.is_some();
         if breaks {
             flush(&mut html, &mut lines, list);
             list = false;
@@ -118,9 +119,15 @@ mod tests {
         for (text, html) in [
             ("", ""),
             ("one\ntwo\n\nthree", "<p>one\ntwo</p>\n<p>three</p>\n"),
-            ("see:\n- a `b`\n- **c**\n\nend", "<p>see:</p>\n<ul>\n<li>a <code>b</code></li>\n<li><strong>c</strong></li>\n</ul>\n<p>end</p>\n"),
+            (
+                "see:\n- a `b`\n- **c**\n\nend",
+                "<p>see:</p>\n<ul>\n<li>a <code>b</code></li>\n<li><strong>c</strong></li>\n</ul>\n<p>end</p>\n",
+            ),
             ("# Title\ntext", "<p><strong>Title</strong></p>\n<p>text</p>\n"),
-            ("[docs](https://example.com/a?b&c)", "<p><a href=\"https://example.com/a?b&amp;c\" rel=\"nofollow noopener noreferrer\">docs</a></p>\n"),
+            (
+                "[docs](https://example.com/a?b&c)",
+                "<p><a href=\"https://example.com/a?b&amp;c\" rel=\"nofollow noopener noreferrer\">docs</a></p>\n",
+            ),
             ("a * b ` c ** d [x] [y](z", "<p>a * b ` c ** d [x] [y](z</p>\n"),
         ] {
             assert_eq!(blocks(text), html, "{text}");
@@ -140,7 +147,16 @@ mod tests {
             "\u{0}\u{202e}<",
         ] {
             let html = blocks(text);
-            for banned in ["<script", "<img", "<b>", "href=\"javascript", "href=\"data", "\"onmouse", "\u{0}", "\u{202e}"] {
+            for banned in [
+                "<script",
+                "<img",
+                "<b>",
+                "href=\"javascript",
+                "href=\"data",
+                "\"onmouse",
+                "\u{0}",
+                "\u{202e}",
+            ] {
                 assert!(!html.contains(banned), "{text} became {html}");
             }
         }

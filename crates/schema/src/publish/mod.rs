@@ -61,7 +61,8 @@ pub struct EventType {
 impl EventType {
     /// The versions and schemas, newest first.
     fn versions(&self) -> Vec<(&str, &Value)> {
-        let mut versions: Vec<_> = self.schemas.iter().map(|(version, schema)| (version.as_str(), schema)).collect();
+        let mut versions: Vec<_> =
+            self.schemas.iter().map(|(version, schema)| (version.as_str(), schema)).collect();
         versions.sort_by(|(a, _), (b, _)| by_number(b, a));
         versions
     }

@@ -57,8 +57,10 @@ fn operation(one: &EventType, key: &str) -> Value {
     if let Some(group) = one.group.as_deref().filter(|group| !group.is_empty()) {
         operation.insert("tags".to_owned(), json!([group]));
     }
-    let headers: Vec<Value> =
-        HEADERS.iter().map(|(name, ..)| json!({ "$ref": format!("#/components/parameters/{name}") })).collect();
+    let headers: Vec<Value> = HEADERS
+        .iter()
+        .map(|(name, ..)| json!({ "$ref": format!("#/components/parameters/{name}") }))
+        .collect();
     operation.insert("parameters".to_owned(), Value::Array(headers));
     let mut media = Map::new();
     if one.newest().is_some() {

@@ -88,6 +88,10 @@ fn write_all(
     batch: &mut [Box<dyn Work>],
 ) -> Result<()> {
     let failed = database(operation);
+    if !connection.is_autocommit() {
+        // A thread has ended in the middle; nobody was told that its work is done.
+        connection.execute_batch("ROLLBACK").map_err(failed)?;
+    }
     connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
     let written = run_all(connection, operation, batch)
         .and_then(|()| connection.execute_batch("COMMIT").map_err(failed));
