@@ -16,6 +16,7 @@
 
 mod access;
 mod apps;
+mod attempt_walk;
 mod auth;
 mod bodies;
 mod call;
@@ -29,6 +30,7 @@ mod operational;
 mod page;
 mod posting;
 mod problem;
+mod reach;
 mod replay;
 mod routes;
 mod scan;

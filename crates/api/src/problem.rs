@@ -122,6 +122,11 @@ impl ApiError {
         Self::new("not_found", format!("there is no {what} `{name}`"))
     }
 
+    /// Whether something does not exist for this caller.
+    pub fn is_not_found(&self) -> bool {
+        self.code == "not_found"
+    }
+
     /// Says what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -10,7 +10,6 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::names::Names;
 use crate::times;
 use crate::wire::body;
 pub(crate) use crate::wire::endpoints::EndpointOut;
@@ -85,6 +84,7 @@ pub(crate) struct MessageEndpointOut {
     #[serde(flatten)]
     pub endpoint: EndpointOut,
     pub event_types: Option<Vec<String>>,
+    pub channels: Option<Vec<String>>,
     #[serde(flatten)]
     pub status: StatusOut,
     pub next_attempt: Option<String>,
@@ -106,8 +106,8 @@ impl StatusOut {
     pub const CANCELED: Self = Self { status: 4, status_text: "canceled" };
 
     /// Where a delivery stands; one that is under way is `sending`.
-    pub fn of_delivery(names: &Names, delivery: &DeliveryRow) -> Self {
-        match names.shown_state(delivery) {
+    pub fn of_delivery(shown: DeliveryState, delivery: &DeliveryRow) -> Self {
+        match shown {
             DeliveryState::Delivered => Self::SUCCESS,
             DeliveryState::Failed => Self::FAIL,
             DeliveryState::Cancelled => Self::CANCELED,

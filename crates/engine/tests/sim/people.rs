@@ -37,7 +37,9 @@ impl World {
             }
             let chosen =
                 &endpoints[usize::try_from(dice.below(endpoints.len() as u64)).expect("few")];
-            match dice.below(26) {
+            let roll = dice.below(26);
+            eprintln!("{} life {} roll {roll} chosen {:?} {:?}", self.clock.mono_ms(), self.record.lock().life, chosen.key, chosen.state);
+            match roll {
                 0..=9 => self.receive(engine, store, &endpoints).await,
                 10..=12 => {
                     self.manners.lock().insert(chosen.key, some_manner(&dice));
