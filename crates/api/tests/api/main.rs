@@ -2,7 +2,10 @@
 
 mod access;
 mod changes;
+mod idempotency;
 mod lists;
 mod shapes;
 mod support;
 mod tail;
+mod tasks;
+mod tokens;

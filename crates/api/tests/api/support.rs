@@ -316,6 +316,38 @@ pub struct Wish<'w> {
     pub at_ms: i64,
 }
 
+/// The API over a store, as a process that has just started.
+fn router(
+    store: Arc<dyn Store>,
+    control: &Arc<TestControl>,
+    handoff: &Arc<TestHandoff>,
+    clock: &Arc<TestClock>,
+    closing: watch::Receiver<bool>,
+    seed: u64,
+) -> Router {
+    let entry = Catalogue::builtin().get("github").unwrap();
+    let credentials = Credentials::from_secrets([SECRET]);
+    let verifier = Verifier::new(entry, &credentials, &VerifierOptions::default()).unwrap();
+    let auth = Auth::default();
+    auth.set_tokens(vec![(Auth::hash(TOKEN), Owner::MAIN), (Auth::hash(OTHER_TOKEN), OTHER)]);
+    becket_api::router(ApiState {
+        store,
+        directory: Arc::new(TestDirectory {
+            verifier,
+            vault: vault(),
+            sealed: AtomicI64::new(i64::try_from(seed).unwrap() << 32),
+        }),
+        control: Arc::clone(control) as Arc<dyn Control>,
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
+        noise: Arc::new(FixedNoise::new(seed)),
+        auth,
+        handoff: Arc::clone(handoff) as Arc<dyn Handoff>,
+        lease_ms: 60_000,
+        closing,
+        unfinished: Arc::default(),
+    })
+}
+
 impl World {
     pub async fn new() -> Self {
         let store: Arc<dyn Store> = Arc::new(ModelStore::new(Arc::new(FixedNoise::new(7))));
@@ -326,31 +358,11 @@ impl World {
         let main = store.config_declare(Owner::MAIN, main, T0).await.unwrap();
         let other = vec![declaration(3, "gamma", "github", &["theirs"])];
         let other = store.config_declare(OTHER, other, T0).await.unwrap();
-        let entry = Catalogue::builtin().get("github").unwrap();
-        let credentials = Credentials::from_secrets([SECRET]);
-        let verifier = Verifier::new(entry, &credentials, &VerifierOptions::default()).unwrap();
-        let auth = Auth::default();
-        auth.set_tokens(vec![(Auth::hash(TOKEN), Owner::MAIN), (Auth::hash(OTHER_TOKEN), OTHER)]);
         let control = Arc::new(TestControl::default());
         let handoff = Arc::new(TestHandoff::default());
         let clock = Arc::new(TestClock(AtomicI64::new(T0 + 3_600_000)));
-        let (closing, closing_receiver) = watch::channel(false);
-        let router = becket_api::router(ApiState {
-            store: Arc::clone(&store),
-            directory: Arc::new(TestDirectory {
-                verifier,
-                vault: vault(),
-                sealed: AtomicI64::new(1_000),
-            }),
-            control: Arc::clone(&control) as Arc<dyn Control>,
-            clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            noise: Arc::new(FixedNoise::new(8)),
-            auth,
-            handoff: Arc::clone(&handoff) as Arc<dyn Handoff>,
-            lease_ms: 60_000,
-            unfinished: Arc::default(),
-            closing: closing_receiver,
-        });
+        let (closing, closed) = watch::channel(false);
+        let router = router(Arc::clone(&store), &control, &handoff, &clock, closed, 8);
         let endpoint = |at: usize| main.endpoints[at].clone();
         Self {
             router,
@@ -366,6 +378,20 @@ impl World {
             log: endpoint(1),
             beta_app: endpoint(3),
         }
+    }
+
+    /// Ends the process, as far as the API is concerned, and starts another over the same store.
+    pub fn restart(&mut self) {
+        self.closing.send_replace(true);
+        let (closing, closed) = watch::channel(false);
+        let (control, handoff, clock) = (&self.control, &self.handoff, &self.clock);
+        self.router = router(Arc::clone(&self.store), control, handoff, clock, closed, 9);
+        self.closing = closing;
+    }
+
+    /// Lets time go by.
+    pub fn pass_ms(&self, ms: i64) {
+        self.clock.0.fetch_add(ms, Ordering::SeqCst);
     }
 
     /// A push to `alpha` for `app`, `at` seconds after the beginning.
