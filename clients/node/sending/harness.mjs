@@ -11,6 +11,9 @@ import { ApiException, Svix } from "svix";
 
 const current = new AsyncLocalStorage();
 
+/** What the gateway may claim beyond the table because another SDK has it; this one has not. */
+const ELSEWHERE = new Map([["v1.endpoint.get-attempt-stats", (svix) => svix.endpoint.getAttemptStats]]);
+
 /** The operations claimed: what each answers on success, and how its path looks. */
 function claimed() {
   const file = new URL("../../sending/operations.tsv", import.meta.url);
@@ -34,6 +37,7 @@ function claimed() {
 export class Harness {
   constructor({ url, token, otherToken }) {
     this.url = url;
+    this.token = token;
     this.run = Math.random().toString(36).slice(2, 8);
     this.operations = claimed();
     this.failed = 0;
@@ -102,9 +106,35 @@ export class Harness {
     }
   }
 
+  /** Compares the table with the document that the gateway serves. */
+  async #served() {
+    const answer = await fetch(`${this.url}/api/v1/openapi.json`,
+      { headers: { authorization: `Bearer ${this.token}` } });
+    if (!answer.ok) return [`the gateway's document is answered with ${answer.status}`];
+    const bare = (path) => path.replaceAll(/\{[^}]*\}/g, "{}");
+    const served = new Map();
+    for (const [path, methods] of Object.entries((await answer.json()).paths)) {
+      for (const [method, { operationId }] of Object.entries(methods)) {
+        if (operationId?.startsWith("v1.")) served.set(operationId, `${method.toUpperCase()} ${bare(path)}`);
+      }
+    }
+    const complaints = [];
+    for (const { operation, method, path } of this.operations) {
+      if (served.get(operation) !== `${method} ${bare(path)}`) {
+        complaints.push(`${operation} is not in the gateway's document as ${method} ${path}`);
+      }
+      served.delete(operation);
+    }
+    for (const operation of served.keys()) {
+      if (!ELSEWHERE.has(operation)) complaints.push(`${operation} is served and not in the table`);
+      else if (ELSEWHERE.get(operation)(this.svix)) complaints.push(`${operation} is offered by this SDK now`);
+    }
+    return complaints;
+  }
+
   /** Compares what was driven with what is claimed, prints the table, and says whether all is well. */
-  finish() {
-    const complaints = [...this.surprises];
+  async finish() {
+    const complaints = [...this.surprises, ...await this.#served()];
     for (const { operation, success, answers } of this.operations) {
       const statuses = Object.keys(answers).map(Number);
       for (const status of success.filter((status) => !statuses.includes(status))) {

@@ -7,9 +7,10 @@
 //! found is remembered for [`REMEMBERED_MS`] at most, and forgotten at once when this process changes
 //! it; a portal token sees one application and nothing else.
 //!
-//! Deliberately absent: making tokens (`handlers/tokens`), the brake on guessing (`auth`).
+//! Deliberately absent: making tokens (`handlers/access`), the brake on guessing (`auth`).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use becket_model::{ApplicationKey, Noise, TokenId};
@@ -48,6 +49,20 @@ impl Capability {
         Self::CreateAttempts,
         Self::ManageEndpoint,
     ];
+
+    /// What these capabilities come to: looking is always among them, and who may manage a secret
+    /// may see it.
+    pub fn closed(given: &[Self]) -> Vec<Self> {
+        let implied = |capability: &Self| match capability {
+            Self::ViewBase => true,
+            Self::ViewEndpointSecret => {
+                given.contains(&Self::ManageEndpointSecret) || given.contains(&Self::ManageEndpoint)
+            }
+            Self::ManageEndpointSecret => given.contains(&Self::ManageEndpoint),
+            Self::ManageTransformations | Self::CreateAttempts | Self::ManageEndpoint => false,
+        };
+        Self::ALL.into_iter().filter(|known| given.contains(known) || implied(known)).collect()
+    }
 }
 
 /// What a token is good for.
@@ -175,7 +190,11 @@ struct Remembered {
 
 /// Tokens found lately, so that a busy caller does not cost a look-up per request.
 #[derive(Debug, Default)]
-pub(crate) struct Tokens(Mutex<HashMap<TokenId, Remembered>>);
+pub(crate) struct Tokens {
+    known: Mutex<HashMap<TokenId, Remembered>>,
+    /// Counts changes, so that what was read before one is not remembered after it.
+    changes: AtomicU64,
+}
 
 impl Tokens {
     /// Who has this token; `None` if nobody.
@@ -185,12 +204,9 @@ impl Tokens {
         let found = match self.remembered(&id, now_ms) {
             Some(found) => found,
             None => {
+                let changes = self.changes.load(Ordering::Acquire);
                 let Some(found) = look_up(store, id, now_ms).await? else { return Ok(None) };
-                let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                if known.len() >= REMEMBERED_MAX {
-                    known.clear();
-                }
-                known.insert(id, found.clone());
+                self.remember(id, &found, changes);
                 found
             }
         };
@@ -199,14 +215,27 @@ impl Tokens {
         Ok((fits && holds).then_some(found.access))
     }
 
+    fn remember(&self, id: TokenId, found: &Remembered, changes: u64) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.changes.load(Ordering::Acquire) != changes {
+            return;
+        }
+        if known.len() >= REMEMBERED_MAX {
+            known.clear();
+        }
+        known.insert(id, found.clone());
+    }
+
     fn remembered(&self, id: &TokenId, now_ms: i64) -> Option<Remembered> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(id).filter(|found| now_ms < found.until_ms).cloned()
     }
 
     /// Forgets everything that was found: tokens have changed.
     pub fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        known.clear();
     }
 }
 

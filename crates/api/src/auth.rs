@@ -81,7 +81,7 @@ impl Auth {
     }
 
     /// Looked at before the token, so that guessing is slowed and not only its refusals.
-    fn slow_down(&self, from: Option<IpAddr>, now_ms: i64) -> Result<()> {
+    pub(crate) fn slow_down(&self, from: Option<IpAddr>, now_ms: i64) -> Result<()> {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         match failures.get(&from).and_then(|bucket| bucket.clone().take(now_ms).err()) {
             Some(wait_ms) => {
@@ -93,7 +93,7 @@ impl Auth {
         }
     }
 
-    fn count_failure(&self, from: Option<IpAddr>, now_ms: i64) {
+    pub(crate) fn count_failure(&self, from: Option<IpAddr>, now_ms: i64) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= ADDRESSES_MAX {
             failures.retain(|_, bucket| !bucket.is_full(now_ms));

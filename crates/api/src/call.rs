@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::access::{Access, Tokens};
 use crate::apps::Apps;
 use crate::bodies::Bodies;
+use crate::event_types::EventTypes;
 use crate::idempotency::Idempotency;
 use crate::operational::Desk;
 use crate::posting::Poster;
@@ -40,7 +41,8 @@ pub(crate) struct Shared {
     pub apps: Apps,
     pub turns: Turns,
     pub bodies: Bodies,
-    pub tasks: Arc<BackgroundTasks>,
+    pub tasks: BackgroundTasks,
+    pub event_types: EventTypes,
     pub idempotency: Idempotency,
     pub streams: Arc<tokio::sync::Semaphore>,
 }

@@ -20,6 +20,7 @@ mod auth;
 mod bodies;
 mod call;
 mod curl;
+mod event_types;
 mod handlers;
 mod idempotency;
 mod names;
@@ -44,11 +45,12 @@ use axum::{Extension, Router};
 use http::{HeaderValue, Method, header};
 
 pub use auth::{Auth, ClientAddress, FAILED_LOGINS_BURST};
+pub use event_types::load_retry_by_type;
 pub use openapi::text as openapi_document;
 pub use problem::CODES as ERROR_CODES;
 pub use state::{
-    ApiState, Control, ControlError, Directory, EndpointSecret, ProviderRow, SourceCredentials,
-    SourceDetails,
+    ApiState, Control, ControlError, Directory, EndpointSecret, KeysRotated, ProviderRow,
+    SourceCredentials, SourceDetails,
 };
 
 /// The largest request body that the API reads, in bytes: an event's payload of 1 MiB and what
@@ -66,18 +68,27 @@ pub fn router(api: ApiState) -> Router {
         apps: apps::Apps::default(),
         turns: turns::Turns::default(),
         bodies: bodies::Bodies::new(),
-        tasks: Arc::default(),
+        tasks: tasks::Tasks::default(),
+        event_types: event_types::EventTypes::default(),
         idempotency: idempotency::Idempotency::default(),
         streams: Arc::new(tokio::sync::Semaphore::new(handlers::tail::STREAMS_MAX)),
     });
+    // Tasks need a runtime; without one nothing can be served either.
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(tasks::resume(Arc::clone(&shared)));
+    }
     let mut router = Router::new();
     for route in routes::table() {
-        router = router.route(route.path, (route.handler)().layer(Extension(route)));
+        let mut handler = (route.handler)();
+        if idempotency::applies(route) {
+            let state = Arc::clone(&shared);
+            handler = handler.layer(axum::middleware::from_fn_with_state(state, idempotency::once));
+        }
+        router = router.route(route.path, handler.layer(Extension(route)));
     }
     router
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), idempotency::once))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(axum::middleware::map_response(no_store))
         .with_state(shared)

@@ -115,11 +115,11 @@ fn operation(route: &Route) -> Value {
         };
         json!({ "name": known.name, "in": "query", "description": known.about, "schema": schema })
     }));
-    if route.method == "post" {
+    if route.method == "post" && !route.public {
         parameters.push(json!({
             "name": "idempotency-key",
             "in": "header",
-            "description": "A repeat with the same key, path and body gets the first answer.",
+            "description": "A repeat with the same key and body gets the first answer, for 24 hours; the same key with another body is refused.",
             "schema": reference("Text"),
         }));
     }

@@ -31,6 +31,7 @@ pub const CODES: &[(&str, u16, &str)] = &[
     ("secret_declared", 409, "The secret belongs to the configuration"),
     ("idempotency_conflict", 409, "The idempotency key is in use"),
     ("backup_refused", 409, "The backup could not be written there"),
+    ("keys_refused", 409, "The secrets could not be sealed again"),
     ("reload_refused", 409, "The configuration could not be applied"),
     ("idempotency_mismatch", 422, "The idempotency key was used for something else"),
     ("payload_invalid", 422, "The payload breaks the schema of its event type"),
@@ -136,7 +137,6 @@ impl ApiError {
     }
 
     /// The stable code.
-    #[cfg(test)]
     pub fn code(&self) -> &'static str {
         self.code
     }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use becket_model::{DeliveryState, Disposition, EndpointKey, EndpointState, EventId};
+use becket_model::{DeliveryState, EndpointKey, EndpointState, EventId};
 use becket_store::{Endpoint, EventFilter, EventRow, Owner, Scope};
 
 use crate::ApiState;
@@ -19,20 +19,13 @@ use crate::wire::becket::ReplayOut;
 /// The most events that one step replays.
 pub(crate) const STEP_EVENTS_MAX: usize = 1_000;
 
-/// Which deliveries a replay of many events starts again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which {
-    /// The last one to the endpoint, or to each endpoint, if it stands in this state.
-    Standing(Option<EndpointKey>, Option<DeliveryState>),
-    /// One to this endpoint for events that it wants and never got.
-    Missing(EndpointKey),
-}
-
-/// A replay of many events.
+/// A replay of many events: of the last delivery to the endpoint (or to each), if it stands in the
+/// state.
 #[derive(Debug, Clone)]
 pub(crate) struct ReplayMany {
     pub scope: Scope,
-    pub which: Which,
+    pub endpoint: Option<EndpointKey>,
+    pub state: Option<DeliveryState>,
     pub event_types: Vec<String>,
     pub since_ms: i64,
     pub until_ms: i64,
@@ -57,27 +50,13 @@ pub(crate) fn check_takes(names: &Names, endpoint: &Endpoint) -> Result<()> {
 }
 
 /// The endpoints of one event that a replay goes to.
-fn chosen(names: &Names, event: &EventRow, which: Which) -> Vec<EndpointKey> {
-    match which {
-        Which::Standing(endpoint, state) => names
-            .latest(event)
-            .into_iter()
-            .filter(|delivery| endpoint.is_none_or(|key| delivery.endpoint == key))
-            .filter(|delivery| state.is_none_or(|state| names.shown_state(delivery) == state))
-            .map(|delivery| delivery.endpoint)
-            .collect(),
-        Which::Missing(endpoint) => {
-            let got = event.deliveries.iter().any(|delivery| delivery.endpoint == endpoint);
-            let wants = names
-                .endpoint_of(endpoint)
-                .is_some_and(|endpoint| endpoint.settings.wants(event.event_type.as_deref()));
-            if got || !wants || event.disposition == Disposition::Filtered {
-                Vec::new()
-            } else {
-                vec![endpoint]
-            }
-        }
-    }
+fn chosen(names: &Names, event: &EventRow, many: &ReplayMany) -> Vec<EndpointKey> {
+    let latest = names.latest(event).into_iter();
+    latest
+        .filter(|delivery| many.endpoint.is_none_or(|key| delivery.endpoint == key))
+        .filter(|delivery| many.state.is_none_or(|state| names.shown_state(delivery) == state))
+        .map(|delivery| delivery.endpoint)
+        .collect()
 }
 
 /// Replays one event to the given endpoints and counts what was done. Wakes nobody.
@@ -130,22 +109,18 @@ pub(crate) async fn step(
     after: Option<EventId>,
     limit: usize,
 ) -> Result<ReplayOut> {
-    let (endpoint, state) = match many.which {
-        Which::Standing(endpoint, state) => (endpoint, state),
-        Which::Missing(_) => (None, None),
-    };
     let filter = EventFilter {
         event_types: many.event_types.clone(),
-        endpoint,
+        endpoint: many.endpoint,
         // What is shown as cancelled is kept as pending.
-        state: state.filter(|state| *state != DeliveryState::Cancelled),
+        state: many.state.filter(|state| *state != DeliveryState::Cancelled),
         since_ms: Some(many.since_ms),
         until_ms: Some(many.until_ms),
         ..EventFilter::default()
     };
     let from = From::After(after.unwrap_or_else(|| scan::floor_of(many.since_ms)));
     let found = scan::collect(api.store.as_ref(), many.scope, &filter, from, limit, |event| {
-        !chosen(names, event, many.which).is_empty()
+        !chosen(names, event, many).is_empty()
     })
     .await?;
     let mut out = ReplayOut {
@@ -159,7 +134,7 @@ pub(crate) async fn step(
     let mut woken = BTreeSet::new();
     let mut failed = None;
     for event in &found.rows {
-        match start(api, owner, names, event, chosen(names, event, many.which), &mut out).await {
+        match start(api, owner, names, event, chosen(names, event, many), &mut out).await {
             Ok(endpoints) => woken.extend(endpoints),
             Err(error) => {
                 failed = Some(error);

@@ -59,6 +59,10 @@ pub trait Directory: Send + Sync + 'static {
         received_at_ms: i64,
     ) -> Option<Explanation>;
 
+    /// The URL under which people and senders reach the gateway, without a slash at its end, such
+    /// as `https://hooks.example.com`.
+    fn public_url(&self) -> String;
+
     /// The public URL at which a source receives.
     fn receiving_url(&self, source: &Application) -> String;
 
@@ -191,11 +195,26 @@ pub trait Control: Send + Sync + 'static {
     /// What went wrong and what to do, for people.
     async fn backup(&self, folder: &Path) -> Result<u64, ControlError>;
 
+    /// Seals every secret that was sealed with an older master key again with the newest one.
+    ///
+    /// # Errors
+    /// What went wrong and what to do; what was sealed again stays so, and calling it again goes on.
+    async fn keys_rotate(&self) -> Result<KeysRotated, ControlError>;
+
     /// Reads the configuration again and applies it; answers with what is worth a warning.
     ///
     /// # Errors
     /// What is wrong with the new configuration; the old one stays.
     async fn reload(&self) -> Result<Vec<String>, ControlError>;
+}
+
+/// What sealing the secrets again came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct KeysRotated {
+    /// How many secrets were sealed again.
+    pub rewrapped: u64,
+    /// The version of the master key that seals now.
+    pub version: u8,
 }
 
 /// The gateway did not do what it was asked.

@@ -351,6 +351,8 @@ impl Beginning {
             let watch =
                 maintenance::watch_due(self.environment.clone(), shards, self.refresh.clone());
             upkeep.0.push(tokio::spawn(watch).abort_handle());
+            let expire = maintenance::expire(self.environment.clone());
+            upkeep.0.push(tokio::spawn(expire).abort_handle());
             if let Some(policy) = self.config.retention {
                 let sweep = maintenance::sweep(self.environment.clone(), policy);
                 upkeep.0.push(tokio::spawn(sweep).abort_handle());

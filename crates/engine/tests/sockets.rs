@@ -7,13 +7,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use becket_egress::policy::AddressPolicy;
 use becket_egress::{Egress, EgressConfig};
 use becket_engine::{
-    AttemptReport, Door, EndpointNotice, EndpointRuntime, Engine, EngineConfig, Environment,
+    AttemptReport, DeliveryTurn, Door, EndpointNotice, EndpointRuntime, Engine, EngineConfig, Environment,
     Observer,
 };
 use becket_model::{
-    AttemptDetail, Clock, DeliveryKey, DeliveryState, Disposition, EndpointId, EndpointKey,
-    EndpointSettings, EndpointState, EventId, EventRecord, KeptBody, PackedHeaders, RetrySchedule,
-    SourceId,
+    ApplicationId, AttemptDetail, AttemptId, Clock, DeliveryKey, DeliveryState, Disposition,
+    EndpointId, EndpointKey, EndpointSettings, EndpointState, EventId, EventLabels, EventRecord,
+    KeptBody, PackedHeaders, RetrySchedule,
 };
 use becket_signature::standard_webhooks::{SigningKey, sign_headers};
 use becket_store::{
@@ -41,6 +41,7 @@ struct Silent;
 
 impl Observer for Silent {
     fn attempt(&self, _report: &AttemptReport) {}
+    fn delivery_turned(&self, _: &AttemptReport, _: DeliveryTurn, _: AttemptId) {}
     fn endpoint_changed(&self, _notice: &EndpointNotice) {}
 }
 
@@ -139,7 +140,7 @@ impl Gateway {
         let declared = SourceDeclaration {
             uid: "shop".to_owned(),
             provider: "generic".to_owned(),
-            id: SourceId::new(1, [7; 10]),
+            id: ApplicationId::new(1, [7; 14]),
             endpoints: endpoints.collect(),
         };
         let now_ms = WallClock.now_ms();
@@ -163,6 +164,8 @@ impl Gateway {
             source_uid: "shop".to_owned(),
             owner: Owner::MAIN,
             settings: Arc::new(endpoint.settings.clone()),
+            retry_by_type: Arc::default(),
+            application_rate: None,
             state: EndpointState::Enabled,
             failing_since_ms: None,
             signing_keys: vec![
@@ -173,7 +176,7 @@ impl Gateway {
             policy: policy.clone(),
         });
         engine.endpoints_set(runtimes.collect());
-        let scope = Scope::of(Owner::MAIN, snapshot.sources[0].key);
+        let scope = Scope::of(Owner::MAIN, snapshot.applications[0].key);
         let keys = snapshot.endpoints.iter().map(|endpoint| endpoint.key).collect();
         Self { engine, store, scope, keys }
     }
@@ -197,8 +200,10 @@ impl Gateway {
             event_type: Some("order.paid".to_owned()),
             dedupe: None,
             disposition: Disposition::Accepted,
+            labels: EventLabels::default(),
             record: record.clone(),
             planned: vec![Planned { endpoint, leased }],
+            due_ms: None,
             lease_until_ms: received_at_ms.saturating_add_unsigned(self.engine.lease_ms()),
         };
         let accepted = self.store.event_accept(self.scope, accept).await.expect("accepts");
@@ -252,7 +257,11 @@ async fn what_arrives_is_exact_signed_and_recorded() {
     let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-theirs: yes\r\n\r\nok";
     let (port, mut arrived) = receiver(Some((answer, 0))).await;
     let settings = EndpointSettings {
-        headers: vec![("x-api-key".to_owned(), "hidden".to_owned())],
+        headers: vec![
+            ("x-api-key".to_owned(), "hidden".to_owned()),
+            ("Authorization".to_owned(), "Bearer hidden".to_owned()),
+            ("x-plain".to_owned(), "shown".to_owned()),
+        ],
         ..settings(port, "hook?q=1")
     };
     let gateway = Gateway::start(vec![settings]).await;
@@ -269,7 +278,7 @@ async fn what_arrives_is_exact_signed_and_recorded() {
     assert_eq!(request.header("becket-event-type"), Some("order.paid"));
     assert_eq!(request.header("x-hub-signature-256"), Some("sha256=abc"));
     assert_eq!(request.header("x-api-key"), Some("hidden"));
-    assert_eq!(request.header("authorization"), None);
+    assert_eq!(request.header("authorization"), Some("Bearer hidden"), "ours, not the sender's");
     assert_eq!(request.header("x-forwarded-for"), None);
     let sent_s: i64 = request.header("webhook-timestamp").expect("dated").parse().expect("seconds");
     assert!((WallClock.now_ms() / 1_000 - sent_s).abs() <= 2);
@@ -288,7 +297,13 @@ async fn what_arrives_is_exact_signed_and_recorded() {
     assert_eq!(detail.url, format!("http://127.0.0.1:{port}/hook?q=1"));
     assert_eq!(detail.request_bytes, BODY.len() as u64);
     assert!(detail.request_headers.contains(&("webhook-signature".to_owned(), expected)));
-    assert!(detail.request_headers.contains(&("x-api-key".to_owned(), "[redacted]".to_owned())));
+    for (name, value) in
+        [("x-api-key", "[redacted]"), ("authorization", "[redacted]"), ("x-plain", "shown")]
+    {
+        assert!(detail.request_headers.contains(&(name.to_owned(), value.to_owned())), "{name}");
+    }
+    let raw = String::from_utf8_lossy(&attempts[0].attempt.detail);
+    assert!(!raw.contains("hidden") && !raw.contains("Bearer"), "{raw}");
     let response = detail.response.expect("a response");
     assert_eq!((response.status, response.truncated), (200, false));
     assert_eq!(response.body, KeptBody::Text("ok".to_owned()));

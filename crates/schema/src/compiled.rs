@@ -78,7 +78,9 @@ impl CompiledSchema {
                 path: String::new(),
                 rule: "too_costly".to_owned(),
                 rule_at: String::new(),
-                message: "the payload is too large or nested too deep to be checked against this schema".to_owned(),
+                message:
+                    "the payload is too large or nested too deep to be checked against this schema"
+                        .to_owned(),
             }];
         }
         self.validator.iter_errors(payload).take(most).map(|error| violation(&error)).collect()

@@ -6,7 +6,9 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
     /// It is longer than [`crate::MAX_SCHEMA_BYTES`].
-    #[error("the JSON Schema has {bytes} bytes, and at most {most} are allowed; split the event type or shorten descriptions")]
+    #[error(
+        "the JSON Schema has {bytes} bytes, and at most {most} are allowed; split the event type or shorten descriptions"
+    )]
     TooLong {
         /// Its length in bytes, as compact JSON.
         bytes: usize,
@@ -14,13 +16,17 @@ pub enum SchemaError {
         most: usize,
     },
     /// Its JSON is nested deeper than [`crate::MAX_SCHEMA_DEPTH`].
-    #[error("the JSON Schema is nested deeper than {most} levels; move parts to `$defs` and refer to them")]
+    #[error(
+        "the JSON Schema is nested deeper than {most} levels; move parts to `$defs` and refer to them"
+    )]
     TooDeep {
         /// The limit in levels.
         most: usize,
     },
     /// Its references multiply each other, so that checking a payload would take too long.
-    #[error("the JSON Schema cannot be used: at `{at}`: {problem}; checking a payload could take very long, so refer to fewer alternatives at one place")]
+    #[error(
+        "the JSON Schema cannot be used: at `{at}`: {problem}; checking a payload could take very long, so refer to fewer alternatives at one place"
+    )]
     TooCostly {
         /// Where in the schema, as a JSON pointer.
         at: String,
@@ -28,7 +34,9 @@ pub enum SchemaError {
         problem: String,
     },
     /// It refers to something that is not in the one document.
-    #[error("the JSON Schema cannot be used: at `{at}`: {problem}; schemas are not fetched from elsewhere, so put the part into `$defs` and refer to it as `#/$defs/...`")]
+    #[error(
+        "the JSON Schema cannot be used: at `{at}`: {problem}; schemas are not fetched from elsewhere, so put the part into `$defs` and refer to it as `#/$defs/...`"
+    )]
     Reference {
         /// Where in the schema, as a JSON pointer.
         at: String,
@@ -63,7 +71,9 @@ impl SchemaError {
     pub fn at(&self) -> &str {
         match self {
             Self::TooLong { .. } | Self::TooDeep { .. } => "",
-            Self::TooCostly { at, .. } | Self::Reference { at, .. } | Self::Invalid { at, .. } => at,
+            Self::TooCostly { at, .. } | Self::Reference { at, .. } | Self::Invalid { at, .. } => {
+                at
+            }
         }
     }
 }
@@ -75,7 +85,9 @@ pub enum ExampleError {
     #[error(transparent)]
     Schema(#[from] SchemaError),
     /// The example that the schema's author wrote does not fit the schema.
-    #[error("the documented example at `{at}` does not fit the schema: {problem}; correct the example or the schema")]
+    #[error(
+        "the documented example at `{at}` does not fit the schema: {problem}; correct the example or the schema"
+    )]
     Documented {
         /// Where the example is in the schema, as a JSON pointer.
         at: String,
@@ -132,7 +144,9 @@ pub enum ImportError {
         problem: String,
     },
     /// A `$ref` that leads out of the document, to nothing, or round in a circle.
-    #[error("in the OpenAPI document, at `{at}`: the reference `{reference}` {problem}; bundle the document into one file first")]
+    #[error(
+        "in the OpenAPI document, at `{at}`: the reference `{reference}` {problem}; bundle the document into one file first"
+    )]
     Reference {
         /// Where in the document, as a JSON pointer.
         at: String,

@@ -67,7 +67,9 @@ fn size(payload: &Value) -> (usize, usize) {
         deepest = deepest.max(depth);
         match value {
             Value::Array(items) => waiting.extend(items.iter().map(|item| (item, depth + 1))),
-            Value::Object(fields) => waiting.extend(fields.values().map(|field| (field, depth + 1))),
+            Value::Object(fields) => {
+                waiting.extend(fields.values().map(|field| (field, depth + 1)))
+            }
             _ => {}
         }
     }
@@ -139,7 +141,10 @@ impl Graph {
                 return Err(invalid(&at, "a schema has to be an object, `true` or `false`"));
             };
             patterns += usize::from(schema.get("pattern").is_some());
-            patterns += schema.get("patternProperties").and_then(Value::as_object).map_or(0, |named| named.len());
+            patterns += schema
+                .get("patternProperties")
+                .and_then(Value::as_object)
+                .map_or(0, |named| named.len());
             if patterns > MAX_PATTERNS {
                 return Err(SchemaError::TooCostly {
                     at,
@@ -285,7 +290,8 @@ impl Graph {
             for &index in &order {
                 let node = &self.nodes[index];
                 let here: f64 = node.here.iter().map(|&child| now[child]).sum();
-                let inside = node.inside.iter().map(|group| group.iter().map(|&child| before[child]).sum());
+                let inside =
+                    node.inside.iter().map(|group| group.iter().map(|&child| before[child]).sum());
                 now[index] = (1.0 + here + inside.fold(0.0, f64::max)).min(1e300);
             }
             if now[0] > most && depth <= DEPTH_NEEDED {
@@ -328,7 +334,8 @@ mod tests {
 
     #[test]
     fn what_multiplies_is_refused() {
-        let doubling = |links| chain(links, |next| json!({ "allOf": [{ "$ref": next }, { "$ref": next }] }));
+        let doubling =
+            |links| chain(links, |next| json!({ "allOf": [{ "$ref": next }, { "$ref": next }] }));
         assert!(check(&doubling(10)).is_ok());
         assert!(matches!(check(&doubling(40)), Err(SchemaError::TooCostly { .. })));
         let long = chain(200, |next| json!({ "$ref": next }));
@@ -347,8 +354,11 @@ mod tests {
     #[test]
     fn recursion_is_fine_and_its_cost_grows_with_the_payload() {
         let tree = json!({ "properties": { "left": { "$ref": "#" }, "right": { "$ref": "#" } } });
-        let twice = json!({ "properties": { "x": { "allOf": [{ "$ref": "#" }, { "$ref": "#" }] } } });
-        let nested = |levels: usize| (0..levels).fold(json!({}), |inner, _| json!({ "x": inner, "left": {} }));
+        let twice =
+            json!({ "properties": { "x": { "allOf": [{ "$ref": "#" }, { "$ref": "#" }] } } });
+        let nested = |levels: usize| {
+            (0..levels).fold(json!({}), |inner, _| json!({ "x": inner, "left": {} }))
+        };
         let tree = check(&tree).unwrap();
         assert!(tree.allows(&nested(100)));
         let twice = check(&twice).unwrap();

@@ -18,7 +18,9 @@ pub(crate) fn of(kind: &ValidationErrorKind) -> String {
         Kind::Required { property } => format!("the property {} is missing", plain(property)),
         Kind::Type { kind } => format!("the value has to be {}", types(kind)),
         Kind::Enum { options } => format!("the value has to be one of {}", listed(options)),
-        Kind::Constant { expected_value } => format!("the value has to be {}", plain(expected_value)),
+        Kind::Constant { expected_value } => {
+            format!("the value has to be {}", plain(expected_value))
+        }
         Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
             unexpected_words(unexpected.len(), "property", "properties")
         }
@@ -29,9 +31,13 @@ pub(crate) fn of(kind: &ValidationErrorKind) -> String {
         Kind::MaxItems { limit } => {
             format!("at most {} allowed", counted(*limit, "item is", "items are"))
         }
-        Kind::MinItems { limit } => format!("at least {} needed", counted(*limit, "item is", "items are")),
+        Kind::MinItems { limit } => {
+            format!("at least {} needed", counted(*limit, "item is", "items are"))
+        }
         Kind::UniqueItems => "all items have to differ from each other".to_owned(),
-        Kind::Contains => "too few or too many items are of the kind that has to be there".to_owned(),
+        Kind::Contains => {
+            "too few or too many items are of the kind that has to be there".to_owned()
+        }
         Kind::MaxProperties { limit } => {
             format!("at most {} allowed", counted(*limit, "property is", "properties are"))
         }
@@ -55,7 +61,9 @@ pub(crate) fn of(kind: &ValidationErrorKind) -> String {
             format!("the text has to have at most {}", counted(*limit, "character", "characters"))
         }
         Kind::Pattern { pattern } => format!("the text has to match `{}`", shorten(pattern)),
-        Kind::Format { format } => format!("the text has to be in the format `{}`", shorten(format)),
+        Kind::Format { format } => {
+            format!("the text has to be in the format `{}`", shorten(format))
+        }
         Kind::ContentEncoding { content_encoding } => {
             format!("the text has to be encoded as `{}`", shorten(content_encoding))
         }
@@ -69,7 +77,8 @@ pub(crate) fn of(kind: &ValidationErrorKind) -> String {
             format!("the value fits none of the {} alternatives, and has to fit one", context.len())
         }
         Kind::OneOfMultipleValid { .. } => {
-            "the value fits more than one of the alternatives, and has to fit exactly one".to_owned()
+            "the value fits more than one of the alternatives, and has to fit exactly one"
+                .to_owned()
         }
         Kind::Not { .. } => "the value fits what is excluded here".to_owned(),
         Kind::FalseSchema => "nothing is allowed here".to_owned(),

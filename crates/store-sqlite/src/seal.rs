@@ -71,7 +71,7 @@ pub(crate) fn fingerprints(connection: &Connection) -> Result<Vec<u64>> {
 pub(crate) fn list(shared: &Shared, segment: &Segment, filter: &SealedFilter) -> Result<()> {
     let bytes = bytes_on_disk(&segment.path);
     segment.bytes.store(bytes, Ordering::Relaxed);
-    shared.catalog.segment_put(&SealedRow {
+    shared.catalog.segment_put(SealedRow {
         first: segment.first,
         last: segment.last.load(Ordering::Relaxed),
         events: segment.events.load(Ordering::Relaxed),

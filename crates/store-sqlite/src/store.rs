@@ -99,7 +99,7 @@ impl Store for SqliteStore {
         now_ms: i64,
     ) -> Result<ConfigSnapshot> {
         self.blocking(move |shared| {
-            let snapshot = shared.catalog.declare(owner, &declared, now_ms)?;
+            let snapshot = shared.catalog.declare(owner, declared, now_ms)?;
             shared.know(&snapshot.applications, &snapshot.endpoints);
             Ok(snapshot)
         })
@@ -121,7 +121,7 @@ impl Store for SqliteStore {
         now_ms: i64,
     ) -> Result<Created<Application>> {
         self.blocking(move |shared| {
-            let created = shared.catalog.application_create(owner, &new, now_ms)?;
+            let created = shared.catalog.application_create(owner, new, now_ms)?;
             if let Created::New(application) = &created {
                 shared.know(std::slice::from_ref(application), &[]);
             }
@@ -156,7 +156,7 @@ impl Store for SqliteStore {
         now_ms: i64,
     ) -> Result<Changed<Application>> {
         self.blocking(move |shared| {
-            shared.catalog.application_change(owner, application, &change, now_ms)
+            shared.catalog.application_change(owner, application, change, now_ms)
         })
         .await
     }
@@ -168,7 +168,7 @@ impl Store for SqliteStore {
         now_ms: i64,
     ) -> Result<Created<Endpoint>> {
         self.blocking(move |shared| {
-            let created = shared.catalog.endpoint_create(owner, &new, now_ms)?;
+            let created = shared.catalog.endpoint_create(owner, new, now_ms)?;
             if let Created::New(endpoint) = &created {
                 shared.know(&[], std::slice::from_ref(endpoint));
             }
@@ -202,10 +202,8 @@ impl Store for SqliteStore {
         change: EndpointChange,
         now_ms: i64,
     ) -> Result<Changed<Endpoint>> {
-        self.blocking(move |shared| {
-            shared.catalog.endpoint_change(owner, endpoint, &change, now_ms)
-        })
-        .await
+        self.blocking(move |shared| shared.catalog.endpoint_change(owner, endpoint, change, now_ms))
+            .await
     }
 
     async fn document_get(
@@ -236,13 +234,13 @@ impl Store for SqliteStore {
         now_ms: i64,
     ) -> Result<Written> {
         self.blocking(move |shared| {
-            shared.catalog.document_put(owner, &name, content, condition, now_ms)
+            shared.catalog.document_put(owner, name, content, condition, now_ms)
         })
         .await
     }
 
     async fn document_remove(&self, owner: Owner, name: DocumentName) -> Result<bool> {
-        self.blocking(move |shared| shared.catalog.document_remove(owner, &name)).await
+        self.blocking(move |shared| shared.catalog.document_remove(owner, name)).await
     }
 
     async fn document_list(
@@ -268,7 +266,7 @@ impl Store for SqliteStore {
     }
 
     async fn envelope_replace(&self, at: EnvelopeAt, old: Vec<u8>, new: Vec<u8>) -> Result<bool> {
-        self.blocking(move |shared| shared.catalog.envelope_replace(at, &old, &new)).await
+        self.blocking(move |shared| shared.catalog.envelope_replace(at, old, new)).await
     }
 
     async fn setting_get(&self, owner: Owner, name: &str) -> Result<Option<Vec<u8>>> {
@@ -278,12 +276,12 @@ impl Store for SqliteStore {
 
     async fn setting_init(&self, owner: Owner, name: &str, value: Vec<u8>) -> Result<Vec<u8>> {
         let name = name.to_owned();
-        self.blocking(move |shared| shared.catalog.setting_init(owner, &name, &value)).await
+        self.blocking(move |shared| shared.catalog.setting_init(owner, name, value)).await
     }
 
     async fn setting_put(&self, owner: Owner, name: &str, value: Vec<u8>) -> Result<()> {
         let name = name.to_owned();
-        self.blocking(move |shared| shared.catalog.setting_put(owner, &name, &value)).await
+        self.blocking(move |shared| shared.catalog.setting_put(owner, name, value)).await
     }
 
     async fn event_accept(&self, scope: Scope, accept: EventAccept) -> Result<Accepted> {

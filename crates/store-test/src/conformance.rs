@@ -125,7 +125,7 @@ macro_rules! conformance_random {
             use super::*;
             $(#[test]
             fn $name() {
-                $crate::run_case($crate::random_operations::<$harness>($seed, 400));
+                $crate::run_case($crate::random_operations::<$harness>($seed, 700));
             })+
         }
     };

@@ -16,6 +16,7 @@ mod config;
 mod document;
 mod error;
 mod params;
+pub mod rewrap;
 pub mod vault;
 
 pub use config::{

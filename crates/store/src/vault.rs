@@ -83,6 +83,12 @@ impl Vault {
         Self { keys: self.keys.last().cloned().into_iter().collect() }
     }
 
+    /// The keys with their versions, to be written to the file they are kept in.
+    #[must_use]
+    pub fn expose_keys(&self) -> &[(u8, Zeroizing<[u8; 32]>)] {
+        &self.keys
+    }
+
     /// The fingerprint of each key, in the order of the keys.
     #[must_use]
     pub fn fingerprints(&self) -> Vec<[u8; 8]> {

@@ -22,6 +22,7 @@ pub(crate) mod replays;
 pub(crate) mod sources;
 pub(crate) mod statistics;
 pub(crate) mod tail;
+pub(crate) mod tokens;
 pub(crate) mod transformations;
 
 use becket_model::{DeliveryState, Disposition, EventId};

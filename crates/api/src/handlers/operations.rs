@@ -10,7 +10,7 @@ use crate::call::{Answer, Call, JsonBody, Listed};
 use crate::names::Names;
 use crate::openapi;
 use crate::problem::{ApiError, Result};
-use crate::state::{ControlError, ProviderRow};
+use crate::state::{ControlError, KeysRotated, ProviderRow};
 use crate::wire::becket::StatsOut;
 
 /// `GET /api/v1/health`
@@ -71,6 +71,14 @@ pub(crate) async fn backup(
         control.backup(&body.folder).await.map_err(|error| refused("backup_refused", error))?;
     call.audit("store.backed_up", &body.folder.display());
     Ok(Answer::ok(BackupOut { folder: body.folder, bytes }))
+}
+
+/// `POST /api/v1/becket/keys/rotate`
+pub(crate) async fn rotate_keys(call: Call) -> Result<Answer<KeysRotated>> {
+    let control = &call.shared.api.control;
+    let rotated = control.keys_rotate().await.map_err(|error| refused("keys_refused", error))?;
+    call.audit("keys.rotated", &format_args!("version {}", rotated.version));
+    Ok(Answer::ok(rotated))
 }
 
 /// What reading the configuration again came to.

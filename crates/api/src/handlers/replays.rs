@@ -11,7 +11,7 @@ use crate::call::{Answer, Call, JsonBody};
 use crate::handlers::{event_by_id, state_by_name};
 use crate::names::Names;
 use crate::problem::{ApiError, Result};
-use crate::replay::{self, ReplayMany, STEP_EVENTS_MAX, Which};
+use crate::replay::{self, ReplayMany, STEP_EVENTS_MAX};
 use crate::times;
 use crate::wire::becket::ReplayOut;
 
@@ -137,10 +137,8 @@ pub(crate) async fn many(
     }
     let many = ReplayMany {
         scope,
-        which: Which::Standing(
-            endpoint.map(|endpoint| endpoint.key),
-            state_given(body.status.as_deref())?,
-        ),
+        endpoint: endpoint.map(|endpoint| endpoint.key),
+        state: state_given(body.status.as_deref())?,
         event_types: body.event_types,
         since_ms,
         until_ms,

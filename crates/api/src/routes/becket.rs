@@ -147,8 +147,18 @@ pub(super) const TABLE: &[Route] = &[
         "Backup",
         || post(operations::backup),
     )
-    .body("BackupTo"),
+    .body("BackupTo")
+    .operator(),
+    changes(
+        "/api/v1/becket/keys/rotate",
+        "becket.keys.rotate",
+        "Seal every secret again with the newest master key; can be repeated, and goes on where it stopped.",
+        "KeysRotated",
+        || post(operations::rotate_keys),
+    )
+    .operator(),
     changes("/api/v1/becket/reload", "becket.reload", "Read the configuration again and apply it.", "Reload", || {
         post(operations::reload)
-    }),
+    })
+    .operator(),
 ];

@@ -5,7 +5,7 @@ use axum::routing::{delete, get, patch, post, put};
 use super::parameters::{ITERATOR, LIMIT, ORDER};
 use super::{Route, by, changes, reads};
 use crate::access::Capability::{
-    ManageEndpoint, ManageEndpointSecret, ViewBase, ViewEndpointSecret,
+    CreateAttempts, ManageEndpoint, ManageEndpointSecret, ViewBase, ViewEndpointSecret,
 };
 use crate::handlers::{endpoint_headers, endpoint_secrets, endpoints, recover};
 
@@ -112,14 +112,26 @@ pub(super) const TABLE: &[Route] = &[
         || post(recover::recover),
     )
     .body("RecoverIn")
-    .status(202),
+    .status(202)
+    .portal(CreateAttempts),
     changes(
         "/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing",
         "v1.endpoint.replay-missing",
         "Send what an endpoint would take and never got since a moment, in the background.",
-        "RecoverOut",
+        "ReplayOut",
         || post(recover::replay_missing),
     )
-    .body("RecoverIn")
-    .status(202),
+    .body("ReplayIn")
+    .status(202)
+    .portal(CreateAttempts),
+    changes(
+        "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay",
+        "v1.endpoint.bulk-replay",
+        "Send again what was sent to an endpoint since a moment and matches, in the background.",
+        "ReplayOut",
+        || post(recover::bulk_replay),
+    )
+    .body("BulkReplayIn")
+    .status(202)
+    .portal(CreateAttempts),
 ];

@@ -1,5 +1,30 @@
 //! Tenants, and moving what they define (`v1.environment`, `becket.environment`).
 
-use super::Route;
+use axum::routing::{get, post};
 
-pub(super) const TABLE: &[Route] = &[];
+use super::parameters::{ITERATOR, LIMIT, ORDER};
+use super::{Route, changes, reads};
+use crate::handlers::environments;
+
+pub(super) const TABLE: &[Route] = &[
+    reads(
+        "/api/v1/becket/environment",
+        "becket.environment.list",
+        "List the environments besides the first one.",
+        "EnvironmentPage",
+        || get(environments::list),
+    )
+    .query(&[LIMIT, ITERATOR, ORDER])
+    .operator(),
+    changes(
+        "/api/v1/becket/environment",
+        "becket.environment.create",
+        "Make an environment: a tenant whose data nobody else sees; answers with its first admin token, shown this once.",
+        "EnvironmentMade",
+        || post(environments::create),
+    )
+    .body("EnvironmentNew")
+    .status(201)
+    .secret()
+    .operator(),
+];

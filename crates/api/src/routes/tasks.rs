@@ -10,7 +10,7 @@ pub(super) const TABLE: &[Route] = &[
     reads(
         "/api/v1/background-task",
         "v1.background-task.list",
-        "List tasks of this process.",
+        "List tasks of the last 30 days and those that still run.",
         "ListResponse_BackgroundTaskOut_",
         || get(recover::list),
     )

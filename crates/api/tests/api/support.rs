@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use becket_api::{
-    ApiState, Auth, Control, ControlError, Directory, EndpointSecret, ProviderRow,
+    ApiState, Auth, Control, ControlError, Directory, EndpointSecret, KeysRotated, ProviderRow,
     SourceCredentials, SourceDetails,
 };
 use becket_model::attempt_detail::{AttemptDetail, AttemptTimings, KeptBody, ResponseDetail};
@@ -96,6 +96,10 @@ impl Control for TestControl {
         Ok(42)
     }
 
+    async fn keys_rotate(&self) -> Result<KeysRotated, ControlError> {
+        Ok(KeysRotated { rewrapped: 3, version: 2 })
+    }
+
     async fn reload(&self) -> Result<Vec<String>, ControlError> {
         Ok(vec!["public_url is not https".to_owned()])
     }
@@ -166,6 +170,10 @@ impl Directory for TestDirectory {
             body: &body,
         };
         Some(self.verifier.explain(&request, received_at_ms / 1_000))
+    }
+
+    fn public_url(&self) -> String {
+        "http://localhost:8080".to_owned()
     }
 
     fn receiving_url(&self, source: &Application) -> String {

@@ -156,9 +156,8 @@ fn rules_of_api(
     application: &Application,
     credentials: &SourceCredentials,
 ) -> Result<config::Source, ServeError> {
-    api_source(&application.id.source().to_string(), &application.settings, credentials).map_err(
-        |detail| ServeError::Source { source_id: application.name(), detail },
-    )
+    api_source(&application.id.source().to_string(), &application.settings, credentials)
+        .map_err(|detail| ServeError::Source { source_id: application.name(), detail })
 }
 
 /// A source of the API as the file would have it.
@@ -312,13 +311,10 @@ pub(super) fn endpoint_runtime(
     endpoint: &Endpoint,
     vault: &Vault,
 ) -> Result<EndpointRuntime, ServeError> {
-    let declared = setting
-        .source
-        .filter(|_| endpoint.origin == Origin::File)
-        .and_then(|source| {
-            let uid = endpoint.uid.as_deref();
-            source.rules.endpoints.iter().find(|one| Some(one.id.as_str()) == uid)
-        });
+    let declared = setting.source.filter(|_| endpoint.origin == Origin::File).and_then(|source| {
+        let uid = endpoint.uid.as_deref();
+        source.rules.endpoints.iter().find(|one| Some(one.id.as_str()) == uid)
+    });
     let settings = match declared {
         Some(declared) => declared.settings(),
         None => EndpointSettings {

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use async_trait::async_trait;
-use becket_api::{Control, ControlError};
+use becket_api::{Control, ControlError, KeysRotated};
 use becket_model::{EndpointKey, RetrySchedule};
 use becket_store::{Application, Endpoint, Owner};
 
 use super::gateway::Gateway;
 use super::keys::MASTER_KEY_FILE;
+use super::rotation;
 
 #[async_trait]
 impl Control for Gateway {
@@ -28,11 +29,7 @@ impl Control for Gateway {
         }
     }
 
-    async fn retry_by_type_changed(
-        &self,
-        owner: Owner,
-        schedules: HashMap<String, RetrySchedule>,
-    ) {
+    async fn retry_by_type_changed(&self, owner: Owner, schedules: HashMap<String, RetrySchedule>) {
         self.take_over_retries(owner, schedules).await;
     }
 
@@ -50,6 +47,13 @@ impl Control for Gateway {
                 .map_err(|error| failed(format!("the master key could not be copied: {error}")))?;
         }
         Ok(bytes)
+    }
+
+    async fn keys_rotate(&self) -> Result<KeysRotated, ControlError> {
+        match self.own.upgrade() {
+            Some(gateway) => rotation::rotate(&gateway).await,
+            None => Err(ControlError { detail: "the gateway is stopping".to_owned(), hint: None }),
+        }
     }
 
     async fn reload(&self) -> Result<Vec<String>, ControlError> {

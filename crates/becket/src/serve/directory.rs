@@ -40,6 +40,14 @@ impl Directory for Gateway {
         Some(verifier.explain(&view, received_at_ms.div_euclid(1_000)))
     }
 
+    fn public_url(&self) -> String {
+        let current = self.current.load();
+        match &current.loaded.config.server.public_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => self.local_url.clone(),
+        }
+    }
+
     fn receiving_url(&self, source: &Application) -> String {
         let current = self.current.load();
         let in_force = current.sources.get(&source.key);
@@ -156,4 +164,3 @@ impl Directory for Gateway {
         rows
     }
 }
-

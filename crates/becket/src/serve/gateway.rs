@@ -9,7 +9,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use becket_api::ControlError;
@@ -91,6 +92,12 @@ pub(super) struct Gateway {
     pub(super) demo: Option<config::Source>,
     /// Changes are applied one at a time.
     pub(super) changing: Mutex<Registry>,
+    /// Master keys are exchanged one at a time.
+    pub(super) rotating: Mutex<()>,
+    /// The gateway itself, for work that goes on after its request.
+    pub(super) own: Weak<Gateway>,
+    /// Posted events whose callers went away and that are being carried on.
+    pub(super) unfinished: Arc<AtomicUsize>,
     /// The address that receiving URLs begin with when there is no public one.
     pub(super) local_url: String,
 }
@@ -154,6 +161,10 @@ impl Gateway {
         }
         for owner in owners {
             let snapshot = self.store.config_list(owner).await?;
+            let now_ms = self.clock.now_ms();
+            let retries =
+                becket_api::load_retry_by_type(self.store.as_ref(), owner, now_ms).await?;
+            registry.retries.insert(owner, Arc::new(retries));
             for application in snapshot.applications.iter().filter(|known| !known.removed) {
                 registry.rate_of(application);
             }
@@ -173,7 +184,9 @@ impl Gateway {
                     .and_then(|made| made.map(|made| ready.add(current, made)).transpose());
                 match (made, strict) {
                     (Ok(_), _) => {}
-                    (Err(error), Strict::Yes) if source.origin == Origin::File => return Err(error),
+                    (Err(error), Strict::Yes) if source.origin == Origin::File => {
+                        return Err(error);
+                    }
                     // One broken source of the API must not keep the others from receiving.
                     (Err(error), _) => {
                         tracing::error!(source = %source.name(), %error, "source.unusable");
@@ -254,8 +267,7 @@ impl Gateway {
         let endpoints = self.endpoints_of(owner, application.key).await?;
         if is_source {
             let vault = self.vault.load();
-            let made =
-                assemble::source_in_force(&current, application, endpoints.clone(), &vault)?;
+            let made = assemble::source_in_force(&current, application, endpoints.clone(), &vault)?;
             match made {
                 Some(made) => self.exchange_source(&current, made),
                 None => self.take_out_source(&current, application.key),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use becket_model::Noise;
+use becket_store::vault::Vault;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
@@ -76,10 +77,10 @@ fn read_keys(text: &str) -> Option<Vec<(u8, [u8; 32])>> {
 }
 
 /// Writes the keys to their file, the one that seals last.
-pub(super) fn write_master_keys(file: &Path, keys: &[(u8, [u8; 32])]) -> Result<(), ServeError> {
+pub(super) fn write_master_keys(file: &Path, vault: &Vault) -> Result<(), ServeError> {
     let mut text = Zeroizing::new(String::new());
-    for (version, key) in keys {
-        text.push_str(&format!("{version}:{}\n", STANDARD.encode(key)));
+    for (version, key) in vault.expose_keys() {
+        text.push_str(&format!("{version}:{}\n", STANDARD.encode(key.as_slice())));
     }
     write_aside(file, text.trim_end())
 }
@@ -187,7 +188,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(MASTER_KEY_FILE);
         let keys = vec![(1, [7; 32]), (2, [9; 32])];
-        write_master_keys(&file, &keys).unwrap();
+        write_master_keys(&file, &Vault::with_keys(keys.clone())).unwrap();
         let (read, kept) = master_keys(&Config::default(), folder.path(), &SystemNoise).unwrap();
         assert!(read == keys && !kept.fresh);
         for wrong in ["", "0:AAAA", "1:AAAA", "x:y"] {

@@ -18,6 +18,7 @@ mod gateway;
 mod keys;
 mod listen;
 mod log;
+mod rotation;
 mod telemetry;
 mod tls;
 mod watch;
@@ -27,7 +28,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -130,7 +132,7 @@ async fn serve(
         }
         false => None,
     };
-    let gateway = Arc::new(Gateway {
+    let gateway = Arc::new_cyclic(|own| Gateway {
         store: Arc::clone(&store),
         engine: engine.clone(),
         table: Arc::new(ArcSwap::from_pointee(SourceTable::default())),
@@ -148,9 +150,13 @@ async fn serve(
         config_source: source,
         demo: demo.clone(),
         changing: Mutex::default(),
+        rotating: Mutex::default(),
+        own: Weak::clone(own),
+        unfinished: Arc::default(),
         local_url,
     });
     gateway.apply(loaded).await?;
+    rotation::resume(&gateway).await?;
 
     let (closing, closed) = channel::channel(false);
     let running = listen_and_serve(&gateway, &telemetry, &token.text, closed).await?;
@@ -167,6 +173,10 @@ async fn serve(
     let grace = config.server.shutdown_grace + ENGINE_GRACE_EXTRA;
     engine.shutdown(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)).await;
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    let patience = tokio::time::Instant::now() + ENGINE_GRACE_EXTRA;
+    while gateway.unfinished.load(Ordering::Acquire) > 0 && tokio::time::Instant::now() < patience {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     store.close().await?;
     tracing::info!("stopped");
     Ok(())
@@ -275,6 +285,7 @@ async fn listen_and_serve(
         auth: Auth::admin(vec![Auth::hash(token)]),
         handoff: Arc::new(EngineHandoff(gateway.engine.clone())),
         lease_ms: gateway.engine.lease_ms(),
+        unfinished: Arc::clone(&gateway.unfinished),
         closing,
     });
     let management = Arc::new(fallback::Management {

@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use becket_engine::{AttemptReport, EndpointNotice};
+use becket_engine::{AttemptReport, DeliveryTurn, EndpointNotice};
 use becket_ingress::{ConnectionEvent, Outcome, RequestReport};
-use becket_model::{Clock, NextStep};
+use becket_model::{AttemptId, Clock, NextStep};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -34,6 +34,7 @@ pub(super) struct Telemetry {
     attempt_time: Histogram,
     latency: Histogram,
     endpoint_changes: Family<OutcomeLabel, Counter>,
+    delivery_turns: Family<OutcomeLabel, Counter>,
     connection_events: Family<OutcomeLabel, Counter>,
     pub(super) connections: Gauge,
     /// Sampled when the metrics are read.
@@ -99,6 +100,12 @@ impl Telemetry {
             "Endpoints that began to fail, recovered or were disabled",
             endpoint_changes.clone(),
         );
+        let delivery_turns = Family::<OutcomeLabel, Counter>::default();
+        registry.register(
+            "delivery_turns",
+            "Deliveries that began to fail, were given up, or recovered",
+            delivery_turns.clone(),
+        );
         let connection_events = Family::<OutcomeLabel, Counter>::default();
         registry.register(
             "connection_events",
@@ -117,6 +124,7 @@ impl Telemetry {
             attempt_time,
             latency,
             endpoint_changes,
+            delivery_turns,
             connection_events,
             connections,
             sampled,
@@ -305,6 +313,16 @@ impl becket_engine::Observer for Telemetry {
         number(&mut line, json, "duration_ms", report.duration_ms);
         number(&mut line, json, "latency_ms", report.latency_ms);
         self.end(line, json);
+    }
+
+    fn delivery_turned(&self, report: &AttemptReport, turn: DeliveryTurn, _attempt: AttemptId) {
+        let outcome = match turn {
+            DeliveryTurn::Failing => "failing",
+            DeliveryTurn::Exhausted => "exhausted",
+            DeliveryTurn::Recovered => "recovered",
+        };
+        self.delivery_turns.get_or_create(&OutcomeLabel { outcome }).inc();
+        tracing::debug!(event = %report.delivery.event, endpoint = %report.endpoint, turn = outcome, "delivery.turned");
     }
 
     fn endpoint_changed(&self, notice: &EndpointNotice) {

@@ -5,7 +5,7 @@ use becket_store::{LeasedDelivery, StoreError};
 
 use crate::config::{EngineConfig, LEASE_MARGIN_MS};
 use crate::job::{Job, LeaseJob, Leased, backoff_ms};
-use crate::lane::{Lane, Now, Surroundings, delivery_bytes, leased, look_spread_ms};
+use crate::lane::{Lane, Surroundings, delivery_bytes, leased, look_spread_ms};
 use crate::shared::Closed;
 
 /// How many deliveries are leased from the store in one call, at most.

@@ -1,5 +1,7 @@
 //! The state machines without time or I/O: each test plays the store and the receivers by hand.
 
+mod sending;
+
 use std::sync::atomic::Ordering;
 
 use becket_egress::Timings;
@@ -15,7 +17,10 @@ use parking_lot::Mutex;
 use super::*;
 use crate::config::EngineConfig;
 use crate::endpoint::EndpointRuntime;
-use crate::observer::{AttemptReport, DisabledReason, EndpointEvent, EndpointNotice, Observer};
+use crate::job::FinishJob;
+use crate::observer::{
+    AttemptReport, DeliveryTurn, DisabledReason, EndpointEvent, EndpointNotice, Observer,
+};
 use crate::shared::Closed;
 
 const DAY_MS: u64 = 86_400_000;
@@ -31,12 +36,17 @@ impl Clock for Still {
 #[derive(Default)]
 struct Told {
     attempts: Mutex<Vec<AttemptReport>>,
+    turns: Mutex<Vec<(u32, DeliveryTurn)>>,
     notices: Mutex<Vec<EndpointEvent>>,
 }
 
 impl Observer for Told {
     fn attempt(&self, report: &AttemptReport) {
         self.attempts.lock().push(report.clone());
+    }
+
+    fn delivery_turned(&self, report: &AttemptReport, turn: DeliveryTurn, _attempt: AttemptId) {
+        self.turns.lock().push((report.number, turn));
     }
 
     fn endpoint_changed(&self, notice: &EndpointNotice) {
@@ -48,6 +58,7 @@ impl Observer for Told {
 struct Rig {
     shard: Shard,
     lanes: Vec<Arc<LaneShared>>,
+    registry: Arc<Registry>,
     told: Arc<Told>,
     now: Now,
     events: i64,
@@ -64,12 +75,12 @@ impl Rig {
         };
         let config = EngineConfig { lane_queue_max: 20, ..EngineConfig::default() };
         let shared = Arc::new(ShardShared::new(config.lane_queue_bytes_max));
-        let lanes: Vec<_> = (1..=lanes)
-            .map(|key| Arc::new(LaneShared::new(EndpointKey(key), shared.clone(), 20)))
-            .collect();
-        let shard = Shard::new(Arc::new(config), environment, shared, slots);
+        let registry = Arc::new(Registry::new());
+        let lane = |key| registry.put(key, || LaneShared::new(key, shared.clone(), 20));
+        let lanes: Vec<_> = (1..=lanes).map(|key| lane(EndpointKey(key))).collect();
+        let shard = Shard::new(Arc::new(config), environment, shared, registry.clone(), slots);
         let now = Now { wall_ms: 1_000_000_000_000, mono_ms: 1_000 };
-        let mut rig = Self { shard, lanes, told, now, events: 0 };
+        let mut rig = Self { shard, lanes, registry, told, now, events: 0 };
         rig.set(settings, EndpointState::Enabled);
         rig
     }
@@ -128,6 +139,7 @@ impl Rig {
             lease: job.delivery.lease,
             number: job.number,
             application: job.delivery.application,
+            event_type: job.delivery.event_type.clone(),
             received_at_ms: job.delivery.received_at_ms,
             started_at_ms: self.now.wall_ms,
             ended_at_ms: self.now.wall_ms,
@@ -174,6 +186,8 @@ fn runtime(key: EndpointKey, settings: &EndpointSettings, state: EndpointState) 
         source_uid: "test".to_owned(),
         owner: Owner::MAIN,
         settings: Arc::new(settings.clone()),
+        retry_by_type: Arc::default(),
+        application_rate: None,
         state,
         failing_since_ms: None,
         signing_keys: Vec::new(),
@@ -186,10 +200,9 @@ fn runtime(key: EndpointKey, settings: &EndpointSettings, state: EndpointState) 
 fn done(job: Job) -> (&'static str, Done) {
     match job {
         Job::Lease(job) => ("lease", Done::Lease { job, result: Ok(Vec::new()) }),
-        Job::Finish { finish, failures } => {
+        Job::Finish(job) => {
             let id = AttemptId::new(0, EventSeq(0), [0; 6]);
-            let result = Ok(FinishOutcome::Recorded(id));
-            ("finish", Done::Finish { finish, failures, result })
+            ("finish", Done::Finish { job, result: Ok(FinishOutcome::Recorded(id)) })
         }
         Job::Release { endpoint, deliveries, failures } => {
             ("release", Done::Release { endpoint, deliveries, failures, result: Ok(()) })
@@ -321,10 +334,11 @@ fn while_a_result_is_not_recorded_nothing_starts() {
     rig.end(&started[0], Some(200));
     let started = rig.started();
     assert_eq!(started.len(), 1, "recording goes on beside the next attempt");
-    let Some(Job::Finish { finish, .. }) = rig.jobs().pop() else { panic!("a result") };
+    let Some(Job::Finish(result)) = rig.jobs().pop() else { panic!("a result") };
+    let failed = |failures| FinishJob { failures, ..result.clone() };
     let fail = |failures| {
         let result = Err(StoreError::Busy { waiting: 9 });
-        Done::Finish { finish: finish.clone(), failures, result }
+        Done::Finish { job: failed(failures), result }
     };
     rig.shard.done(fail(0), rig.now);
     rig.end(&started[0], Some(200));
@@ -334,13 +348,13 @@ fn while_a_result_is_not_recorded_nothing_starts() {
         .jobs()
         .iter()
         .filter_map(|job| match job {
-            Job::Finish { failures, .. } => Some(*failures),
+            Job::Finish(job) => Some(job.failures),
             _ => None,
         })
         .collect();
     assert_eq!(again, [1, 0, 2]);
     assert_eq!(rig.lanes[0].shard.held.load(Ordering::Relaxed), 1);
-    let job = Job::Finish { finish: finish.clone(), failures: 2 };
+    let job = Job::Finish(failed(2));
     rig.shard.done(done(job).1, rig.now);
     assert_eq!(rig.started().len(), 1);
     assert_eq!(rig.lanes[0].shard.held.load(Ordering::Relaxed), 0);
@@ -372,7 +386,9 @@ fn gone_switches_the_endpoint_off() {
     for job in rest {
         rig.shard.done(done(job).1, rig.now);
     }
-    assert_eq!(rig.notices(), [EndpointEvent::Disabled { reason: DisabledReason::Gone }]);
+    let failing_since_ms = Some(1_000_000_000_000);
+    let off = EndpointEvent::Disabled { reason: DisabledReason::Gone, failing_since_ms };
+    assert_eq!(rig.notices(), [off]);
     assert_eq!(rig.shard.close_idle, [1]);
 }
 
@@ -398,7 +414,8 @@ fn five_days_of_failing_switch_it_off_after_warnings() {
     }
     let since_ms = 1_000_000_000_000;
     let warning = |percent| EndpointEvent::Failing { percent, since_ms };
-    let off = EndpointEvent::Disabled { reason: DisabledReason::FailingTooLong };
+    let reason = DisabledReason::FailingTooLong;
+    let off = EndpointEvent::Disabled { reason, failing_since_ms: Some(since_ms) };
     assert_eq!(seen, [warning(50), warning(75), warning(90), off]);
 }
 

@@ -7,24 +7,23 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use becket_egress::policy::AddressPolicy;
-use becket_engine::{Door, EndpointRuntime, Engine, EngineConfig, Environment};
+use becket_engine::{Door, EndpointRuntime, Engine, EngineConfig, Environment, SharedRate};
 use becket_model::{
-    Clock, Disposition, EndpointId, EndpointKey, EndpointSettings, EndpointState, EventRecord,
-    PackedHeaders, Rate, RetrySchedule, SourceId,
+    ApplicationId, ApplicationKey, ApplicationKind, ApplicationSettings, Clock, EndpointId,
+    EndpointKey, EndpointSettings, EndpointState, Rate, RetrySchedule,
 };
 use becket_signature::standard_webhooks::SigningKey;
 use becket_store::{
-    Accepted, Endpoint, EndpointChange, EndpointDeclaration, EventAccept, LeasedDelivery, Owner,
-    Planned, RetentionPolicy, Scope, SourceDeclaration, Store,
+    ApplicationNew, Created, Endpoint, EndpointNew, Owner, RetentionPolicy, Scope, Store,
 };
-use becket_store_test::{Capabilities, FixedNoise, ModelStore};
+use becket_store_test::{Capabilities, FixedNoise, ModelStore, Wrapped};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Duration, sleep};
 
 use crate::checker;
 use crate::receivers::{Manner, Receivers};
-use crate::store::{Faults, FaultyStore};
+use crate::store::{Faults, FaultyStore, Misbehaving};
 use crate::world::{Counting, Dice, Record, Shared, VirtualClock};
 
 pub const LEASE_MS: i64 = 300_000;
@@ -44,6 +43,10 @@ pub struct Summary {
     pub breakers: u64,
     pub disabled: u64,
     pub recovered: u64,
+    pub expunged: u64,
+    pub postponed: u64,
+    pub removed: u64,
+    pub turns: u64,
 }
 
 impl Summary {
@@ -60,6 +63,10 @@ impl Summary {
         self.breakers += other.breakers;
         self.disabled += other.disabled;
         self.recovered += other.recovered;
+        self.expunged += other.expunged;
+        self.postponed += other.postponed;
+        self.removed += other.removed;
+        self.turns += other.turns;
     }
 }
 
@@ -70,14 +77,19 @@ pub struct World {
     pub record: Shared,
     pub model: Arc<ModelStore>,
     pub manners: Arc<Mutex<HashMap<EndpointKey, Manner>>>,
+    /// How many attempts each endpoint allows at once.
+    pub caps: Arc<Mutex<HashMap<EndpointKey, usize>>>,
     pub config: EngineConfig,
+    pub rate: Option<Rate>,
+    pub by_type: Arc<HashMap<String, RetrySchedule>>,
+    pub application: ApplicationKey,
     pub scope: Scope,
     /// Whether the clock never steps.
     pub steady: bool,
     /// Events whose schedule a person has overridden.
     pub hurried: BTreeSet<becket_model::EventId>,
     crashes: u64,
-    long: bool,
+    pub long: bool,
 }
 
 pub async fn run(seed: u64) -> Result<Summary, String> {
@@ -96,11 +108,12 @@ pub async fn run(seed: u64) -> Result<Summary, String> {
         breakers: record.breakers,
         disabled: record.disabled,
         recovered: record.recovered,
+        turns: record.turns.len() as u64,
         ..counts
     })
 }
 
-fn settings(dice: &Dice, number: u64, long: bool) -> EndpointSettings {
+pub fn settings(dice: &Dice, long: bool) -> EndpointSettings {
     let delays_ms = match dice.below(4) {
         _ if long => RetrySchedule::standard().delays_ms,
         0 => vec![1_000, 5_000, 20_000],
@@ -116,32 +129,25 @@ fn settings(dice: &Dice, number: u64, long: bool) -> EndpointSettings {
             period_ms: if dice.chance(50) { 1_000 } else { 60_000 },
         }),
         retry: RetrySchedule { delays_ms },
-        ..EndpointSettings::for_url(&format!("http://127.0.0.1:9/{number}"))
+        ..EndpointSettings::default()
     }
 }
 
-impl World {
-    async fn new(seed: u64) -> Self {
-        let dice = Dice::new(seed);
+/// How a world is made; the rest follows from the dice.
+pub struct Plan {
+    pub endpoints: Vec<EndpointSettings>,
+    pub config: EngineConfig,
+    /// What all endpoints share.
+    pub rate: Option<Rate>,
+    pub by_type: HashMap<String, RetrySchedule>,
+    pub steady: bool,
+    pub long: bool,
+}
+
+impl Plan {
+    fn random(dice: &Dice) -> Self {
         let long = dice.chance(2);
-        let model = Arc::new(ModelStore::new(Arc::new(FixedNoise::new(seed))));
-        let endpoints = (0..dice.between(1, 5)).map(|number| EndpointDeclaration {
-            uid: format!("endpoint-{number}"),
-            settings: settings(&dice, number, long),
-            id: EndpointId::new(1, [u8::try_from(number).expect("few"); 14]),
-            secret: vec![1],
-        });
-        let declared = SourceDeclaration {
-            uid: "sim".to_owned(),
-            provider: "generic".to_owned(),
-            id: SourceId::new(1, [7; 10]),
-            endpoints: endpoints.collect(),
-        };
-        let clock = Arc::new(VirtualClock::new());
-        let snapshot = model
-            .config_declare(Owner::MAIN, vec![declared], clock.now_ms())
-            .await
-            .expect("declares");
+        let endpoints = (0..dice.between(1, 5)).map(|_| settings(dice, long)).collect();
         let config = EngineConfig {
             shards: 1,
             concurrency_in_all: usize::try_from(dice.between(1, 12)).expect("few"),
@@ -155,68 +161,144 @@ impl World {
                 cap_bytes: None,
             }),
         };
-        Self {
-            steady: dice.chance(80),
-            scope: Scope::of(Owner::MAIN, snapshot.sources[0].key),
+        let rate = dice.chance(30).then(|| Rate {
+            count: u32::try_from(dice.between(2, 40)).expect("few"),
+            period_ms: if dice.chance(50) { 1_000 } else { 60_000 },
+        });
+        let delays_ms = vec![500; usize::try_from(dice.below(6)).expect("few")];
+        let typed = ("typed".to_owned(), RetrySchedule { delays_ms });
+        let by_type = dice.chance(50).then_some(typed).into_iter().collect();
+        Self { endpoints, config, rate, by_type, steady: dice.chance(80), long }
+    }
+}
+
+impl World {
+    async fn new(seed: u64) -> Self {
+        let dice = Dice::new(seed);
+        let plan = Plan::random(&dice);
+        Self::of(plan, dice).await
+    }
+
+    pub async fn of(plan: Plan, dice: Dice) -> Self {
+        let model = Arc::new(ModelStore::new(Arc::new(FixedNoise::new(dice.below(u64::MAX)))));
+        let clock = Arc::new(VirtualClock::new());
+        let new = ApplicationNew {
+            kind: ApplicationKind::Customer,
+            id: ApplicationId::new(1, [7; 14]),
+            uid: None,
+            settings: ApplicationSettings::default(),
+            credentials: None,
+        };
+        let made = model.application_create(Owner::MAIN, new, clock.now_ms()).await;
+        let Ok(Created::New(application)) = made else { panic!("an application") };
+        let world = Self {
+            steady: plan.steady,
+            application: application.key,
+            scope: Scope::of(Owner::MAIN, application.key),
             record: Arc::new(Mutex::new(Record::default())),
             manners: Arc::default(),
+            caps: Arc::default(),
             hurried: BTreeSet::new(),
             crashes: 0,
             dice,
             clock,
             model,
-            config,
-            long,
+            config: plan.config,
+            rate: plan.rate,
+            by_type: Arc::new(plan.by_type),
+            long: plan.long,
+        };
+        for settings in plan.endpoints {
+            world.endpoint_create(settings).await;
         }
+        world
     }
 
+    /// Makes another endpoint in the store.
+    pub async fn endpoint_create(&self, settings: EndpointSettings) -> Endpoint {
+        let number = u8::try_from(self.caps.lock().len()).expect("few");
+        let cap = usize::try_from(settings.concurrency).expect("small");
+        let new = EndpointNew {
+            application: self.application,
+            id: EndpointId::new(1, [number; 14]),
+            uid: None,
+            settings: EndpointSettings {
+                url: format!("http://127.0.0.1:9/{number}"),
+                ..settings
+            },
+            headers: None,
+            secret: vec![1],
+            state: EndpointState::Enabled,
+        };
+        let made = self.model.endpoint_create(Owner::MAIN, new, self.clock.now_ms()).await;
+        let Ok(Created::New(endpoint)) = made else { panic!("an endpoint") };
+        self.caps.lock().insert(endpoint.key, cap);
+        endpoint
+    }
+
+    /// All endpoints, removed ones included.
     pub async fn endpoints(&self) -> Vec<Endpoint> {
         self.model.config_list(Owner::MAIN).await.expect("lists").endpoints
     }
 
-    async fn runtimes(&self) -> Vec<EndpointRuntime> {
+    /// How an event of this type is tried again at an endpoint.
+    pub fn schedule<'a>(
+        &'a self,
+        event_type: Option<&str>,
+        settings: &'a EndpointSettings,
+    ) -> &'a RetrySchedule {
+        event_type.and_then(|name| self.by_type.get(name)).unwrap_or(&settings.retry)
+    }
+
+    pub fn runtime(&self, endpoint: Endpoint, rate: Option<Arc<SharedRate>>) -> EndpointRuntime {
         let policy = Arc::new(AddressPolicy::operator());
-        let endpoints = self.endpoints().await.into_iter();
-        let runtimes = endpoints.map(|endpoint| EndpointRuntime {
+        EndpointRuntime {
             key: endpoint.key,
             id: endpoint.id,
             application: endpoint.application,
-            source_uid: "sim".to_owned(),
+            source_uid: String::new(),
             owner: Owner::MAIN,
             state: endpoint.state,
             failing_since_ms: endpoint.failing_since_ms,
             signing_keys: vec![(SigningKey::generate([9; 32]), None)],
             target: policy.check_url(&endpoint.settings.url).map(Arc::new),
-            policy: policy.clone(),
+            policy,
             settings: Arc::new(endpoint.settings),
-        });
-        runtimes.collect()
+            retry_by_type: self.by_type.clone(),
+            application_rate: rate,
+        }
+    }
+
+    /// What an engine is given at the start.
+    pub async fn runtimes(&self, rate: Option<&Arc<SharedRate>>) -> Vec<EndpointRuntime> {
+        let endpoints = self.endpoints().await.into_iter();
+        endpoints
+            .filter(|endpoint| endpoint.state != EndpointState::Removed)
+            .map(|endpoint| self.runtime(endpoint, rate.cloned()))
+            .collect()
     }
 
     /// Begins a life: a store that misbehaves in the given way, and an engine on it.
-    async fn begin(&self, faults: Faults) -> Life {
+    pub async fn begin(&self, faults: Faults) -> Life {
         let endpoints = self.endpoints().await;
-        let caps = endpoints.iter().map(|endpoint| {
-            (endpoint.key, usize::try_from(endpoint.settings.concurrency).expect("small"))
-        });
         let receivers = Receivers::new(
             self.dice.clone(),
             self.clock.clone(),
             self.record.clone(),
             self.manners.clone(),
-            caps.collect(),
+            self.caps.clone(),
             self.config.concurrency_in_all,
             self.steady,
         );
         let crash = Arc::new(Notify::new());
-        let store = Arc::new(FaultyStore {
+        let store = Arc::new(Wrapped(Misbehaving {
             inner: self.model.clone(),
             dice: self.dice.clone(),
             record: self.record.clone(),
             faults: Mutex::new(faults),
             calls: AtomicU64::new(0),
             crash: crash.clone(),
-        });
+        }));
         let environment = Environment {
             store: store.clone(),
             clock: self.clock.clone(),
@@ -225,7 +307,8 @@ impl World {
         };
         let door: Arc<dyn Door> = Arc::new(receivers);
         let (engine, running) = Engine::local(self.config.clone(), environment, door);
-        engine.endpoints_set(self.runtimes().await);
+        let rate = self.rate.map(|rate| Arc::new(SharedRate::new(rate)));
+        engine.endpoints_set(self.runtimes(rate.as_ref()).await);
         {
             let mut record = self.record.lock();
             record.life += 1;
@@ -238,19 +321,32 @@ impl World {
                 }
             }
         }
-        Life { engine, store, running: Box::pin(running), crash }
+        Life { parts: Parts { engine, store, rate }, running: Box::pin(running), crash }
+    }
+
+    /// The store of the next life.
+    pub fn reopen(&mut self, keeps_leases: bool, keeps_released_due: bool) {
+        self.model = Arc::new(self.model.reopened(Capabilities {
+            durable: true,
+            keeps_leases,
+            keeps_released_due,
+            backup: false,
+            sweep_lag_ms: 0,
+            cap_lag: 0,
+            quarantine_rows: 10,
+        }));
     }
 
     /// A life of faults, which may end in a crash, a stop, or a drop.
     async fn chaotic_life(&mut self, number: u32) {
         let dice = self.dice.clone();
-        let Life { engine, store, mut running, crash } = self.begin(some_faults(&dice)).await;
+        let Life { parts, mut running, crash } = self.begin(some_faults(&dice)).await;
         let stops = dice.chance(40);
         let grace_ms = dice.below(20_000);
         let acting = async {
-            self.act(&engine, &store, dice.between(1, if self.long { 4 } else { 40 })).await;
+            self.act(&parts, dice.between(1, if self.long { 4 } else { 40 })).await;
             if stops {
-                engine.shutdown(grace_ms).await;
+                parts.engine.shutdown(grace_ms).await;
             }
         };
         let crashed = tokio::select! {
@@ -262,16 +358,8 @@ impl World {
         drop(running);
         self.crashes += u64::from(crashed);
         // The process is gone. A store of its own forgets the leases; a shared one keeps them.
-        let capabilities = Capabilities {
-            durable: true,
-            keeps_leases: dice.chance(50),
-            keeps_released_due: dice.chance(50),
-            backup: false,
-            sweep_lag_ms: 0,
-            cap_lag: 0,
-            quarantine_rows: 10,
-        };
-        self.model = Arc::new(self.model.reopened(capabilities));
+        let (keeps_leases, keeps_released_due) = (dice.chance(50), dice.chance(50));
+        self.reopen(keeps_leases, keeps_released_due);
         if number.is_multiple_of(2) {
             sleep(Duration::from_millis(dice.below(600_000))).await;
         }
@@ -281,10 +369,11 @@ impl World {
     async fn calm_life(&mut self) -> Result<(), String> {
         let dice = self.dice.clone();
         let faults = Faults { crash_at: 0, ..some_faults(&dice) };
-        let Life { engine, store, running, .. } = self.begin(faults).await;
+        let Life { parts, running, .. } = self.begin(faults).await;
+        let Parts { engine, store, .. } = &parts;
         let calm = async {
-            self.act(&engine, &store, if self.long { 3 } else { dice.between(5, 30) }).await;
-            *store.faults.lock() = Faults::default();
+            self.act(&parts, if self.long { 3 } else { dice.between(5, 30) }).await;
+            *store.0.faults.lock() = Faults::default();
             let few = checker::events(self).await.len() < 15;
             let before = {
                 let record = self.record.lock();
@@ -295,12 +384,14 @@ impl World {
                 let bad = if few { 30 } else { 0 };
                 let manner = if dice.chance(bad) { Manner::Refuses } else { Manner::Good(40) };
                 self.manners.lock().insert(endpoint.key, manner);
-                if endpoint.state != EndpointState::Enabled && dice.chance(50) {
-                    self.set_state(&engine, &endpoint, EndpointState::Enabled).await;
+                let held_back =
+                    matches!(endpoint.state, EndpointState::Paused | EndpointState::Disabled);
+                if held_back && dice.chance(50) {
+                    self.set_state(engine, &endpoint, EndpointState::Enabled).await;
                 }
             }
             self.until_ended().await?;
-            checker::check_idle(self, &engine).await?;
+            checker::check_idle(self, engine).await?;
             engine.shutdown(60_000).await;
             let record = self.record.lock();
             let after = (record.reports, record.finished_at_receivers);
@@ -333,136 +424,6 @@ impl World {
         }
         Err(format!("never ended: {:?}", checker::pending(self).await))
     }
-
-    /// What senders and people do.
-    async fn act(&mut self, engine: &Engine, store: &Arc<FaultyStore>, actions: u64) {
-        let dice = self.dice.clone();
-        for _ in 0..actions {
-            match dice.below(4) {
-                0 => {}
-                1 => sleep(Duration::from_millis(dice.below(50))).await,
-                2 => sleep(Duration::from_millis(dice.below(3_000))).await,
-                _ => sleep(Duration::from_millis(dice.below(30_000))).await,
-            }
-            let endpoints = self.endpoints().await;
-            let chosen =
-                &endpoints[usize::try_from(dice.below(endpoints.len() as u64)).expect("few")];
-            match dice.below(20) {
-                0..=9 => self.receive(engine, store, &endpoints).await,
-                10..=12 => {
-                    self.manners.lock().insert(chosen.key, some_manner(&dice));
-                }
-                13 if !self.long => {
-                    for _ in 0..dice.between(5, 15) {
-                        self.receive(engine, store, &endpoints).await;
-                    }
-                }
-                14 | 15 => {
-                    let state = match chosen.state {
-                        EndpointState::Enabled => EndpointState::Paused,
-                        _ => EndpointState::Enabled,
-                    };
-                    self.set_state(engine, chosen, state).await;
-                }
-                16 => engine.endpoints_set(self.runtimes().await),
-                17 => self.replay(engine, store).await,
-                18 if !self.steady => {
-                    let by_ms = i64::try_from(dice.below(7_200_000)).expect("small") - 3_600_000;
-                    self.clock.step(by_ms);
-                }
-                _ => engine.wake(chosen.key),
-            }
-        }
-    }
-
-    /// Plays a receiving thread: reserve, store, hand over.
-    async fn receive(&self, engine: &Engine, store: &Arc<FaultyStore>, endpoints: &[Endpoint]) {
-        let takes = |endpoint: &&Endpoint| {
-            matches!(endpoint.state, EndpointState::Enabled | EndpointState::Paused)
-        };
-        let planned: Vec<Planned> = endpoints
-            .iter()
-            .filter(takes)
-            .map(|endpoint| Planned {
-                endpoint: endpoint.key,
-                leased: engine.reserve(endpoint.key),
-            })
-            .collect();
-        let mut packed = PackedHeaders::with_capacity(64);
-        packed.push("content-type", b"application/json");
-        let packed = packed.finish(b"{\"simulated\":true}");
-        let record = EventRecord::from_packed(packed).expect("just packed");
-        let now_ms = self.clock.now_ms();
-        let application = self.scope.application.expect("one source");
-        let accept = EventAccept {
-            application,
-            received_at_ms: now_ms,
-            event_type: Some("test".to_owned()),
-            dedupe: None,
-            disposition: Disposition::Accepted,
-            record: record.clone(),
-            planned: planned.clone(),
-            lease_until_ms: now_ms.saturating_add_unsigned(engine.lease_ms()),
-        };
-        match store.event_accept(self.scope, accept).await {
-            Ok(Accepted::Stored { event, lease }) => {
-                for planned in planned {
-                    if !planned.leased {
-                        engine.wake(planned.endpoint);
-                        continue;
-                    }
-                    engine.hand_over(LeasedDelivery {
-                        key: becket_model::DeliveryKey {
-                            event,
-                            endpoint: planned.endpoint,
-                            generation: 0,
-                        },
-                        lease,
-                        attempts: 0,
-                        application,
-                        received_at_ms: now_ms,
-                        event_type: Some("test".into()),
-                        record: record.clone(),
-                    });
-                }
-            }
-            Ok(Accepted::Duplicate { .. }) | Err(_) => {
-                for planned in planned.iter().filter(|planned| planned.leased) {
-                    engine.cancel(planned.endpoint);
-                }
-            }
-        }
-    }
-
-    async fn set_state(&self, engine: &Engine, endpoint: &Endpoint, state: EndpointState) {
-        let change = EndpointChange::State { state, reason: "a person".to_owned() };
-        let now_ms = self.clock.now_ms();
-        let changed = self.model.endpoint_change(Owner::MAIN, endpoint.id, change, now_ms).await;
-        changed.expect("changes").expect("known");
-        let mut record = self.record.lock();
-        if state == EndpointState::Enabled {
-            record.quiet_until(endpoint.key, self.clock.mono_ms());
-        } else {
-            record.quiet_from(endpoint.key, self.clock.mono_ms());
-        }
-        engine.endpoint_state_set(endpoint.key, state);
-    }
-
-    async fn replay(&mut self, engine: &Engine, store: &Arc<FaultyStore>) {
-        let events = checker::events(self).await;
-        if events.is_empty() {
-            return;
-        }
-        let index = usize::try_from(self.dice.below(events.len() as u64)).expect("few");
-        let event = events[index].id;
-        self.hurried.insert(event);
-        let now_ms = self.clock.now_ms();
-        if let Ok(Some(replayed)) =
-            store.delivery_replay(self.scope, event, Vec::new(), now_ms).await
-        {
-            replayed.iter().for_each(|replayed| engine.wake(replayed.key.endpoint));
-        }
-    }
 }
 
 fn some_faults(dice: &Dice) -> Faults {
@@ -475,21 +436,16 @@ fn some_faults(dice: &Dice) -> Faults {
     }
 }
 
-fn some_manner(dice: &Dice) -> Manner {
-    match dice.below(12) {
-        0..=3 => Manner::Good(dice.below(20_000)),
-        4 | 5 => Manner::Flaky(dice.between(10, 90)),
-        6 | 7 => Manner::Hangs,
-        8 => Manner::Refuses,
-        9 => Manner::AsksForTime(dice.between(1, 200)),
-        10 => Manner::Redirects,
-        _ => Manner::Gone,
-    }
+/// A life of the engine.
+pub struct Life {
+    pub parts: Parts,
+    pub running: Pin<Box<dyn Future<Output = ()>>>,
+    pub crash: Arc<Notify>,
 }
 
-struct Life {
-    engine: Engine,
-    store: Arc<FaultyStore>,
-    running: Pin<Box<dyn Future<Output = ()>>>,
-    crash: Arc<Notify>,
+/// What senders and people call in a life.
+pub struct Parts {
+    pub engine: Engine,
+    pub store: Arc<FaultyStore>,
+    pub rate: Option<Arc<SharedRate>>,
 }

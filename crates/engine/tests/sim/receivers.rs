@@ -38,7 +38,7 @@ pub struct Receivers {
     pub clock: Arc<VirtualClock>,
     pub record: Shared,
     pub manners: Arc<Mutex<HashMap<EndpointKey, Manner>>>,
-    pub caps: HashMap<EndpointKey, usize>,
+    pub caps: Arc<Mutex<HashMap<EndpointKey, usize>>>,
     pub cap_in_all: usize,
     /// Whether the clock never steps, so that a lease cannot end under an attempt.
     pub steady: bool,
@@ -51,7 +51,7 @@ impl Receivers {
         clock: Arc<VirtualClock>,
         record: Shared,
         manners: Arc<Mutex<HashMap<EndpointKey, Manner>>>,
-        caps: HashMap<EndpointKey, usize>,
+        caps: Arc<Mutex<HashMap<EndpointKey, usize>>>,
         cap_in_all: usize,
         steady: bool,
     ) -> Self {
@@ -80,7 +80,7 @@ impl Receivers {
             wrong("more attempts than there may be in all");
         }
         let beside_it = under_way.iter().filter(|other| other.0 == endpoint).count();
-        if self.caps.get(&endpoint).is_some_and(|cap| beside_it >= *cap) {
+        if self.caps.lock().get(&endpoint).is_some_and(|cap| beside_it >= *cap) {
             wrong("more attempts than the endpoint allows");
         }
         if request.body.as_ref() != b"{\"simulated\":true}" {
@@ -95,8 +95,10 @@ impl Receivers {
             record.wrong.push(format!("no valid lease: {event} to {endpoint:?} at {now_ms}"));
         }
         let life = record.life;
+        let returns = record.returns.get(&endpoint).copied().unwrap_or(0);
         record.seen.push(Seen {
             life,
+            returns,
             event,
             endpoint,
             number,

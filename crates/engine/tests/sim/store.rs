@@ -1,19 +1,17 @@
 //! A store in front of the model store: calls take time, fail before or after they were done, and
 //! one of them may be the last before a crash.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use becket_model::{AttemptId, EndpointId, EndpointKey, EventId, EventRecord};
+use becket_model::{DeliveryKey, EndpointId, EndpointKey, EventId};
 use becket_store::{
-    Accepted, AttemptFinish, AttemptRow, ConfigSnapshot, DuplicateRow, Endpoint, EndpointChange,
-    EndpointDue, EventAccept, EventFilter, EventRow, FinishOutcome, LeaseToken, LeasedDelivery,
-    Owner, Page, QuarantineRow, QuarantineWrite, Replayed, Result, RetentionPolicy, Scope,
-    SourceDeclaration, Store, StoreError, StoreStats, Swept,
+    Accepted, AttemptFinish, Changed, Endpoint, EndpointChange, EndpointDue, EventAccept,
+    FinishOutcome, LeaseToken, LeasedDelivery, Owner, Replayed, Result, RetentionPolicy, Scope,
+    Store, StoreError, Swept,
 };
-use becket_store_test::ModelStore;
+use becket_store_test::{Hooks, ModelStore, Wrapped};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Duration, sleep};
@@ -36,7 +34,10 @@ pub struct Faults {
 }
 
 /// The misbehaving store of one life.
-pub struct FaultyStore {
+pub type FaultyStore = Wrapped<Misbehaving>;
+
+/// What is done before and after the calls that the engine and its senders make.
+pub struct Misbehaving {
     pub inner: Arc<ModelStore>,
     pub dice: Dice,
     pub record: Shared,
@@ -45,7 +46,7 @@ pub struct FaultyStore {
     pub crash: Arc<Notify>,
 }
 
-impl FaultyStore {
+impl Misbehaving {
     /// Whether the next call fails or is lost; ends the world if its time has come.
     async fn before(&self) -> Result<Fate> {
         let faults = *self.faults.lock();
@@ -120,18 +121,9 @@ macro_rules! faulty {
 }
 
 #[async_trait]
-impl Store for FaultyStore {
-    async fn config_declare(
-        &self,
-        owner: Owner,
-        declared: Vec<SourceDeclaration>,
-        now_ms: i64,
-    ) -> Result<ConfigSnapshot> {
-        self.inner.config_declare(owner, declared, now_ms).await
-    }
-
-    async fn config_list(&self, owner: Owner) -> Result<ConfigSnapshot> {
-        self.inner.config_list(owner).await
+impl Hooks for Misbehaving {
+    fn inner(&self) -> &dyn Store {
+        self.inner.as_ref()
     }
 
     async fn endpoint_change(
@@ -140,16 +132,8 @@ impl Store for FaultyStore {
         endpoint: EndpointId,
         change: EndpointChange,
         now_ms: i64,
-    ) -> Result<Option<Endpoint>> {
+    ) -> Result<Changed<Endpoint>> {
         faulty!(self, self.inner.endpoint_change(owner, endpoint, change, now_ms))
-    }
-
-    async fn setting_get(&self, owner: Owner, name: &str) -> Result<Option<Vec<u8>>> {
-        self.inner.setting_get(owner, name).await
-    }
-
-    async fn setting_init(&self, owner: Owner, name: &str, value: Vec<u8>) -> Result<Vec<u8>> {
-        self.inner.setting_init(owner, name, value).await
     }
 
     async fn event_accept(&self, scope: Scope, accept: EventAccept) -> Result<Accepted> {
@@ -164,30 +148,8 @@ impl Store for FaultyStore {
         self.after(fate, answer).await
     }
 
-    async fn event_get(&self, scope: Scope, event: EventId) -> Result<Option<EventRow>> {
-        self.inner.event_get(scope, event).await
-    }
-
-    async fn event_record(&self, scope: Scope, event: EventId) -> Result<Option<EventRecord>> {
-        self.inner.event_record(scope, event).await
-    }
-
-    async fn event_list(
-        &self,
-        scope: Scope,
-        filter: EventFilter,
-        page: Page,
-    ) -> Result<Vec<EventRow>> {
-        self.inner.event_list(scope, filter, page).await
-    }
-
-    async fn duplicate_list(
-        &self,
-        scope: Scope,
-        event: EventId,
-        limit: usize,
-    ) -> Result<Vec<DuplicateRow>> {
-        self.inner.duplicate_list(scope, event, limit).await
+    async fn event_expunge_due(&self, now_ms: i64) -> Result<u64> {
+        faulty!(self, self.inner.event_expunge_due(now_ms))
     }
 
     async fn delivery_due(&self) -> Result<Vec<EndpointDue>> {
@@ -213,7 +175,7 @@ impl Store for FaultyStore {
 
     async fn delivery_release(
         &self,
-        deliveries: Vec<(becket_model::DeliveryKey, LeaseToken)>,
+        deliveries: Vec<(DeliveryKey, LeaseToken)>,
         due_ms: i64,
     ) -> Result<()> {
         faulty!(self, self.inner.delivery_release(deliveries, due_ms))
@@ -238,44 +200,7 @@ impl Store for FaultyStore {
         self.after(fate, answer).await
     }
 
-    async fn attempt_list(&self, scope: Scope, event: EventId) -> Result<Vec<AttemptRow>> {
-        self.inner.attempt_list(scope, event).await
-    }
-
-    async fn attempt_get(&self, scope: Scope, attempt: AttemptId) -> Result<Option<AttemptRow>> {
-        self.inner.attempt_get(scope, attempt).await
-    }
-
-    async fn quarantine_put(&self, scope: Scope, refused: QuarantineWrite) -> Result<bool> {
-        self.inner.quarantine_put(scope, refused).await
-    }
-
-    async fn quarantine_list(
-        &self,
-        scope: Scope,
-        before: Option<i64>,
-        limit: usize,
-    ) -> Result<Vec<QuarantineRow>> {
-        self.inner.quarantine_list(scope, before, limit).await
-    }
-
     async fn retention_sweep(&self, policy: RetentionPolicy, now_ms: i64) -> Result<Swept> {
         faulty!(self, self.inner.retention_sweep(policy, now_ms))
-    }
-
-    async fn backup(&self, folder: &Path) -> Result<u64> {
-        self.inner.backup(folder).await
-    }
-
-    async fn stats(&self) -> Result<StoreStats> {
-        self.inner.stats().await
-    }
-
-    fn health(&self) -> Result<()> {
-        self.inner.health()
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.inner.close().await
     }
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use becket_engine::{AttemptReport, EndpointEvent, EndpointNotice, Observer};
-use becket_model::{Clock, EndpointKey, EventId};
+use becket_engine::{AttemptReport, DeliveryTurn, EndpointEvent, EndpointNotice, Observer};
+use becket_model::{AttemptId, Clock, DeliveryKey, EndpointKey, EventId};
 use becket_store_test::Numbers;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -67,6 +67,8 @@ impl Clock for VirtualClock {
 #[derive(Debug, Clone)]
 pub struct Seen {
     pub life: u32,
+    /// How often the endpoint had been taken from the engine and given back.
+    pub returns: u32,
     pub event: EventId,
     pub endpoint: EndpointKey,
     pub number: u32,
@@ -91,6 +93,7 @@ pub struct Record {
     /// Until when the newest lease of a delivery holds, and in which life it was given.
     pub leases: HashMap<(EventId, EndpointKey), (i64, u32)>,
     pub quiet: BTreeMap<EndpointKey, Vec<Quiet>>,
+    pub returns: BTreeMap<EndpointKey, u32>,
     pub wrong: Vec<String>,
     pub faults: u64,
     pub reports: usize,
@@ -100,6 +103,9 @@ pub struct Record {
     pub recovered: u64,
     pub stale: u64,
     pub notices: Vec<EndpointNotice>,
+    /// Attempts that sent nothing, because the payload was removed.
+    pub expunged: usize,
+    pub turns: Vec<(DeliveryKey, u32, DeliveryTurn, AttemptId)>,
 }
 
 impl Record {
@@ -128,10 +134,19 @@ pub struct Counting {
 impl Observer for Counting {
     fn attempt(&self, report: &AttemptReport) {
         let mut record = self.record.lock();
-        record.reports += 1;
+        if report.error_code == Some("payload_expunged") {
+            record.expunged += 1;
+        } else {
+            record.reports += 1;
+        }
         if report.succeeded != report.status.is_some_and(|status| status / 100 == 2) {
             record.wrong.push(format!("a report contradicts itself: {report:?}"));
         }
+    }
+
+    fn delivery_turned(&self, report: &AttemptReport, turn: DeliveryTurn, attempt: AttemptId) {
+        let told = (report.delivery, report.number, turn, attempt);
+        self.record.lock().turns.push(told);
     }
 
     fn endpoint_changed(&self, notice: &EndpointNotice) {

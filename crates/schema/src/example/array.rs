@@ -22,15 +22,19 @@ impl<'a> Maker<'a> {
         let least = rules.items_least;
         let most = rules.items_most.unwrap_or(u64::MAX);
         if least > MOST_ITEMS {
-            return Err(Problem::new(here, &format!("`minItems` asks for more than {MOST_ITEMS} items")));
+            return Err(Problem::new(
+                here,
+                &format!("`minItems` asks for more than {MOST_ITEMS} items"),
+            ));
         }
         if least > most {
             return Err(Problem::new(here, "`minItems` is more than `maxItems`"));
         }
         let listed = rules.arrays.iter().map(|rule| rule.first.len() as u64).max().unwrap_or(0);
-        let described = rules.arrays.iter().any(|rule| {
-            rule.rest.as_ref().is_some_and(|placed| placed.schema.is_object())
-        });
+        let described = rules
+            .arrays
+            .iter()
+            .any(|rule| rule.rest.as_ref().is_some_and(|placed| placed.schema.is_object()));
         let wanted = listed.max(u64::from(described)).max(least).min(most);
         let mut items = Vec::new();
         for (placed, times) in &rules.contains {
@@ -42,9 +46,13 @@ impl<'a> Maker<'a> {
         let own = free.saturating_sub(contained.len() as u64);
         for index in 0..own {
             let index = usize::try_from(index).unwrap_or(usize::MAX);
-            match self.item(rules, here, index, style, &items, &[]) {
+            let others =
+                if rules.unique { [items.as_slice(), &contained].concat() } else { Vec::new() };
+            match self.item(rules, here, index, style, &others, &[]) {
                 Ok(item) => items.push(item),
-                Err(problem) if (items.len() + contained.len()) < usize::try_from(least).unwrap_or(0) => return Err(problem),
+                Err(problem) if ((items.len() + contained.len()) as u64) < least => {
+                    return Err(problem);
+                }
                 Err(_) => break,
             }
         }
@@ -61,7 +69,14 @@ impl<'a> Maker<'a> {
         items: &mut Vec<Value>,
     ) -> Result<(), Problem> {
         for _ in 0..times.min(MOST_ITEMS) {
-            let item = self.item(rules, &placed.at, items.len(), style, items, std::slice::from_ref(placed))?;
+            let item = self.item(
+                rules,
+                &placed.at,
+                items.len(),
+                style,
+                items,
+                std::slice::from_ref(placed),
+            )?;
             items.push(item);
         }
         Ok(())

@@ -167,7 +167,9 @@ impl<'a> Rules<'a> {
                 self.add(context, Placed { at: part.at(at), schema: part.schema }, choice)?;
             }
         }
-        for part in parts.iter().filter(|part| matches!(part.keyword, "dependentSchemas" | "dependencies")) {
+        for part in
+            parts.iter().filter(|part| matches!(part.keyword, "dependentSchemas" | "dependencies"))
+        {
             self.hard = true;
             self.waiting.push((part.key, Placed { at: part.at(at), schema: part.schema }));
         }
@@ -184,9 +186,15 @@ impl<'a> Rules<'a> {
         loop {
             let there = |rules: &Self, name: &str| {
                 rules.required.contains(&name)
-                    || optional && rules.objects.iter().any(|one| one.named.iter().any(|(own, _)| *own == name))
+                    || optional
+                        && rules
+                            .objects
+                            .iter()
+                            .any(|one| one.named.iter().any(|(own, _)| *own == name))
             };
-            let Some(next) = self.waiting.iter().position(|(name, _)| there(self, name)) else { break };
+            let Some(next) = self.waiting.iter().position(|(name, _)| there(self, name)) else {
+                break;
+            };
             let (_, placed) = self.waiting.swap_remove(next);
             self.add(context, placed, choice)?;
         }
@@ -194,7 +202,8 @@ impl<'a> Rules<'a> {
         while changed {
             changed = false;
             for (name, needed) in self.dependent.clone() {
-                let declared = self.objects.iter().any(|one| one.named.iter().any(|(own, _)| *own == name));
+                let declared =
+                    self.objects.iter().any(|one| one.named.iter().any(|(own, _)| *own == name));
                 if self.required.contains(&name) || optional && declared {
                     for needed in needed {
                         if !self.required.contains(&needed) {
@@ -211,10 +220,12 @@ impl<'a> Rules<'a> {
     /// What the schema itself says.
     fn own(&mut self, at: &str, schema: &'a Value) -> Result<(), Problem> {
         if let Some(named) = schema.get("type") {
-            self.restrict(named).map_err(|problem| Problem::new(&pointer::join(at, "type"), problem))?;
+            self.restrict(named)
+                .map_err(|problem| Problem::new(&pointer::join(at, "type"), problem))?;
         }
         let constant = schema.get("const").map(|value| vec![value]);
-        let listed = schema.get("enum").and_then(Value::as_array).map(|values| values.iter().collect());
+        let listed =
+            schema.get("enum").and_then(Value::as_array).map(|values| values.iter().collect());
         for values in [constant, listed].into_iter().flatten() {
             self.allowed = Some(match self.allowed.take() {
                 None => values,
@@ -223,7 +234,10 @@ impl<'a> Rules<'a> {
                 }
             });
             if self.allowed.as_ref().is_some_and(Vec::is_empty) {
-                return Err(Problem::new(at, "no value is allowed by all of the schemas that apply here"));
+                return Err(Problem::new(
+                    at,
+                    "no value is allowed by all of the schemas that apply here",
+                ));
             }
         }
         self.hard |= schema.get("not").is_some();
@@ -256,7 +270,9 @@ impl<'a> Rules<'a> {
         let all = types.iter().fold(0, |all, one| all | one);
         let types = match self.types.take() {
             None => types,
-            Some(before) => before.into_iter().map(|one| one & all).filter(|one| *one != 0).collect(),
+            Some(before) => {
+                before.into_iter().map(|one| one & all).filter(|one| *one != 0).collect()
+            }
         };
         let empty = types.is_empty();
         self.types = Some(types);
@@ -320,7 +336,8 @@ impl<'a> Rules<'a> {
                 }
             }
         }
-        self.properties_least = self.properties_least.max(limit(schema, "minProperties").unwrap_or(0));
+        self.properties_least =
+            self.properties_least.max(limit(schema, "minProperties").unwrap_or(0));
         self.properties_most = lower(self.properties_most, limit(schema, "maxProperties"));
     }
 

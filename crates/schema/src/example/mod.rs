@@ -98,7 +98,10 @@ fn make(schema: &Value, judge: &CompiledSchema, index: usize) -> Result<Value, E
     let problem = match (first, broken) {
         (_, Some(violation)) => Problem {
             at: violation.rule_at,
-            words: format!("no value was found that keeps this rule together with the others ({})", violation.message),
+            words: format!(
+                "no value was found that keeps this rule together with the others ({})",
+                violation.message
+            ),
         },
         (Some(problem), None) => problem,
         (None, None) => Problem::new("", "no value was found"),
@@ -166,7 +169,8 @@ pub(crate) struct Maker<'a> {
 impl<'a> Maker<'a> {
     fn new(root: &'a Value, reopen: usize, suspicious: bool) -> Self {
         let draft = root.get("$schema").and_then(Value::as_str).unwrap_or("");
-        let reference_alone = ["draft-04", "draft-06", "draft-07"].iter().any(|old| draft.contains(old));
+        let reference_alone =
+            ["draft-04", "draft-06", "draft-07"].iter().any(|old| draft.contains(old));
         let context = Context {
             root,
             anchors: keywords::anchors(root),
@@ -221,7 +225,9 @@ impl<'a> Maker<'a> {
             let mut number = 0;
             while number < total.min(MAX_BRANCHES) {
                 self.steps = self.steps.checked_sub(1).ok_or_else(|| {
-                    first.clone().unwrap_or_else(|| Problem::new(here, "the schema is too complicated"))
+                    first
+                        .clone()
+                        .unwrap_or_else(|| Problem::new(here, "the schema is too complicated"))
                 })?;
                 // The first branch is a different one for every pick, so that examples vary.
                 let mut choice = Choice::new(number.wrapping_add(style.pick));
@@ -307,7 +313,9 @@ impl<'a> Maker<'a> {
                 self.text(rules, here, name, style).map(Value::String)
             } else if one & NUMBER != 0 {
                 let fraction = rules.number.fraction(style.pick);
-                fraction.or_else(|_| rules.number.integer(style.pick)).map_err(|words| Problem::new(here, &words))
+                fraction
+                    .or_else(|_| rules.number.integer(style.pick))
+                    .map_err(|words| Problem::new(here, &words))
             } else if one & INTEGER != 0 {
                 rules.number.integer(style.pick).map_err(|words| Problem::new(here, &words))
             } else if one & BOOLEAN != 0 {
@@ -328,13 +336,24 @@ impl<'a> Maker<'a> {
     /// The type that the keywords speak of, if none is named.
     fn guess(&self, rules: &Rules<'a>) -> u8 {
         let number = &rules.number;
-        if !rules.objects.is_empty() || !rules.required.is_empty() || rules.properties_least > 0 || !rules.names.is_empty() {
+        if !rules.objects.is_empty()
+            || !rules.required.is_empty()
+            || rules.properties_least > 0
+            || !rules.names.is_empty()
+        {
             OBJECT
         } else if !rules.arrays.is_empty() || !rules.contains.is_empty() || rules.items_least > 0 {
             ARRAY
-        } else if !rules.text.patterns.is_empty() || !rules.text.formats.is_empty() || rules.text.least > 0 || rules.text.most.is_some() {
+        } else if !rules.text.patterns.is_empty()
+            || !rules.text.formats.is_empty()
+            || rules.text.least > 0
+            || rules.text.most.is_some()
+        {
             STRING
-        } else if !number.least.is_empty() || !number.most.is_empty() || !number.multiples.is_empty() {
+        } else if !number.least.is_empty()
+            || !number.most.is_empty()
+            || !number.multiples.is_empty()
+        {
             INTEGER
         } else if self.depth == 1 {
             OBJECT
@@ -343,7 +362,13 @@ impl<'a> Maker<'a> {
         }
     }
 
-    fn text(&mut self, rules: &Rules<'a>, here: &str, name: &str, style: Style) -> Result<String, Problem> {
+    fn text(
+        &mut self,
+        rules: &Rules<'a>,
+        here: &str,
+        name: &str,
+        style: Style,
+    ) -> Result<String, Problem> {
         let made = rules.text.make(name, style.pick, &mut |regex, text| self.matches(regex, text));
         let text = made.map_err(|words| Problem::new(here, &words))?;
         let weight = u32::try_from(text.len() / 256).unwrap_or(u32::MAX);
@@ -371,7 +396,9 @@ impl<'a> Maker<'a> {
         let judges = judges.as_ref()?;
         let mut all = true;
         for place in places {
-            let judge = judges.get(&format!("#{}", crate::pointer::encode_fragment(place))).or_else(|| judges.get(&format!("#{place}")))?;
+            let judge = judges
+                .get(&format!("#{}", crate::pointer::encode_fragment(place)))
+                .or_else(|| judges.get(&format!("#{place}")))?;
             all &= judge.is_valid(value);
         }
         Some(all)

@@ -75,12 +75,19 @@ impl NumberRules {
         } else {
             first + pick % (above + 1) * step
         };
-        let number = i64::try_from(found).map(Number::from).or_else(|_| u64::try_from(found).map(Number::from));
-        number.map(Value::Number).map_err(|_| "the bounds lie beyond what can be written".to_owned())
+        let number = i64::try_from(found)
+            .map(Number::from)
+            .or_else(|_| u64::try_from(found).map(Number::from));
+        number
+            .map(Value::Number)
+            .map_err(|_| "the bounds lie beyond what can be written".to_owned())
     }
 
     /// The `pick`th number that fits, with a fraction if nothing speaks against it.
-    #[expect(clippy::cast_precision_loss, reason = "an example, checked against the schema afterwards")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "an example, checked against the schema afterwards"
+    )]
     pub(crate) fn fraction(&self, pick: usize) -> Result<Value, String> {
         let least = self.least.iter().max_by(|a, b| a.approximate().total_cmp(&b.approximate()));
         let most = self.most.iter().min_by(|a, b| a.approximate().total_cmp(&b.approximate()));
@@ -102,7 +109,10 @@ impl NumberRules {
         finite(number)
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "an example, checked against the schema afterwards")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "an example, checked against the schema afterwards"
+    )]
     fn multiple(
         &self,
         multiple: &Number,
@@ -118,8 +128,11 @@ impl NumberRules {
             return finite(least.map_or(0.0, Bound::approximate));
         }
         let from = match (least, most) {
-            (Some(least), _) => (least.approximate() / each).ceil(),
-            (None, Some(most)) if most.approximate() <= each => (most.approximate() / each).floor() - 1.0 - pick as f64,
+            // One step early, because the division may have been rounded up.
+            (Some(least), _) => (least.approximate() / each).ceil() - 1.0,
+            (None, Some(most)) if most.approximate() <= each => {
+                (most.approximate() / each).floor() - 1.0 - pick as f64
+            }
             _ => 1.0,
         };
         let mut left = pick;
@@ -136,16 +149,28 @@ impl NumberRules {
                 left -= 1;
             }
         }
-        if pick > 0 { self.multiple(multiple, least, most, 0) } else { Err("no multiple lies within the bounds".to_owned()) }
+        if pick > 0 {
+            self.multiple(multiple, least, most, 0)
+        } else {
+            Err("no multiple lies within the bounds".to_owned())
+        }
     }
 
     fn within(&self, number: f64, least: Option<&Bound>, most: Option<&Bound>) -> bool {
         let above = least.is_none_or(|bound| {
-            if bound.excluded { number > bound.approximate() } else { number >= bound.approximate() }
+            if bound.excluded {
+                number > bound.approximate()
+            } else {
+                number >= bound.approximate()
+            }
         });
         above
             && most.is_none_or(|bound| {
-                if bound.excluded { number < bound.approximate() } else { number <= bound.approximate() }
+                if bound.excluded {
+                    number < bound.approximate()
+                } else {
+                    number <= bound.approximate()
+                }
             })
     }
 
@@ -210,7 +235,11 @@ mod tests {
         value.as_number().cloned().unwrap()
     }
 
-    fn rules(least: Option<(Value, bool)>, most: Option<(Value, bool)>, multiples: &[Value]) -> NumberRules {
+    fn rules(
+        least: Option<(Value, bool)>,
+        most: Option<(Value, bool)>,
+        multiples: &[Value],
+    ) -> NumberRules {
         let bound = |(value, excluded)| Bound { number: number(value), excluded };
         NumberRules {
             least: least.into_iter().map(bound).collect(),
@@ -230,12 +259,20 @@ mod tests {
             (rules(None, Some((json!(-7), true)), &[]), 1, Ok(json!(-9))),
             (rules(Some((json!(10), false)), None, &[json!(4), json!(6)]), 1, Ok(json!(24))),
             (rules(Some((json!(1), false)), None, &[json!(2.5)]), 0, Ok(json!(5))),
-            (rules(Some((json!(u64::MAX), false)), Some((json!(u64::MAX), false)), &[]), 0, Ok(json!(u64::MAX))),
+            (
+                rules(Some((json!(u64::MAX), false)), Some((json!(u64::MAX), false)), &[]),
+                0,
+                Ok(json!(u64::MAX)),
+            ),
         ] {
             assert_eq!(rules.integer(pick), expected, "{rules:?}");
         }
         assert!(rules(Some((json!(5), false)), Some((json!(4), false)), &[]).integer(0).is_err());
-        assert!(rules(Some((json!(5), false)), Some((json!(9), false)), &[json!(10)]).integer(0).is_err());
+        assert!(
+            rules(Some((json!(5), false)), Some((json!(9), false)), &[json!(10)])
+                .integer(0)
+                .is_err()
+        );
     }
 
     #[test]

@@ -62,7 +62,12 @@ impl<'a> Maker<'a> {
     }
 
     /// The schemas that apply to a property, by its name.
-    fn schemas_of(&mut self, rules: &Rules<'a>, here: &str, name: &str) -> Result<Vec<Placed<'a>>, Problem> {
+    fn schemas_of(
+        &mut self,
+        rules: &Rules<'a>,
+        here: &str,
+        name: &str,
+    ) -> Result<Vec<Placed<'a>>, Problem> {
         let mut schemas = Vec::new();
         for rule in &rules.objects {
             let mut named = false;
@@ -85,7 +90,10 @@ impl<'a> Maker<'a> {
             schemas.extend(leftover.cloned());
         }
         if schemas.iter().any(|placed| placed.schema == &serde_json::Value::Bool(false)) {
-            let words = format!("the property `{}` is not allowed by one of the schemas that apply here", crate::guard::shorten(name));
+            let words = format!(
+                "the property `{}` is not allowed by one of the schemas that apply here",
+                crate::guard::shorten(name)
+            );
             return Err(Problem::new(here, &words));
         }
         Ok(schemas)
@@ -102,7 +110,8 @@ impl<'a> Maker<'a> {
     ) -> Result<(), Problem> {
         let open = |placed: &Placed<'_>| placed.schema.is_object();
         let is_map = rules.objects.iter().any(|rule| {
-            rule.named.is_empty() && (!rule.matching.is_empty() || rule.others.as_ref().is_some_and(open))
+            rule.named.is_empty()
+                && (!rule.matching.is_empty() || rule.others.as_ref().is_some_and(open))
         });
         let sample = u64::from(is_map && style.optional && fields.is_empty());
         let sample = sample.min(rules.properties_most.unwrap_or(u64::MAX));
@@ -114,7 +123,10 @@ impl<'a> Maker<'a> {
             let needed = (fields.len() as u64) < rules.properties_least;
             if turn > 2 * rules.properties_least + 8 {
                 if needed {
-                    return Err(Problem::new(here, "too few properties are allowed to reach `minProperties`"));
+                    return Err(Problem::new(
+                        here,
+                        "too few properties are allowed to reach `minProperties`",
+                    ));
                 }
                 break;
             }
@@ -124,7 +136,9 @@ impl<'a> Maker<'a> {
             if fields.contains_key(&name) {
                 continue;
             }
-            if let Ok(value) = self.property(rules, here, &name, Style { pick: style.pick + number, ..style }) {
+            if let Ok(value) =
+                self.property(rules, here, &name, Style { pick: style.pick + number, ..style })
+            {
                 fields.insert(name, value);
             }
         }
@@ -135,19 +149,24 @@ impl<'a> Maker<'a> {
     fn name(&mut self, rules: &Rules<'a>, number: usize, style: Style) -> Result<String, Problem> {
         if !rules.names.is_empty() {
             let pick = style.pick + number;
-            let text = serde_json::json!({ "type": "string" });
-            let made = self.value(&rules.names, "", pick)?;
-            return match made {
+            return match self.value(&rules.names, "", pick)? {
                 serde_json::Value::String(name) => Ok(name),
-                _ => Err(Problem::new("", &format!("a name has to be of {text}"))),
+                _ => Err(Problem::new(&rules.names[0].at, "a property's name has to be a text")),
             };
         }
-        let patterns: Vec<&str> =
-            rules.objects.iter().flat_map(|rule| rule.matching.iter().map(|(pattern, _)| *pattern)).collect();
+        let patterns: Vec<&str> = rules
+            .objects
+            .iter()
+            .flat_map(|rule| rule.matching.iter().map(|(pattern, _)| *pattern))
+            .collect();
         if !patterns.is_empty() {
             let pattern = patterns[number % patterns.len()];
-            let texts = super::pattern::texts(pattern, number / patterns.len());
-            if let Some(text) = texts.into_iter().find(|text| self.matches(pattern, text)) {
+            let turn = number / patterns.len();
+            let texts = super::pattern::texts(pattern, turn);
+            // A pattern of a fixed text leaves only its surroundings to vary.
+            let longer = texts.iter().map(|text| format!("{text}{}", turn + 1)).collect::<Vec<_>>();
+            let mut names = if turn == 0 { texts } else { [longer, texts].concat() }.into_iter();
+            if let Some(text) = names.find(|text| self.matches(pattern, text)) {
                 return Ok(text);
             }
         }

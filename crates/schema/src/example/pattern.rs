@@ -90,7 +90,11 @@ fn letter(class: &Class, turn: usize) -> Option<char> {
             return Some(members[turn % members.len()]);
         }
     }
-    ranges.iter().map(|(from, _)| *from).find(|letter| !letter.is_control()).or_else(|| ranges.first().map(|(from, _)| *from))
+    ranges
+        .iter()
+        .map(|(from, _)| *from)
+        .find(|letter| !letter.is_control())
+        .or_else(|| ranges.first().map(|(from, _)| *from))
 }
 
 #[cfg(test)]

@@ -51,10 +51,16 @@ impl TextRules<'_> {
     fn complaint(&self) -> String {
         match (self.patterns.first(), self.formats.first()) {
             (Some(regex), _) => {
-                format!("no text of that length was found for the pattern `{}`", crate::guard::shorten(regex))
+                format!(
+                    "no text of that length was found for the pattern `{}`",
+                    crate::guard::shorten(regex)
+                )
             }
             (None, Some(format)) => {
-                format!("no text of that length was found for the format `{}`", crate::guard::shorten(format))
+                format!(
+                    "no text of that length was found for the format `{}`",
+                    crate::guard::shorten(format)
+                )
             }
             (None, None) => "no text of that length was found".to_owned(),
         }
@@ -84,7 +90,8 @@ impl TextRules<'_> {
             "email" | "idn-email" => {
                 let local = format!("ada{suffix}");
                 let padded = |local: &str, domain: &str| {
-                    let pad = self.lacking(&format!("{local}@{domain}")).min(64 - local.len().min(64));
+                    let pad =
+                        self.lacking(&format!("{local}@{domain}")).min(64 - local.len().min(64));
                     format!("{local}{}@{domain}", "a".repeat(pad))
                 };
                 vec![
@@ -97,25 +104,52 @@ impl TextRules<'_> {
             "hostname" | "idn-hostname" => {
                 let host = format!("host{suffix}.example.com");
                 let labels = self.lacking(&host).div_ceil(2);
-                vec![format!("{}{host}", "a.".repeat(labels)), format!("{letter}.co"), letter.to_string()]
+                vec![
+                    format!("{}{host}", "a.".repeat(labels)),
+                    format!("{letter}.co"),
+                    letter.to_string(),
+                ]
             }
             "ipv4" => vec![format!("192.0.2.{}", pick % 254 + 1)],
             "ipv6" => vec![format!("2001:db8::{:x}", pick % 0xffff + 1), "::1".to_owned()],
             "uri" | "iri" | "url" => {
-                let uri = format!("https://example.com/{}", if pick == 0 { "resource".to_owned() } else { format!("resource/{pick}") });
+                let uri = format!(
+                    "https://example.com/{}",
+                    if pick == 0 { "resource".to_owned() } else { format!("resource/{pick}") }
+                );
                 let pad = "a".repeat(self.lacking(&uri));
-                vec![format!("{uri}{pad}"), format!("https://{letter}.co"), format!("x:{letter}"), "x:".to_owned()]
+                vec![
+                    format!("{uri}{pad}"),
+                    format!("https://{letter}.co"),
+                    format!("x:{letter}"),
+                    "x:".to_owned(),
+                ]
             }
             "uri-reference" | "iri-reference" => {
                 let uri = format!("/resource{suffix}");
-                vec![format!("{uri}{}", "a".repeat(self.lacking(&uri))), format!("/{letter}"), letter.to_string()]
+                vec![
+                    format!("{uri}{}", "a".repeat(self.lacking(&uri))),
+                    format!("/{letter}"),
+                    letter.to_string(),
+                ]
             }
-            "uri-template" => vec![format!("https://example.com/{{id}}{suffix}{}", "a".repeat(self.lacking("https://example.com/{id}"))), letter.to_string()],
-            "uuid" => vec![format!("3f2b8c1e-5d4a-4b6f-9a7e-{:012x}", 0x1c2d_3e4f_5a6b_u64.wrapping_add(pick as u64))],
+            "uri-template" => vec![
+                format!(
+                    "https://example.com/{{id}}{suffix}{}",
+                    "a".repeat(self.lacking("https://example.com/{id}"))
+                ),
+                letter.to_string(),
+            ],
+            "uuid" => vec![format!(
+                "3f2b8c1e-5d4a-4b6f-9a7e-{:012x}",
+                0x1c2d_3e4f_5a6b_u64.wrapping_add(pick as u64)
+            )],
             "json-pointer" => vec![format!("/items/{pick}"), format!("/{letter}")],
             "relative-json-pointer" => vec![format!("{pick}/name"), pick.to_string()],
             "regex" => vec![format!("^[a-z]+{suffix}$"), letter.to_string()],
-            "byte" => vec![["ZXhhbXBsZQ==", "YmVja2V0", "d2ViaG9vaw==", "cGF5bG9hZA=="][pick % 4].to_owned()],
+            "byte" => vec![
+                ["ZXhhbXBsZQ==", "YmVja2V0", "d2ViaG9vaw==", "cGF5bG9hZA=="][pick % 4].to_owned(),
+            ],
             _ => Vec::new(),
         }
     }
@@ -156,7 +190,8 @@ fn by_name(name: &str, pick: usize) -> Option<String> {
         }
         words.extend(letter.to_lowercase());
     }
-    let numbered = |text: &str| if pick == 0 { text.to_owned() } else { format!("{text} {}", pick + 1) };
+    let numbered =
+        |text: &str| if pick == 0 { text.to_owned() } else { format!("{text} {}", pick + 1) };
     let last = words.rsplit(['_', '-', '.', ' ']).next().unwrap_or("");
     match last {
         "id" => {
@@ -164,7 +199,10 @@ fn by_name(name: &str, pick: usize) -> Option<String> {
             let stem = if stem.is_empty() { "id" } else { stem };
             Some(format!("{stem}_{:04}", 1042 + pick))
         }
-        "email" => Some(format!("ada{}@example.com", if pick == 0 { String::new() } else { pick.to_string() })),
+        "email" => Some(format!(
+            "ada{}@example.com",
+            if pick == 0 { String::new() } else { pick.to_string() }
+        )),
         "url" | "uri" | "href" | "link" => Some(format!("https://example.com/{}", pick + 1)),
         "name" if words.ends_with("first_name") => Some(numbered("Ada")),
         "name" if words.ends_with("last_name") => Some(numbered("Lovelace")),
@@ -201,7 +239,15 @@ mod tests {
 
     #[test]
     fn picks_differ() {
-        for formats in [vec![], vec!["date"], vec!["email"], vec!["uuid"], vec!["ipv4"], vec!["uri"], vec!["date-time"]] {
+        for formats in [
+            vec![],
+            vec!["date"],
+            vec!["email"],
+            vec!["uuid"],
+            vec!["ipv4"],
+            vec!["uri"],
+            vec!["date-time"],
+        ] {
             let rules = TextRules { formats, ..TextRules::default() };
             let mut texts: Vec<String> =
                 (0..40).map(|pick| rules.make("", pick, &mut |_, _| true).unwrap()).collect();

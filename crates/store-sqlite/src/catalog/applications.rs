@@ -57,10 +57,10 @@ impl Catalog {
     pub(crate) fn application_create(
         &self,
         owner: Owner,
-        new: &ApplicationNew,
+        new: ApplicationNew,
         now_ms: i64,
     ) -> Result<Created<Application>> {
-        self.write("make application", |connection| {
+        self.write("make application", move |connection| {
             if let Some(uid) = &new.uid
                 && let Some(taken) = by_uid(connection, owner, new.kind, uid)?
             {
@@ -130,10 +130,10 @@ impl Catalog {
         &self,
         owner: Owner,
         application: ApplicationKey,
-        change: &ApplicationChange,
+        change: ApplicationChange,
         now_ms: i64,
     ) -> Result<Changed<Application>> {
-        self.write("change application", |connection| {
+        self.write("change application", move |connection| {
             let Some(known) = of_owner(connection, owner, application)? else {
                 return Ok(Changed::Absent);
             };
@@ -144,14 +144,14 @@ impl Catalog {
                 return Ok(Changed::NameTaken);
             }
             let mut after = known;
-            if let Some(uid) = &change.uid {
-                after.uid.clone_from(uid);
+            if let Some(uid) = change.uid {
+                after.uid = uid;
             }
-            if let Some(settings) = &change.settings {
-                after.settings.clone_from(settings);
+            if let Some(settings) = change.settings {
+                after.settings = settings;
             }
-            if let Some(credentials) = &change.credentials {
-                after.credentials = Some(credentials.clone());
+            if let Some(credentials) = change.credentials {
+                after.credentials = Some(credentials);
             }
             if change.remove {
                 after.removed = true;

@@ -18,12 +18,12 @@ impl Catalog {
     pub(crate) fn declare(
         &self,
         owner: Owner,
-        declared: &[SourceDeclaration],
+        declared: Vec<SourceDeclaration>,
         now_ms: i64,
     ) -> Result<ConfigSnapshot> {
-        self.write("declare sources", |connection| {
+        self.write("declare sources", move |connection| {
             let mut kept = HashSet::new();
-            for source in declared {
+            for source in &declared {
                 let application = declare_source(connection, owner, source, now_ms)?;
                 kept.insert(application);
                 let mut kept_endpoints = HashSet::new();
@@ -114,11 +114,8 @@ fn declare_endpoint(
         None => endpoints::gone(connection, application, &declared.uid)?,
     };
     let key = if let Some(known) = known {
-        let mut after = Endpoint {
-            origin: Origin::File,
-            settings: declared.settings.clone(),
-            ..known.clone()
-        };
+        let mut after =
+            Endpoint { origin: Origin::File, settings: declared.settings.clone(), ..known.clone() };
         if known.origin == Origin::Api {
             after.headers = None;
         }

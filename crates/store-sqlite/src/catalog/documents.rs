@@ -58,18 +58,18 @@ impl Catalog {
     pub(crate) fn document_put(
         &self,
         owner: Owner,
-        name: &DocumentName,
+        name: DocumentName,
         content: DocumentContent,
         condition: WriteIf,
         now_ms: i64,
     ) -> Result<Written> {
-        self.write("write document", |connection| {
+        self.write("write document", move |connection| {
             if let Some(application) = name.application
                 && applications::of_owner(connection, owner, application)?.is_none()
             {
                 return Ok(Written::Refused(None));
             }
-            let stored = named(connection, owner, name)?;
+            let stored = named(connection, owner, &name)?;
             let (over, found) = match stored {
                 Some(found) if found.is_over(now_ms) => (Some(found), None),
                 other => (None, other),
@@ -98,7 +98,7 @@ impl Catalog {
                 }
                 None => {
                     let document = Document {
-                        name: name.clone(),
+                        name,
                         content,
                         revision: 1,
                         created_at_ms: now_ms,
@@ -111,8 +111,8 @@ impl Catalog {
         })
     }
 
-    pub(crate) fn document_remove(&self, owner: Owner, name: &DocumentName) -> Result<bool> {
-        self.write("remove document", |connection| match named(connection, owner, name)? {
+    pub(crate) fn document_remove(&self, owner: Owner, name: DocumentName) -> Result<bool> {
+        self.write("remove document", move |connection| match named(connection, owner, &name)? {
             Some(found) => delete(connection, found.number).map(|()| true),
             None => Ok(false),
         })
@@ -164,7 +164,7 @@ impl Catalog {
         if !due {
             return Ok(0);
         }
-        self.write("sweep documents", |connection| {
+        self.write("sweep documents", move |connection| {
             connection
                 .execute(
                     "DELETE FROM document WHERE number IN

@@ -45,10 +45,10 @@ impl Catalog {
     pub(crate) fn endpoint_create(
         &self,
         owner: Owner,
-        new: &EndpointNew,
+        new: EndpointNew,
         now_ms: i64,
     ) -> Result<Created<Endpoint>> {
-        self.write("make endpoint", |connection| {
+        self.write("make endpoint", move |connection| {
             if applications::of_owner(connection, owner, new.application)?.is_none() {
                 return Ok(Created::NoParent);
             }
@@ -127,10 +127,10 @@ impl Catalog {
         &self,
         owner: Owner,
         endpoint: EndpointId,
-        change: &EndpointChange,
+        change: EndpointChange,
         now_ms: i64,
     ) -> Result<Changed<Endpoint>> {
-        self.write("change endpoint", |connection| {
+        self.write("change endpoint", move |connection| {
             let Some(known) =
                 select_one(connection, "WHERE id = ?1", params![endpoint.as_bytes()])?
             else {
@@ -138,17 +138,17 @@ impl Catalog {
             };
             let application = applications::by_key(connection, known.application)?;
             if application.is_none_or(|application| application.owner != owner)
-                || !reaches(&known, change)
+                || !reaches(&known, &change)
             {
                 return Ok(Changed::Absent);
             }
-            if let Some(uid) = wanted_name(&known, change)
+            if let Some(uid) = wanted_name(&known, &change)
                 && let Some(taken) = by_uid(connection, known.application, uid)?
                 && taken.key != known.key
             {
                 return Ok(Changed::NameTaken);
             }
-            apply(connection, known.key, change, now_ms)?;
+            apply(connection, known.key, &change, now_ms)?;
             let after = by_key(connection, known.key)?;
             Ok(after.map_or(Changed::Absent, Changed::Done))
         })

@@ -87,9 +87,14 @@ impl Catalog {
         })
     }
 
-    pub(crate) fn envelope_replace(&self, at: EnvelopeAt, old: &[u8], new: &[u8]) -> Result<bool> {
+    pub(crate) fn envelope_replace(
+        &self,
+        at: EnvelopeAt,
+        old: Vec<u8>,
+        new: Vec<u8>,
+    ) -> Result<bool> {
         let failed = database("replace secret");
-        self.write("replace secret", |connection| {
+        self.write("replace secret", move |connection| {
             let changed = match at {
                 EnvelopeAt::EndpointSecret(endpoint, number) => connection.execute(
                     "UPDATE endpoint_secret SET envelope = ?2

@@ -11,9 +11,12 @@ mod declare;
 mod documents;
 mod endpoints;
 mod envelopes;
+mod group;
 mod segments;
 
 pub(crate) use segments::SealedRow;
+
+use group::Group;
 
 use std::path::{Path, PathBuf};
 
@@ -30,7 +33,7 @@ const READERS_MAX: usize = 4;
 /// The small state.
 pub(crate) struct Catalog {
     path: PathBuf,
-    writer: Mutex<Connection>,
+    writer: Group,
     readers: Mutex<Vec<Connection>>,
 }
 
@@ -38,7 +41,7 @@ impl Catalog {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         Ok(Self {
             path: path.to_path_buf(),
-            writer: Mutex::new(open_catalog(path, Role::Writer)?),
+            writer: Group::new(open_catalog(path, Role::Writer)?),
             readers: Mutex::new(Vec::new()),
         })
     }
@@ -59,39 +62,39 @@ impl Catalog {
         result
     }
 
-    /// Works in one transaction, which is on disk when this returns. An error undoes all of it.
-    fn write<T>(
+    /// Works in a transaction, which is on disk when this returns; an error undoes the work. What is
+    /// written at the same time shares a commit.
+    fn write<T: Send + 'static>(
         &self,
         operation: &'static str,
-        work: impl FnOnce(&Connection) -> Result<T>,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let failed = database(operation);
-        let mut connection = self.writer.lock();
-        let transaction = connection.transaction().map_err(failed)?;
-        // Dropped without a commit, it is rolled back.
-        let value = work(&transaction)?;
-        transaction.commit().map_err(failed)?;
-        Ok(value)
+        self.writer.write(operation, work)
     }
 
     pub(crate) fn setting(&self, owner: Owner, name: &str) -> Result<Option<Vec<u8>>> {
         self.read(|connection| setting_in(connection, owner, name))
     }
 
-    pub(crate) fn setting_init(&self, owner: Owner, name: &str, value: &[u8]) -> Result<Vec<u8>> {
-        self.write("write setting", |connection| {
+    pub(crate) fn setting_init(
+        &self,
+        owner: Owner,
+        name: String,
+        value: Vec<u8>,
+    ) -> Result<Vec<u8>> {
+        self.write("write setting", move |connection| {
             connection
                 .execute(
                     "INSERT INTO setting VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING",
                     params![owner.number(), name, value],
                 )
                 .map_err(database("write setting"))?;
-            Ok(setting_in(connection, owner, name)?.unwrap_or_default())
+            Ok(setting_in(connection, owner, &name)?.unwrap_or_default())
         })
     }
 
-    pub(crate) fn setting_put(&self, owner: Owner, name: &str, value: &[u8]) -> Result<()> {
-        self.write("write setting", |connection| {
+    pub(crate) fn setting_put(&self, owner: Owner, name: String, value: Vec<u8>) -> Result<()> {
+        self.write("write setting", move |connection| {
             connection
                 .execute(
                     "INSERT OR REPLACE INTO setting VALUES(?1, ?2, ?3)",
@@ -105,10 +108,11 @@ impl Catalog {
     /// Closes what only reads and writes the log back into the file, so that the file alone is whole.
     pub(crate) fn checkpoint(&self) -> Result<()> {
         self.readers.lock().clear();
-        self.writer
-            .lock()
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-            .map_err(database("checkpoint"))
+        self.writer.alone(|connection| {
+            connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+                .map_err(database("checkpoint"))
+        })
     }
 }
 

@@ -55,8 +55,8 @@ impl Catalog {
         })
     }
 
-    pub(crate) fn segment_put(&self, row: &SealedRow) -> Result<()> {
-        self.write("write segment", |connection| {
+    pub(crate) fn segment_put(&self, row: SealedRow) -> Result<()> {
+        self.write("write segment", move |connection| {
             connection
                 .execute(
                     "INSERT OR REPLACE INTO segment
@@ -82,7 +82,7 @@ impl Catalog {
 
     /// Notes when the next payload of a sealed segment is to be removed.
     pub(crate) fn segment_expiring(&self, first: i64, expiring_ms: Option<i64>) -> Result<()> {
-        self.write("write segment", |connection| {
+        self.write("write segment", move |connection| {
             connection
                 .execute(
                     "UPDATE segment SET expiring_ms = ?2 WHERE first = ?1",
@@ -94,7 +94,7 @@ impl Catalog {
     }
 
     pub(crate) fn segment_remove(&self, first: i64) -> Result<()> {
-        self.write("remove segment", |connection| {
+        self.write("remove segment", move |connection| {
             connection
                 .execute("DELETE FROM segment WHERE first = ?1", [first])
                 .map(drop)

@@ -3,10 +3,14 @@
 //! A seed gives the same operations everywhere. When the answers differ, the list is cut down to
 //! operations that are needed for it, and the seed, the list and both answers are told.
 //!
-//! Where next: `operation` for what can happen, `side` for how answers become comparable.
+//! Where next: `operation` and `made` for what can happen, `side` and `side_made` for how it is
+//! done, `tell` for how answers become comparable.
 
+mod made;
 mod operation;
 mod side;
+mod side_made;
+mod tell;
 
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 
 use becket_model::{DeliveryState, Disposition, EndpointState};
 
+use super::made::{ENDPOINT_NAMES, Made, endpoint, made};
 use crate::noise::Numbers;
 
 /// The sources by slot, with their owners (0 or 1) and endpoints; endpoint slots count through.
@@ -11,7 +12,9 @@ pub(super) const SOURCES: [(usize, &str, &[&str]); 3] =
 /// The first endpoint slot of each source, and the end.
 pub(super) const SLOTS: [usize; 4] = [0, 3, 5, 7];
 /// How many scopes there are to choose from, foreign ones included.
-pub(super) const SCOPES: u64 = 7;
+pub(super) const SCOPES: u64 = 13;
+/// The channels and tags in use.
+pub(super) const LABELS: [&str; 3] = ["eu", "us", "e"];
 /// The event types in use; the first stands for none.
 pub(super) const TYPES: [&str; 4] = ["", "push", "ping", "invoice.paid"];
 
@@ -24,6 +27,8 @@ pub(super) enum Operation {
     Change { endpoint: usize, change: Change },
     /// Sets a small value and reads it back.
     Setting { owner: usize, name: u64, value: u8 },
+    /// Does something with what the API makes.
+    Made(Made),
     /// Accepts an event that was received a little before now.
     Accept(Accept),
     /// Leases deliveries.
@@ -63,12 +68,17 @@ pub(super) enum Operation {
 /// An event to be accepted.
 #[derive(Debug, Clone)]
 pub(super) struct Accept {
+    /// One of the file by slot, or above that one that the API made.
     pub(super) source: usize,
     pub(super) ago_ms: i64,
     /// The number of the key, and whether it is a body's hash.
     pub(super) key: Option<(u32, bool)>,
     pub(super) event_type: usize,
     pub(super) disposition: Disposition,
+    pub(super) channels: Vec<usize>,
+    pub(super) tags: Vec<usize>,
+    pub(super) payload_for_ms: Option<i64>,
+    pub(super) due_in_ms: Option<i64>,
     /// Offsets within the source's endpoints, and whether the caller takes them.
     pub(super) planned: Vec<(usize, bool)>,
     pub(super) lease_ms: i64,
@@ -89,7 +99,9 @@ pub(super) enum Next {
 pub(super) enum Change {
     State(EndpointState),
     Failing(bool),
-    Rotate { secret: u8, old_expire_in_ms: i64 },
+    Rotate { old_expire_in_ms: i64 },
+    Edit { name: Option<usize>, timeout_ms: u64 },
+    Headers { sealed: bool },
 }
 
 /// A filter, with moments counted back from now.
@@ -102,6 +114,8 @@ pub(super) struct Filter {
     pub(super) since_ago_ms: Option<i64>,
     pub(super) until_ago_ms: Option<i64>,
     pub(super) key: Option<u32>,
+    pub(super) channel: Option<usize>,
+    pub(super) tag: Option<usize>,
 }
 
 /// The operations of a seed.
@@ -111,6 +125,9 @@ pub(super) fn generate(seed: u64, steps: usize) -> Vec<Operation> {
 }
 
 fn operation(numbers: &mut Numbers) -> Operation {
+    if numbers.chance(25) {
+        return Operation::Made(made(numbers));
+    }
     match numbers.below(100) {
         0..17 => Operation::Accept(accept(numbers)),
         17..32 => Operation::Lease {
@@ -126,7 +143,7 @@ fn operation(numbers: &mut Numbers) -> Operation {
         61..65 => Operation::Replay {
             scope: scope(numbers),
             event: back(numbers),
-            endpoints: some(numbers, 50, 3),
+            endpoints: some(numbers, 50, 4),
         },
         65..70 => Operation::Read {
             scope: scope(numbers),
@@ -164,7 +181,7 @@ fn rare(numbers: &mut Numbers) -> Operation {
             without_source: numbers.chance(30),
             timeout_ms: 1_000 * (1 + numbers.below(3)),
         },
-        3..5 => Operation::Change { endpoint: below(numbers, SLOTS[3]), change: change(numbers) },
+        3..5 => Operation::Change { endpoint: endpoint(numbers), change: change(numbers) },
         5 => Operation::Setting {
             owner: below(numbers, 2),
             name: numbers.below(3),
@@ -184,7 +201,8 @@ fn rare(numbers: &mut Numbers) -> Operation {
 }
 
 fn accept(numbers: &mut Numbers) -> Accept {
-    let source = below(numbers, 3);
+    let source = if numbers.chance(75) { below(numbers, 3) } else { 3 + below(numbers, 4) };
+    let due_in_ms = numbers.chance(15).then(|| numbers.below(6_000) as i64 - 500);
     let key = match numbers.below(100) {
         0..40 => Some((numbers.below(16) as u32, false)),
         40..60 => Some((1_000 + numbers.below(6) as u32, true)),
@@ -192,9 +210,9 @@ fn accept(numbers: &mut Numbers) -> Accept {
     };
     let leased_percent = numbers.below(3) * 50;
     let mut planned = Vec::new();
-    for offset in 0..SLOTS[source + 1] - SLOTS[source] {
+    for offset in 0..4 {
         if numbers.chance(55) {
-            planned.push((offset, numbers.chance(leased_percent)));
+            planned.push((offset, numbers.chance(leased_percent) && due_in_ms.is_none()));
         }
     }
     if numbers.chance(30) {
@@ -211,6 +229,10 @@ fn accept(numbers: &mut Numbers) -> Accept {
             1 => Disposition::Invalid,
             _ => Disposition::Accepted,
         },
+        channels: some(numbers, 40, LABELS.len()),
+        tags: some(numbers, 40, LABELS.len()),
+        payload_for_ms: numbers.chance(30).then(|| numbers.below(8_000) as i64),
+        due_in_ms,
         planned,
         lease_ms: 1 + numbers.below(4_000) as i64,
         body_bytes: below(numbers, largest),
@@ -228,15 +250,18 @@ fn next(numbers: &mut Numbers) -> Next {
 }
 
 fn change(numbers: &mut Numbers) -> Change {
-    match numbers.below(6) {
+    match numbers.below(9) {
+        6 => Change::State(EndpointState::Removed),
+        7 => Change::Edit {
+            name: numbers.chance(80).then(|| below(numbers, ENDPOINT_NAMES.len())),
+            timeout_ms: numbers.below(5),
+        },
+        8 => Change::Headers { sealed: numbers.chance(70) },
         0 => Change::State(EndpointState::Paused),
         1 => Change::State(EndpointState::Disabled),
         2 => Change::State(EndpointState::Enabled),
         3 => Change::Failing(numbers.chance(60)),
-        _ => Change::Rotate {
-            secret: numbers.below(256) as u8,
-            old_expire_in_ms: numbers.below(100_000) as i64,
-        },
+        _ => Change::Rotate { old_expire_in_ms: numbers.below(100_000) as i64 },
     }
 }
 
@@ -251,11 +276,13 @@ fn filter(numbers: &mut Numbers) -> Filter {
     Filter {
         event_types: some(numbers, 20, TYPES.len()),
         state: numbers.chance(30).then(|| states[below(numbers, 4)]),
-        endpoint: numbers.chance(20).then(|| below(numbers, SLOTS[3])),
+        endpoint: numbers.chance(20).then(|| endpoint(numbers)),
         disposition: numbers.chance(15).then(|| dispositions[below(numbers, 3)]),
         since_ago_ms: numbers.chance(15).then(|| numbers.below(20_000) as i64),
         until_ago_ms: numbers.chance(15).then(|| numbers.below(10_000) as i64),
         key: numbers.chance(10).then(|| numbers.below(16) as u32),
+        channel: numbers.chance(15).then(|| below(numbers, LABELS.len())),
+        tag: numbers.chance(15).then(|| below(numbers, LABELS.len())),
     }
 }
 
@@ -272,7 +299,7 @@ fn pass(numbers: &mut Numbers) -> i64 {
 
 /// Any endpoint, but half the time the same one, so that some deliveries come far.
 fn busy_endpoint(numbers: &mut Numbers) -> usize {
-    if numbers.chance(50) { 0 } else { below(numbers, SLOTS[3]) }
+    if numbers.chance(50) { 0 } else { endpoint(numbers) }
 }
 
 /// How far back: mostly to something recent.
@@ -293,6 +320,6 @@ fn some(numbers: &mut Numbers, percent: u64, bound: usize) -> Vec<usize> {
     (0..bound).filter(|_| numbers.chance(50)).collect()
 }
 
-fn below(numbers: &mut Numbers, bound: usize) -> usize {
+pub(super) fn below(numbers: &mut Numbers, bound: usize) -> usize {
     numbers.below(bound as u64) as usize
 }

@@ -8,18 +8,21 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use becket_model::{
-    ApplicationKey, AttemptId, DeliveryKey, EndpointKey, EndpointState, EventId, EventLabels,
-    EventRecord, FailureReason, NextStep, Trigger,
+    ApplicationId, ApplicationKey, ApplicationKind, AttemptId, DeliveryKey, EndpointId,
+    EndpointKey, EndpointSettings, EndpointState, EventId, EventLabels, EventRecord, FailureReason,
+    NextStep, Trigger,
 };
 use becket_store::{
-    Accepted, AttemptFinish, AttemptRow, AttemptWrite, ConfigSnapshot, DedupeKind, Endpoint,
-    EndpointChange, EventAccept, EventFilter, EventRow, FinishOutcome, LeaseToken, Owner, Page,
-    Planned, QuarantineWrite, Replayed, Result, Scope, Store,
+    Accepted, AttemptFinish, AttemptWrite, Changed, ConfigSnapshot, DedupeKind, EndpointChange,
+    EventAccept, EventFilter, FinishOutcome, LeaseToken, Owner, Page, Planned, QuarantineWrite,
+    Result, Scope, Store,
 };
 use bytes::Bytes;
 
-use super::operation::{Accept, Change, Filter, Next, Operation, SLOTS, SOURCES, TYPES};
-use crate::fixture;
+use super::made::ENDPOINT_NAMES;
+use super::operation::{Accept, Change, Filter, LABELS, Next, Operation, SLOTS, SOURCES, TYPES};
+use super::tell::{tell_found, tell_record};
+use crate::{Numbers, fixture};
 
 /// What a store answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,25 +41,56 @@ pub(super) struct Moment {
     pub(super) quarantine_since_ms: i64,
 }
 
+/// An application that has come up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KnownApplication {
+    pub(super) key: ApplicationKey,
+    pub(super) id: ApplicationId,
+    pub(super) owner: usize,
+    pub(super) kind: ApplicationKind,
+    pub(super) removed: bool,
+}
+
+/// An endpoint that has come up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KnownEndpoint {
+    pub(super) key: EndpointKey,
+    pub(super) id: EndpointId,
+    /// The place of its application.
+    pub(super) application: usize,
+}
+
 pub(super) struct Side {
     pub(super) store: Arc<dyn Store>,
     pub(super) events: Vec<EventId>,
-    numbers: HashMap<EventId, usize>,
-    sources: Vec<(ApplicationKey, bool)>,
-    endpoints: Vec<EndpointKey>,
+    pub(super) numbers: HashMap<EventId, usize>,
+    /// Those of the file by slot, then the others as they came up.
+    pub(super) applications: Vec<KnownApplication>,
+    /// Likewise.
+    pub(super) endpoints: Vec<KnownEndpoint>,
     leases: Vec<(DeliveryKey, LeaseToken, u32)>,
-    attempts: Vec<AttemptId>,
+    pub(super) attempts: Vec<AttemptId>,
+    /// Counts what has to differ from everything before it.
+    fresh: u64,
 }
 
 /// The owner of a slot.
-const fn owner(slot: usize) -> Owner {
+pub(super) const fn owner(slot: usize) -> Owner {
     if slot == 0 { Owner::MAIN } else { fixture::OTHER }
 }
 
 /// The element so many places before the last, going round.
-fn back<T>(all: &[T], places: usize) -> Option<&T> {
+pub(super) fn back<T>(all: &[T], places: usize) -> Option<&T> {
     let places = places.checked_rem(all.len())?;
     all.iter().rev().nth(places)
+}
+
+/// A place in a list: one of the first by its slot, or else so many before the last.
+fn place(number: usize, slots: usize, length: usize) -> usize {
+    match number.checked_sub(slots) {
+        Some(places) if length > slots => length - 1 - places % (length - slots),
+        _ => number % slots,
+    }
 }
 
 impl Side {
@@ -66,21 +100,72 @@ impl Side {
             store,
             events: Vec::new(),
             numbers: HashMap::new(),
-            sources: Vec::new(),
+            applications: Vec::new(),
             endpoints: Vec::new(),
             leases: Vec::new(),
             attempts: Vec::new(),
+            fresh: 0,
         };
         for slot in 0..2 {
             side.declare(slot, 0, false, 1_000, fixture::T0).await?;
         }
-        for (slot, uid, endpoints) in SOURCES {
-            let config = side.store.config_list(owner(slot)).await?;
-            side.sources.push((fixture::application_of(&config, uid), false));
-            let key = |uid: &&str| fixture::endpoint_of(&config, uid).key;
-            side.endpoints.extend(endpoints.iter().map(key));
-        }
         Ok(side)
+    }
+
+    /// Bytes that were not there before; the same on both sides.
+    pub(super) fn fresh(&mut self) -> [u8; 14] {
+        self.fresh += 1;
+        let mut bytes = [0; 14];
+        let mut numbers = Numbers::new(self.fresh);
+        bytes[..8].copy_from_slice(&numbers.draw().to_le_bytes());
+        bytes[8..].copy_from_slice(&numbers.draw().to_le_bytes()[..6]);
+        bytes
+    }
+
+    /// What looks sealed with a version of the key.
+    pub(super) fn envelope(&mut self, version: u8) -> Vec<u8> {
+        [&[version][..], &self.fresh()].concat()
+    }
+
+    /// The place of an application, by what an operation calls it.
+    pub(super) fn application_place(&self, number: usize) -> usize {
+        place(number, SOURCES.len(), self.applications.len())
+    }
+
+    /// The place of an endpoint, likewise.
+    pub(super) fn endpoint_place(&self, number: usize) -> usize {
+        place(number, SLOTS[SOURCES.len()], self.endpoints.len())
+    }
+
+    /// The endpoints of an application, in the order in which they came up.
+    fn endpoints_of(&self, application: usize) -> Vec<EndpointKey> {
+        let of = self.endpoints.iter().filter(|known| known.application == application);
+        of.map(|known| known.key).collect()
+    }
+
+    /// Remembers what came up, and what is removed.
+    pub(super) fn learn(&mut self, slot: usize, config: &ConfigSnapshot) {
+        for one in &config.applications {
+            let known = self.applications.iter_mut().find(|known| known.key == one.key);
+            match known {
+                Some(known) => known.removed = one.removed,
+                None => self.applications.push(KnownApplication {
+                    key: one.key,
+                    id: one.id,
+                    owner: slot,
+                    kind: one.kind,
+                    removed: one.removed,
+                }),
+            }
+        }
+        for one in &config.endpoints {
+            let application =
+                self.applications.iter().position(|known| known.key == one.application);
+            let known = self.endpoints.iter().any(|known| known.key == one.key);
+            if let (Some(application), false) = (application, known) {
+                self.endpoints.push(KnownEndpoint { key: one.key, id: one.id, application });
+            }
+        }
     }
 
     /// Does an operation. What goes wrong is an answer too.
@@ -99,13 +184,14 @@ impl Side {
             Operation::Declare { owner: slot, left_out, without_source, timeout_ms } => {
                 let declared =
                     self.declare(*slot, *left_out, *without_source, *timeout_ms, now_ms).await?;
-                self.see_removed(&declared);
-                Ok(tell_config(&declared, now_ms))
+                Ok(self.tell_config(&declared, now_ms))
             }
             Operation::Config { owner: slot } => {
-                Ok(tell_config(&self.store.config_list(owner(*slot)).await?, now_ms))
+                let config = self.store.config_list(owner(*slot)).await?;
+                Ok(self.tell_config(&config, now_ms))
             }
             Operation::Change { endpoint, change } => self.change(*endpoint, *change, now_ms).await,
+            Operation::Made(made) => self.made(made, now_ms).await,
             Operation::Setting { owner: slot, name, value } => {
                 let (whose, name) = (owner(*slot), format!("setting {name}"));
                 let before = self.store.setting_get(whose, &name).await?;
@@ -141,7 +227,7 @@ impl Side {
             Operation::Attempt { scope, attempt } => {
                 let Some(id) = back(&self.attempts, *attempt) else { return Ok(String::new()) };
                 let row = self.store.attempt_get(self.scope(*scope), *id).await?;
-                Ok(row.map_or_else(String::new, |row| self.tell_attempt(&row)))
+                Ok(tell_found(row, |row| self.tell_attempt(&row)))
             }
             Operation::Stats => {
                 let stats = self.store.stats().await?;
@@ -156,7 +242,7 @@ impl Side {
     }
 
     async fn declare(
-        &self,
+        &mut self,
         slot: usize,
         left_out: u64,
         without_source: bool,
@@ -169,61 +255,69 @@ impl Side {
                 continue;
             }
             let mut declaration = fixture::source(uid, endpoints);
-            let mut place = SLOTS[source];
-            declaration.endpoints.retain_mut(|endpoint| {
+            declaration.id = ApplicationId::new(fixture::T0, self.fresh());
+            for (endpoint, place) in declaration.endpoints.iter_mut().zip(SLOTS[source]..) {
+                endpoint.id = EndpointId::new(fixture::T0, self.fresh());
                 endpoint.settings.timeout_ms = timeout_ms + place as u64 / 2;
-                place += 1;
-                left_out >> (place - 1) & 1 == 0
-            });
+            }
+            let mut place = SLOTS[source]..;
+            declaration
+                .endpoints
+                .retain(|_| place.next().is_some_and(|place| left_out >> place & 1 == 0));
             declared.push(declaration);
         }
-        self.store.config_declare(owner(slot), declared, now_ms).await
+        let config = self.store.config_declare(owner(slot), declared, now_ms).await?;
+        self.learn(slot, &config);
+        Ok(config)
     }
 
-    fn see_removed(&mut self, config: &ConfigSnapshot) {
-        for (key, removed) in &mut self.sources {
-            if let Some(source) = config.sources().find(|source| source.key == *key) {
-                *removed = source.removed;
-            }
-        }
-    }
-
-    async fn change(&self, slot: usize, change: Change, now_ms: i64) -> Result<String> {
-        let whose = owner(usize::from(slot >= SLOTS[2]));
+    async fn change(&mut self, number: usize, change: Change, now_ms: i64) -> Result<String> {
+        let known = self.endpoints[self.endpoint_place(number)];
+        let whose = owner(self.applications[known.application].owner);
+        let envelope = self.envelope(1);
         let config = self.store.config_list(whose).await?;
-        let known = config.endpoints.iter().find(|known| known.key == self.endpoints[slot]);
+        let row = config.endpoints.iter().find(|row| row.key == known.key);
         // What becomes of a removed endpoint that is changed is left open.
-        let Some(known) = known.filter(|known| known.state != EndpointState::Removed) else {
+        if row.is_none_or(|row| row.state == EndpointState::Removed) {
             return Ok("removed".to_owned());
-        };
+        }
         let change = match change {
             Change::State(state) => EndpointChange::State { state, reason: format!("at {now_ms}") },
             Change::Failing(failing) => EndpointChange::FailingSince(failing.then_some(now_ms)),
-            Change::Rotate { secret, old_expire_in_ms } => EndpointChange::RotateSecret {
-                envelope: vec![secret; 3],
+            Change::Rotate { old_expire_in_ms } => EndpointChange::RotateSecret {
+                envelope,
                 old_expire_at_ms: now_ms + old_expire_in_ms,
             },
+            Change::Edit { name, timeout_ms } => EndpointChange::Edit {
+                uid: name.map(|name| ENDPOINT_NAMES[name].to_owned()),
+                settings: Box::new(EndpointSettings { timeout_ms, ..EndpointSettings::default() }),
+            },
+            Change::Headers { sealed } => EndpointChange::Headers(sealed.then_some(envelope)),
         };
-        let changed = self.store.endpoint_change(whose, known.id, change, now_ms).await?;
-        Ok(changed.done().map_or_else(String::new, |changed| tell_endpoint(&changed, now_ms)))
+        Ok(match self.store.endpoint_change(whose, known.id, change, now_ms).await? {
+            Changed::Done(endpoint) => self.tell_endpoint(&endpoint, now_ms),
+            other => format!("{other:?}"),
+        })
     }
 
     async fn accept(&mut self, accept: &Accept, now_ms: i64) -> Result<String> {
-        let (application, removed) = self.sources[accept.source];
-        if removed {
+        let place = self.application_place(accept.source);
+        let application = self.applications[place];
+        if application.removed {
             return Ok("removed".to_owned());
         }
         let received_at_ms = now_ms - accept.ago_ms;
         let body: Vec<u8> = (0..accept.body_bytes).map(|at| (at * 7) as u8).collect();
         let pairs: [(&str, &[u8]); 2] =
             [(EventRecord::METHOD, b"POST"), ("x-number", &self.events.len().to_le_bytes())];
-        let planned = accept.planned.iter().map(|(offset, leased)| Planned {
-            endpoint: self.endpoints[SLOTS[accept.source] + offset],
-            leased: *leased,
+        let endpoints = self.endpoints_of(place);
+        let planned = accept.planned.iter().filter_map(|(offset, leased)| {
+            Some(Planned { endpoint: *endpoints.get(*offset)?, leased: *leased })
         });
         let planned: Vec<Planned> = planned.collect();
+        let labels = |chosen: &[usize]| chosen.iter().map(|at| LABELS[*at].to_owned()).collect();
         let event = EventAccept {
-            application,
+            application: application.key,
             received_at_ms,
             event_type: (accept.event_type > 0).then(|| TYPES[accept.event_type].to_owned()),
             dedupe: accept.key.map(|(number, hashed)| {
@@ -235,13 +329,18 @@ impl Side {
                 (fixture::dedupe_key(number), kind, window_ms)
             }),
             disposition: accept.disposition,
-            labels: EventLabels::default(),
+            labels: EventLabels {
+                channels: labels(&accept.channels),
+                tags: labels(&accept.tags),
+                payload_until_ms: accept.payload_for_ms.map(|ms| received_at_ms + ms),
+                ..EventLabels::default()
+            },
             record: fixture::record(&pairs, &body),
             planned: planned.clone(),
-            due_ms: None,
+            due_ms: accept.due_in_ms.map(|ms| now_ms + ms),
             lease_until_ms: now_ms + accept.lease_ms,
         };
-        let scope = Scope::all(owner(SOURCES[accept.source].0));
+        let scope = Scope::all(owner(application.owner));
         match self.store.event_accept(scope, event).await? {
             Accepted::Stored { event, lease } => {
                 self.numbers.insert(event, self.events.len());
@@ -259,12 +358,12 @@ impl Side {
 
     async fn lease(
         &mut self,
-        slot: usize,
+        number: usize,
         now_ms: i64,
         lease_ms: u64,
         limit: usize,
     ) -> Result<String> {
-        let endpoint = self.endpoints[slot];
+        let endpoint = self.endpoints[self.endpoint_place(number)].key;
         let mut text = String::new();
         for leased in self.store.delivery_lease(endpoint, now_ms, lease_ms, limit).await? {
             let reused = self
@@ -272,7 +371,7 @@ impl Side {
                 .iter()
                 .any(|(key, token, _)| *key == leased.key && *token == leased.lease);
             let (key, record) = (self.delivery(leased.key), tell_record(&leased.record));
-            let source = self.source(leased.application);
+            let source = self.application(leased.application);
             let (at_ms, event_type) = (leased.received_at_ms, leased.event_type.as_deref());
             let attempts = leased.attempts;
             text += &format!("{key} {attempts} {source} {at_ms} {event_type:?} {record}\n");
@@ -328,24 +427,23 @@ impl Side {
         for whole in everything {
             // The offsets mean endpoints of the event's own source.
             if let Some(row) = self.store.event_get(whole, event).await? {
-                let source = self.sources.iter().position(|(key, _)| *key == row.application);
-                let slots = source.map_or(0..0, |source| SLOTS[source]..SLOTS[source + 1]);
-                chosen.extend(offsets.iter().filter_map(|offset| slots.clone().nth(*offset)));
+                let keys: Vec<_> = self.applications.iter().map(|known| known.key).collect();
+                let place = keys.iter().position(|key| *key == row.application);
+                let own = place.map_or_else(Vec::new, |place| self.endpoints_of(place));
+                chosen.extend(offsets.iter().filter_map(|offset| own.get(*offset)));
             }
         }
         if chosen.is_empty() && !offsets.is_empty() {
             return Ok("nowhere".to_owned());
         }
-        let endpoints = chosen.into_iter().map(|slot| self.endpoints[slot]).collect();
-        let replayed =
-            self.store.delivery_replay(self.scope(scope), event, endpoints, now_ms).await?;
+        let replayed = self.store.delivery_replay(self.scope(scope), event, chosen, now_ms).await?;
         Ok(replayed.map_or_else(|| "none".to_owned(), |all| self.tell_replayed(&all)))
     }
 
     async fn due(&self) -> Result<Answer> {
         let mut due = BTreeMap::new();
         for one in self.store.delivery_due().await? {
-            let slot = self.endpoints.iter().position(|key| *key == one.endpoint);
+            let slot = self.endpoints.iter().position(|known| known.key == one.endpoint);
             due.insert(slot.unwrap_or(usize::MAX), (one.waiting, one.due_ms));
         }
         Ok(Answer::Due(due))
@@ -368,7 +466,7 @@ impl Side {
         let rows =
             rows.into_iter().filter(|row| row.refused.received_at_ms >= at.quarantine_since_ms);
         Ok(rows.fold(String::new(), |mut text, row| {
-            let (source, refused) = (self.source(row.application), row.refused);
+            let (source, refused) = (self.application(row.application), row.refused);
             let record = tell_record(&refused.record);
             let (at_ms, status) = (refused.received_at_ms, refused.status);
             let (code, reason) = (refused.code, refused.reason);
@@ -392,7 +490,7 @@ impl Side {
         }
         // Those of one millisecond may stand in any order.
         rows.sort_by_key(|row| {
-            let slot = self.endpoints.iter().position(|key| *key == row.delivery.endpoint);
+            let slot = self.endpoints.iter().position(|known| known.key == row.delivery.endpoint);
             (row.attempt.started_at_ms, slot, row.delivery.generation, row.attempt.number)
         });
         for row in rows {
@@ -408,7 +506,9 @@ impl Side {
     pub(super) async fn audit(&self, now_ms: i64) -> Result<String> {
         let mut text = String::new();
         for slot in 0..2 {
-            text += &tell_config(&self.store.config_list(owner(slot)).await?, now_ms);
+            let config = self.store.config_list(owner(slot)).await?;
+            text += &self.tell_config(&config, now_ms);
+            text += &self.audit_documents(slot, now_ms).await?;
             let scope = Scope::all(owner(slot));
             let mut page = Page::newest(17);
             loop {
@@ -420,12 +520,13 @@ impl Side {
                 page.before = Some(last.id);
             }
         }
+        text += &self.audit_counts().await?;
         let stats = self.store.stats().await?;
         Ok(format!("{text}{} events, {} pending\n", stats.events, stats.pending))
     }
 
-    fn scope(&self, number: u64) -> Scope {
-        let source = |slot: usize| self.sources[slot].0;
+    pub(super) fn scope(&self, number: u64) -> Scope {
+        let source = |slot: usize| self.applications[slot].key;
         match number {
             0 => Scope::all(Owner::MAIN),
             1 => Scope::all(fixture::OTHER),
@@ -433,117 +534,28 @@ impl Side {
             3 => Scope::of(Owner::MAIN, source(1)),
             4 => Scope::of(fixture::OTHER, source(2)),
             5 => Scope::of(Owner::MAIN, source(2)),
-            _ => Scope::of(fixture::OTHER, source(0)),
+            6 => Scope::of(fixture::OTHER, source(0)),
+            made => {
+                let known = self.applications[self.application_place(made as usize)];
+                let foreign = made == 12;
+                Scope::of(owner(known.owner ^ usize::from(foreign)), known.key)
+            }
         }
     }
 
     fn filter(&self, filter: &Filter, now_ms: i64) -> EventFilter {
+        let label = |at: Option<usize>| at.map(|at| LABELS[at].to_owned());
+        let endpoint = |number| self.endpoints[self.endpoint_place(number)].key;
         EventFilter {
             event_types: filter.event_types.iter().map(|at| TYPES[*at].to_owned()).collect(),
             state: filter.state,
-            endpoint: filter.endpoint.map(|slot| self.endpoints[slot]),
+            endpoint: filter.endpoint.map(endpoint),
             disposition: filter.disposition,
             since_ms: filter.since_ago_ms.map(|ago_ms| now_ms - ago_ms),
             until_ms: filter.until_ago_ms.map(|ago_ms| now_ms - ago_ms),
             dedupe: filter.key.map(fixture::dedupe_key),
-            channel: None,
-            tag: None,
+            channel: label(filter.channel),
+            tag: label(filter.tag),
         }
     }
-
-    fn event(&self, event: EventId) -> String {
-        let number = self.numbers.get(&event);
-        number.map_or_else(|| format!("unknown {event}"), |number| format!("event {number}"))
-    }
-
-    fn source(&self, key: ApplicationKey) -> String {
-        let slot = self.sources.iter().position(|(known, _)| *known == key);
-        slot.map_or_else(|| format!("unknown {key:?}"), |slot| SOURCES[slot].1.to_owned())
-    }
-
-    fn delivery(&self, key: DeliveryKey) -> String {
-        let slot = self.endpoints.iter().position(|known| *known == key.endpoint);
-        format!("{} at endpoint {slot:?} round {}", self.event(key.event), key.generation)
-    }
-
-    fn tell_replayed(&self, replayed: &[Replayed]) -> String {
-        let each = replayed.iter().map(|one| {
-            format!("{} {}; ", self.delivery(one.key), if one.fresh { "fresh" } else { "pending" })
-        });
-        let mut each: Vec<String> = each.collect();
-        each.sort_unstable();
-        format!("replayed: {}", each.concat())
-    }
-
-    fn tell_row(&self, row: &EventRow) -> String {
-        let mut text = format!(
-            "{} {} {} {:?} {:?} {} bytes\n",
-            self.event(row.id),
-            self.source(row.application),
-            row.received_at_ms,
-            row.event_type,
-            row.disposition,
-            row.size_bytes,
-        );
-        // Replays stand after what was planned, among themselves in any order.
-        let (mut planned, mut replays): (Vec<_>, Vec<_>) =
-            row.deliveries.iter().partition(|one| one.generation == 0);
-        if !row
-            .deliveries
-            .starts_with(&planned.iter().map(|one| (*one).clone()).collect::<Vec<_>>())
-        {
-            text += "  replays before planned deliveries\n";
-        }
-        replays.sort_by_key(|one| (one.endpoint, one.generation));
-        planned.append(&mut replays);
-        for one in planned {
-            let slot = self.endpoints.iter().position(|known| *known == one.endpoint);
-            let (round, state) = (one.generation, one.state.as_str());
-            let (attempts, due_ms) = (one.attempts, one.due_ms);
-            text += &format!("  to {slot:?} round {round}: {state} {attempts} due {due_ms:?}\n");
-        }
-        text
-    }
-
-    fn tell_attempt(&self, row: &AttemptRow) -> String {
-        format!("  {}: {:?}, then {:?}\n", self.delivery(row.delivery), row.attempt, row.next)
-    }
-}
-
-fn tell_record(record: &EventRecord) -> String {
-    let bytes = record.packed();
-    // FNV-1a, so that a difference of megabytes is told in a few letters.
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{} bytes {hash:016x}", bytes.len())
-}
-
-fn tell_config(config: &ConfigSnapshot, now_ms: i64) -> String {
-    let mut text = String::new();
-    for source in config.sources() {
-        let (uid, id, provider) = (source.name(), source.id, &source.settings.provider);
-        let (at_ms, removed) = (source.created_at_ms, source.removed);
-        text += &format!("{uid} {id} {provider} since {at_ms} removed {removed}\n");
-    }
-    text + &config.endpoints.iter().map(|one| tell_endpoint(one, now_ms)).collect::<String>()
-}
-
-fn tell_endpoint(endpoint: &Endpoint, now_ms: i64) -> String {
-    let mut text = format!("{} {} {:?}", endpoint.name(), endpoint.id, endpoint.state);
-    if endpoint.state == EndpointState::Removed {
-        return text + "\n";
-    }
-    let since_ms = endpoint.failing_since_ms;
-    let (created_ms, updated_ms) = (endpoint.created_at_ms, endpoint.updated_at_ms);
-    text += &format!(
-        " {:?} failing {since_ms:?} made {created_ms} changed {updated_ms} wait {}",
-        endpoint.state_reason, endpoint.settings.timeout_ms
-    );
-    // Expired secrets may be cleared away at any time.
-    let live = |at_ms: Option<i64>| at_ms.is_none_or(|at_ms| at_ms > now_ms);
-    for secret in endpoint.secrets.iter().filter(|secret| live(secret.expires_at_ms)) {
-        text += &format!(" {:?} until {:?}", secret.envelope, secret.expires_at_ms);
-    }
-    text + "\n"
 }

@@ -74,6 +74,11 @@ impl Client {
         self.json(Method::POST, path, Some(body)).await
     }
 
+    /// Takes something away.
+    pub async fn delete(&self, path: &str) -> Result<Value> {
+        self.json(Method::DELETE, path, None).await
+    }
+
     /// Opens an answer that is read as it comes.
     pub async fn open(&self, path: &str, accept: &str) -> Result<Incoming> {
         let response = self.send(Method::GET, path, accept, Bytes::new()).await?;

@@ -48,7 +48,8 @@ impl Failure {
             Some("bad_query" | "bad_body" | "bad_path") => 2,
             _ => 1,
         };
-        let message = text("detail").map_or_else(|| format!("HTTP status {status}"), str::to_owned);
+        let message = text("detail").map(str::to_owned).or_else(|| places(problem));
+        let message = message.unwrap_or_else(|| format!("HTTP status {status}"));
         let mut failure = Self { error: CliError::new(message), code };
         if let Some(hint) = text("hint") {
             failure = failure.hint(hint);
@@ -69,6 +70,22 @@ impl Failure {
     }
 }
 
+/// What a 422 says is wrong, and where.
+fn places(problem: &Value) -> Option<String> {
+    let told: Vec<String> = problem["detail"]
+        .as_array()?
+        .iter()
+        .map(|place| {
+            let loc: Vec<&str> = place["loc"]
+                .as_array()
+                .map_or_else(Vec::new, |parts| parts.iter().filter_map(Value::as_str).collect());
+            let what = place["msg"].as_str().unwrap_or("cannot be used");
+            format!("`{}` {what}", loc.join("."))
+        })
+        .collect();
+    (!told.is_empty()).then(|| told.join("; "))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -85,6 +102,9 @@ mod tests {
         }
         assert_eq!(Failure::from(CliError::usage("x")).code, 2);
         assert_eq!(Failure::unreachable("x").code, 3);
+        let detail = json!([{ "loc": ["query", "limit"], "msg": "is too large", "type": "x" }]);
+        let places = Failure::refused(422, &json!({ "detail": detail }));
+        assert_eq!(places.error.to_string(), "error: `query.limit` is too large");
         let refused = Failure::refused(409, &json!({ "detail": "no", "hint": "so" }));
         assert_eq!(refused.error.to_string(), "error: no\nhint: so");
     }

@@ -14,6 +14,7 @@ mod client;
 mod endpoints;
 mod events;
 mod failure;
+mod keys;
 mod list;
 mod operations;
 mod quarantine;
@@ -21,6 +22,7 @@ mod replay;
 mod show;
 mod sources;
 mod timeline;
+mod tokens;
 
 use std::process::ExitCode;
 
@@ -47,6 +49,12 @@ pub enum OnlineCommand {
     Stats(operations::StatsArgs),
     /// Write a copy of the store to a new folder on the gateway's host
     Backup(operations::BackupArgs),
+    /// Make, list and revoke tokens for the API
+    Tokens(tokens::TokensArgs),
+    /// Make and list environments: tenants with their own data
+    Environments(tokens::EnvironmentsArgs),
+    /// Exchange the master key
+    Keys(keys::KeysArgs),
 }
 
 impl OnlineCommand {
@@ -60,6 +68,9 @@ impl OnlineCommand {
             Self::Quarantine(args) => &args.connection,
             Self::Stats(args) => &args.connection,
             Self::Backup(args) => &args.connection,
+            Self::Tokens(args) => &args.connection,
+            Self::Environments(args) => &args.connection,
+            Self::Keys(args) => &args.connection,
         }
     }
 }
@@ -106,6 +117,9 @@ fn perform(command: OnlineCommand, connection: &Connection, json: bool) -> Resul
             OnlineCommand::Quarantine(args) => quarantine::run(&session, args.command).await,
             OnlineCommand::Stats(_) => operations::stats(&session).await,
             OnlineCommand::Backup(args) => operations::backup(&session, &args).await,
+            OnlineCommand::Tokens(args) => tokens::run(&session, args.command).await,
+            OnlineCommand::Environments(args) => tokens::environments(&session, args.command).await,
+            OnlineCommand::Keys(args) => keys::run(&session, args.command).await,
         }
     })
 }

@@ -1,0 +1,129 @@
+//! Replaying many events to one endpoint: what failed, what it never got, or what a filter names.
+
+use becket_model::{DeliveryState, Disposition, EndpointState, EventId};
+use becket_store::{DeliveryRow, Endpoint, EventFilter, EventRow, Scope};
+
+use super::work::{ReplayWhich, ReplayWork, Step};
+use crate::problem::{ApiError, Result};
+use crate::scan::{self, From};
+
+const STEP_EVENTS: usize = 200;
+
+/// Does one step; the cursor is the id of the last event looked at.
+pub(super) async fn step(work: &ReplayWork, mut step: Step<'_>) -> Result<Option<String>> {
+    let api = &step.shared.api;
+    let (id, now_ms) = (work.to.application.to_string(), api.clock.now_ms());
+    let (apps, store) = (&step.shared.apps, api.store.as_ref());
+    let app = apps
+        .find(store, step.owner, work.to.application_kind, &id, now_ms)
+        .await?
+        .ok_or_else(|| ApiError::not_found("application", &id))?;
+    let endpoint = app.endpoint(&work.to.endpoint.to_string())?;
+    check_takes(endpoint)?;
+    let filter = EventFilter {
+        event_types: work.event_types.clone(),
+        endpoint: (work.which != ReplayWhich::Missing).then_some(endpoint.key),
+        state: (work.which == ReplayWhich::Failed).then_some(DeliveryState::Failed),
+        since_ms: Some(work.since_ms),
+        until_ms: Some(work.until_ms),
+        channel: work.channel.clone(),
+        tag: work.tag.clone(),
+        ..EventFilter::default()
+    };
+    let after = match step.cursor {
+        Some(text) => text.parse::<EventId>().map_err(|error| {
+            ApiError::new("event_damaged", format!("the task's place cannot be read: {error}"))
+        })?,
+        None => scan::floor_of(work.since_ms),
+    };
+    let from = From::After(after);
+    let scope = app.scope();
+    let found = scan::collect(store, scope, &filter, from, STEP_EVENTS, |event| {
+        chosen(work, endpoint, event)
+    })
+    .await?;
+    let (mut events, mut fresh, mut due) = (0, 0, 0);
+    for event in &found.rows {
+        if !class_fits(work, step.shared, scope, endpoint, event).await? {
+            continue;
+        }
+        // An event may have been removed since it was listed: then there is nothing to count.
+        let replayed = store.delivery_replay(scope, event.id, vec![endpoint.key], now_ms).await?;
+        for one in replayed.unwrap_or_default() {
+            events += 1;
+            *if one.fresh { &mut fresh } else { &mut due } += 1;
+        }
+    }
+    if events > 0 {
+        api.control.wake(endpoint.key).await;
+    }
+    step.count("events", events);
+    step.count("started", fresh);
+    step.count("madeDue", due);
+    step.count("seen", found.seen as u64);
+    if found.done {
+        return Ok(None);
+    }
+    Ok(Some(found.last.unwrap_or(after).to_string()))
+}
+
+/// Whether an endpoint takes deliveries; the reason if not.
+pub(crate) fn check_takes(endpoint: &Endpoint) -> Result<()> {
+    let name = endpoint.name();
+    match endpoint.state {
+        EndpointState::Enabled | EndpointState::Paused => Ok(()),
+        EndpointState::Disabled => {
+            Err(ApiError::new("endpoint_disabled", format!("endpoint `{name}` is disabled"))
+                .hint("enable it first"))
+        }
+        EndpointState::Removed => {
+            Err(ApiError::new("endpoint_removed", format!("endpoint `{name}` was removed"))
+                .hint("replay to another endpoint"))
+        }
+    }
+}
+
+fn last<'e>(endpoint: &Endpoint, event: &'e EventRow) -> Option<&'e DeliveryRow> {
+    let to_it = event.deliveries.iter().filter(|delivery| delivery.endpoint == endpoint.key);
+    to_it.max_by_key(|delivery| delivery.generation)
+}
+
+fn chosen(work: &ReplayWork, endpoint: &Endpoint, event: &EventRow) -> bool {
+    match (work.which, last(endpoint, event)) {
+        (ReplayWhich::Failed, Some(delivery)) => delivery.state == DeliveryState::Failed,
+        (ReplayWhich::Sent, Some(delivery)) => {
+            work.status.is_none_or(|status| status == status_of(delivery))
+        }
+        (ReplayWhich::Missing, None) => {
+            event.disposition != Disposition::Filtered
+                && endpoint.settings.wants(event.event_type.as_deref())
+                && endpoint.settings.hears(&event.labels.channels)
+        }
+        (ReplayWhich::Failed | ReplayWhich::Sent, None) | (ReplayWhich::Missing, Some(_)) => false,
+    }
+}
+
+/// How a delivery stands, as the specification counts.
+fn status_of(delivery: &DeliveryRow) -> u8 {
+    match delivery.state {
+        DeliveryState::Delivered => 0,
+        DeliveryState::Pending if delivery.due_ms.is_none() => 3,
+        DeliveryState::Pending => 1,
+        DeliveryState::Failed => 2,
+        DeliveryState::Cancelled => 4,
+    }
+}
+
+/// Whether the last attempt ended with a response of the wanted class.
+async fn class_fits(
+    work: &ReplayWork,
+    shared: &crate::call::Shared,
+    scope: Scope,
+    endpoint: &Endpoint,
+    event: &EventRow,
+) -> Result<bool> {
+    let Some(class) = work.status_code_class else { return Ok(true) };
+    let attempts = shared.api.store.attempt_list(scope, event.id).await?;
+    let last = attempts.iter().rfind(|row| row.delivery.endpoint == endpoint.key);
+    Ok(last.is_some_and(|row| row.attempt.status.map_or(0, |status| status / 100 * 100) == class))
+}
