@@ -136,7 +136,7 @@ impl Apps {
 }
 
 /// Every endpoint of an application that is not removed, oldest first.
-async fn all_endpoints(
+pub(crate) async fn all_endpoints(
     store: &dyn Store,
     owner: Owner,
     application: ApplicationKey,

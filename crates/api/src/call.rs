@@ -25,6 +25,7 @@ use crate::problem::{ApiError, Result};
 use crate::routes::Route;
 use crate::tasks::Tasks as BackgroundTasks;
 use crate::times;
+use crate::turns::Turns;
 use crate::{ApiState, ClientAddress};
 
 /// The most that a list answers with at once, and the most that may be asked for.
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub operational: Desk,
     pub tokens: Tokens,
     pub apps: Apps,
+    pub turns: Turns,
     pub bodies: Bodies,
     pub tasks: BackgroundTasks,
     pub event_types: EventTypes,

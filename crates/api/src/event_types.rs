@@ -89,11 +89,15 @@ impl EventTypeBody {
         })
     }
 
-    /// The schema of the newest version: the highest number, or else the last name.
+    /// The newest version: numbers, also at the end of a name, count as numbers.
+    pub fn newest_version(&self) -> Option<&str> {
+        let versions = self.schemas.as_ref()?.keys();
+        versions.map(String::as_str).max_by_key(|version| age_of(version))
+    }
+
+    /// The schema of the newest version.
     pub fn newest_schema(&self) -> Option<&Value> {
-        let rank = |version: &str| (version.parse::<u64>().ok(), version.to_owned());
-        let schemas = self.schemas.as_ref()?;
-        schemas.iter().max_by_key(|(version, _)| rank(version)).map(|(_, schema)| schema)
+        self.schemas.as_ref()?.get(self.newest_version()?)
     }
 
     /// Compiles every schema; the first that cannot be used is named with its place.
@@ -116,6 +120,14 @@ impl EventTypeBody {
                 || self.feature_flags.iter().any(|flag| flags.contains(flag))
         })
     }
+}
+
+/// Orders versions: `10` is newer than `9`, and `v10` than `v9`.
+fn age_of(version: &str) -> (&str, usize, &str, usize) {
+    let digits = version.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let (front, number) = version.split_at(version.len() - digits);
+    let plain = number.trim_start_matches('0');
+    (front, plain.len(), plain, number.len())
 }
 
 /// The parts of a JSON pointer.
@@ -296,16 +308,17 @@ fn fits(schema: &CompiledSchema, event_type: &str, body: &[u8]) -> Result<()> {
     refused(violations.into_iter().map(place).collect())
 }
 
-/// An owner's event types by name, all of them, archived ones included.
+/// An owner's event types by name, all of them, archived ones included, each with the moment of its
+/// last change.
 pub(crate) async fn all(
     store: &dyn Store,
     owner: Owner,
     now_ms: i64,
-) -> Result<Vec<(String, EventTypeBody)>> {
+) -> Result<Vec<(String, EventTypeBody, i64)>> {
     let documents = documents(store, owner, now_ms).await?;
     let read = |document: Document| {
         let body = EventTypeBody::read(&document)?;
-        Ok((document.name.name, body))
+        Ok((document.name.name, body, document.updated_at_ms))
     };
     documents.into_iter().map(read).collect()
 }
@@ -372,8 +385,9 @@ mod tests {
             schemas: schemas.as_object().cloned(),
             ..EventTypeBody::default()
         };
-        let many = body(json!({ "2": { "title": "b" }, "10": { "title": "c" }, "v1": {} }));
+        let many = body(json!({ "2": { "title": "b" }, "10": { "title": "c" }, "09": {} }));
         assert_eq!(many.newest_schema().unwrap()["title"], "c");
+        assert_eq!(body(json!({ "v2": {}, "v10": {} })).newest_version(), Some("v10"));
         assert!(body(json!({})).newest_schema().is_none());
         let wrong = body(json!({ "1": { "type": "strange" } }));
         assert!(wrong.check_schemas().is_err());

@@ -16,6 +16,7 @@
 
 mod access;
 mod apps;
+mod attempt_walk;
 mod auth;
 mod bodies;
 mod call;
@@ -29,12 +30,14 @@ mod operational;
 mod page;
 mod posting;
 mod problem;
+mod reach;
 mod replay;
 mod routes;
 mod scan;
 mod state;
 mod tasks;
 mod times;
+mod turns;
 mod wire;
 
 use std::sync::Arc;
@@ -65,6 +68,7 @@ pub fn router(api: ApiState) -> Router {
         api,
         tokens: access::Tokens::default(),
         apps: apps::Apps::default(),
+        turns: turns::Turns::default(),
         bodies: bodies::Bodies::new(),
         tasks: tasks::Tasks::default(),
         event_types: event_types::EventTypes::default(),

@@ -70,19 +70,6 @@ impl Names {
         })
     }
 
-    /// The application that a path names: a customer's, by id or uid, else a source.
-    pub fn application(&self, name: &str) -> Result<&Application> {
-        let customer = self.snapshot.applications.iter().find(|known| {
-            known.kind == ApplicationKind::Customer
-                && !known.removed
-                && (known.uid.as_deref() == Some(name) || known.id.to_string() == name)
-        });
-        match customer {
-            Some(customer) => Ok(customer),
-            None => self.source(name).map_err(|_| ApiError::not_found("application", name)),
-        }
-    }
-
     /// The application or source with this number.
     pub fn source_of(&self, key: ApplicationKey) -> Option<&Application> {
         self.snapshot.application(key)

@@ -27,6 +27,7 @@ pub const CODES: &[(&str, u16, &str)] = &[
     ("endpoint_disabled", 409, "The endpoint takes no deliveries"),
     ("endpoint_removed", 409, "The endpoint is no longer declared"),
     ("nothing_to_replay", 409, "There is nothing to replay"),
+    ("declared", 409, "It belongs to the configuration"),
     ("secret_declared", 409, "The secret belongs to the configuration"),
     ("idempotency_conflict", 409, "The idempotency key is in use"),
     ("backup_refused", 409, "The backup could not be written there"),
@@ -37,6 +38,7 @@ pub const CODES: &[(&str, u16, &str)] = &[
     ("source_invalid", 422, "The source cannot be made like this"),
     ("body_too_large", 413, "The request body is too large"),
     ("throttled", 429, "Too many failed logins"),
+    ("limit_reached", 429, "It cannot be done so often"),
     ("too_many_streams", 429, "Too many streams are open"),
     ("too_many_tasks", 429, "Too many tasks are running"),
     ("event_damaged", 500, "A stored event cannot be read"),
@@ -118,6 +120,11 @@ impl ApiError {
     /// Something that does not exist for this caller.
     pub fn not_found(what: &str, name: &str) -> Self {
         Self::new("not_found", format!("there is no {what} `{name}`"))
+    }
+
+    /// Whether something does not exist for this caller.
+    pub fn is_not_found(&self) -> bool {
+        self.code == "not_found"
     }
 
     /// Says what to do about it.

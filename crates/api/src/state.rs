@@ -107,6 +107,11 @@ pub trait Directory: Send + Sync + 'static {
     /// What is wrong with it, for people.
     fn url_check(&self, url: &str, allow_private: bool) -> Result<(), String>;
 
+    /// Whether anybody may read the event catalogue; off unless the operator switches it on.
+    fn catalogue_public(&self) -> bool {
+        false
+    }
+
     /// Every provider that can be named in a source, by slug.
     fn providers(&self) -> Vec<ProviderRow>;
 }

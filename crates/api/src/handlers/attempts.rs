@@ -4,28 +4,27 @@
 //! attempt first: the store keeps attempts with their event.
 
 use becket_model::attempt_detail::{AttemptDetail, KeptBody};
-use becket_model::{AttemptId, EndpointKey, EventSeq};
-use becket_store::{AttemptRow, EventFilter, EventRow, Scope};
+use becket_model::{AttemptId, EndpointId, EndpointKey};
+use becket_store::{AttemptRow, DeliveryRow, Endpoint, EventFilter, EventRow, Scope, Slice};
+use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::attempt_walk::Walk;
 use crate::call::{Answer, Call, Listed};
 use crate::curl;
 use crate::handlers::event_by_id;
-use crate::handlers::messages::{MessageFilter, application, message, status_asked};
-use crate::handlers::sources::page_of;
+use crate::handlers::messages::{MessageFilter, status_asked};
 use crate::names::Names;
+use crate::page::Asked;
 use crate::problem::{ApiError, Result};
-use crate::replay;
-use crate::scan::{self, From};
+use crate::reach::{Reached, latest};
+use crate::tasks::check_takes;
 use crate::times;
 use crate::wire::becket::AttemptOut as OurAttemptOut;
 use crate::wire::specification::{
     AttemptOut, AttemptTexts, EndpointOut, MessageEndpointOut, MessageOut, StatusOut,
 };
-
-/// How many events one call reads attempts of.
-const EVENTS_MAX: usize = 1_000;
 
 /// The filters that the specification has for attempts.
 struct AttemptFilter {
@@ -71,12 +70,12 @@ fn detail(row: &AttemptRow) -> AttemptDetail {
 }
 
 fn shown(
-    names: &Names,
+    reached: &Reached,
     row: &AttemptRow,
     with_content: bool,
     msg: Option<MessageOut>,
 ) -> Option<AttemptOut> {
-    let endpoint = names.endpoint_of(row.delivery.endpoint)?;
+    let endpoint = reached.endpoint_of(row.delivery.endpoint)?;
     let detail = detail(row);
     let response = match (detail.response, detail.error) {
         _ if !with_content => String::new(),
@@ -89,136 +88,86 @@ fn shown(
     Some(AttemptOut::new(row, endpoint.id.to_string(), AttemptTexts { url, response }, msg))
 }
 
-/// The attempts of an event, newest first, behind `iterator`.
-async fn behind(
-    call: &Call,
-    scope: Scope,
-    event: &EventRow,
-    iterator: Option<AttemptId>,
-) -> Result<Vec<AttemptRow>> {
-    let mut rows = call.store().attempt_list(scope, event.id).await?;
-    rows.reverse();
-    if let Some(iterator) = iterator.filter(|id| id.event_seq() == event.id.seq()) {
-        // An id that stands for the end of an event is in no list: everything is before it.
-        let at = rows.iter().position(|row| row.id == iterator);
-        rows.drain(..at.map_or(rows.len(), |at| at + 1));
-    }
-    Ok(rows)
-}
-
-/// Attempts of events that match, newest first, up to `limit`.
-async fn walk(
-    call: &Call,
-    scope: Scope,
-    filter: &EventFilter,
-    limit: usize,
-    keeps_event: impl Fn(&EventRow) -> bool + Send + Sync,
-    keeps: impl Fn(&AttemptRow) -> bool,
-) -> Result<(Vec<(AttemptRow, EventRow)>, Option<String>, bool)> {
-    let mut iterator: Option<AttemptId> = call.parsed("iterator")?;
-    let mut before = iterator.map(|id| scan::just_above(id.event_seq()));
-    let mut found = Vec::new();
-    let mut events = 0;
-    loop {
-        let page =
-            scan::collect(call.store(), scope, filter, From::Before(before), limit, &keeps_event)
-                .await?;
-        for event in page.rows {
-            let rows = behind(call, scope, &event, iterator).await?;
-            for row in rows.into_iter().filter(&keeps) {
-                if found.len() == limit {
-                    return Ok((found, iterator.map(|id| id.to_string()), false));
-                }
-                iterator = Some(row.id);
-                found.push((row, event.clone()));
-            }
-            if found.len() < limit {
-                iterator = Some(end_of(event.id.seq()));
-            }
-            events += 1;
-        }
-        if page.done {
-            return Ok((found, iterator.map(|id| id.to_string()), true));
-        }
-        before = page.last;
-        if events >= EVENTS_MAX || page.seen >= scan::ROWS_MAX {
-            let last = page.last.map(|id| end_of(id.seq()));
-            return Ok((found, last.or(iterator).map(|id| id.to_string()), false));
-        }
-    }
-}
-
-/// An attempt id that stands for the end of an event's list.
-fn end_of(event: EventSeq) -> AttemptId {
-    AttemptId::new(0, event, [0; 6])
-}
-
 /// `GET /api/v1/app/{app_id}/attempt/msg/{msg_id}`
 pub(crate) async fn list_by_message(call: Call) -> Result<Answer<Listed<AttemptOut>>> {
-    let names = Names::load(&call).await?;
-    let (source, scope) = application(&call, &names)?;
-    let event = message(&call, &names, scope).await?;
-    let endpoint =
-        call.text("endpoint_id").map(|name| names.endpoint_in(source, name)).transpose()?;
-    let filter = AttemptFilter::read(&call, endpoint.map(|endpoint| endpoint.key))?;
-    let (with_content, limit) = (call.flag("with_content", true)?, call.limit()?);
+    let mut reached = Reached::of(&call).await?;
+    let event = reached.event(&call, call.path("msg_id")).await?;
+    let endpoint = match call.text("endpoint_id") {
+        Some(name) => Some(reached.endpoint(&call, name).await?.key),
+        None => None,
+    };
+    let filter = AttemptFilter::read(&call, endpoint)?;
+    let with_content = call.flag("with_content", true)?;
     call.flag("expanded_statuses", false)?;
-    let iterator: Option<AttemptId> = call.parsed("iterator")?;
-    if iterator.is_some_and(|id| id.event_seq() != event.id.seq()) {
-        return Err(ApiError::query("iterator", "belongs to another event"));
-    }
-    let matches = MessageFilter::read(&call)?.is_some_and(|filter| filter.keeps(&event));
-    let mut rows = behind(&call, scope, &event, iterator).await?;
-    rows.retain(|row| matches && filter.keeps(row));
-    let done = rows.len() <= limit;
-    rows.truncate(limit);
-    let last = rows.last().map(|row| row.id.to_string());
-    let data = rows.iter().filter_map(|row| shown(&names, row, with_content, None)).collect();
-    Ok(Answer::ok(Listed::new(data, last, done)))
+    let walk = Walk::read(&call)?;
+    let matches = MessageFilter::read(&call)?.keeps_labels(&event);
+    let keeps = |row: &AttemptRow| matches && filter.keeps(row);
+    let found = walk.of_event(&call, reached.scope(), &event, keeps).await?;
+    reached.know(&call, found.rows.iter().map(|(row, _)| row.delivery.endpoint)).await?;
+    let data =
+        found.rows.iter().filter_map(|(row, _)| shown(&reached, row, with_content, None)).collect();
+    Ok(Answer::ok(found.listed(data)))
 }
 
 /// `GET /api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}`
 pub(crate) async fn list_by_endpoint(call: Call) -> Result<Answer<Listed<AttemptOut>>> {
-    let names = Names::load(&call).await?;
-    let (source, scope) = application(&call, &names)?;
-    let endpoint = names.endpoint_in(source, call.path("endpoint_id"))?.key;
+    let mut reached = Reached::of(&call).await?;
+    let endpoint = reached.endpoint(&call, call.path("endpoint_id")).await?.key;
     let filter = AttemptFilter::read(&call, Some(endpoint))?;
     let (with_content, with_msg) =
         (call.flag("with_content", true)?, call.flag("with_msg", false)?);
     call.flag("expanded_statuses", false)?;
-    let limit = call.limit()?;
-    let Some(types) = MessageFilter::read(&call)? else {
-        return Ok(Answer::ok(Listed::new(Vec::new(), None, true)));
-    };
-    // `before` and `after` are about the attempt here, not about the event.
-    let events = EventFilter {
-        endpoint: Some(endpoint),
-        since_ms: None,
-        until_ms: None,
-        ..types.store.clone()
-    };
-    let (found, iterator, done) =
-        walk(&call, scope, &events, limit, |event| types.keeps(event), |row| filter.keeps(row))
-            .await?;
-    let data = found.iter().filter_map(|(row, event)| {
+    let types = MessageFilter::read(&call)?;
+    // `before` and `after` are about the attempt here, not about the event; what was received
+    // later than `before` was tried later too.
+    let events = EventFilter { endpoint: Some(endpoint), since_ms: None, ..types.store.clone() };
+    let walk = Walk::read(&call)?;
+    let (scope, keeps_event) = (reached.scope(), |event: &EventRow| types.keeps(event));
+    let found = walk.of_events(&call, scope, &events, keeps_event, |row| filter.keeps(row)).await?;
+    let data = found.rows.iter().filter_map(|(row, event)| {
         let msg = with_msg.then(|| MessageOut::new(event, None, false));
-        shown(&names, row, with_content, msg)
+        shown(&reached, row, with_content, msg)
     });
-    Ok(Answer::ok(Listed::new(data.collect(), iterator, done)))
+    let data = data.collect();
+    Ok(Answer::ok(found.listed(data)))
 }
 
 /// `GET /api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}`
 pub(crate) async fn get(call: Call) -> Result<Answer<AttemptOut>> {
-    let names = Names::load(&call).await?;
-    let (_, scope) = application(&call, &names)?;
-    let event = message(&call, &names, scope).await?;
+    let (mut reached, row) = attempt_in_path(&call).await?;
     call.flag("expanded_statuses", false)?;
-    let row = attempt_by_id(&call, scope, call.path("attempt_id")).await?;
+    reached.know(&call, [row.delivery.endpoint]).await?;
     let missing = || ApiError::not_found("attempt", call.path("attempt_id"));
+    shown(&reached, &row, true, None).map(Answer::ok).ok_or_else(missing)
+}
+
+/// The attempt that a path names, which has to be one of the event that it names.
+async fn attempt_in_path(call: &Call) -> Result<(Reached, AttemptRow)> {
+    let reached = Reached::of(call).await?;
+    let event = reached.event(call, call.path("msg_id")).await?;
+    let row = attempt_by_id(call, reached.scope(), call.path("attempt_id")).await?;
     if row.delivery.event != event.id {
-        return Err(missing().hint("it belongs to another event"));
+        return Err(ApiError::not_found("attempt", call.path("attempt_id"))
+            .hint("it belongs to another event"));
     }
-    shown(&names, &row, true, None).map(Answer::ok).ok_or_else(missing)
+    Ok((reached, row))
+}
+
+/// `DELETE /api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content`
+pub(crate) async fn expunge(call: Call) -> Result<StatusCode> {
+    let (reached, row) = attempt_in_path(&call).await?;
+    let mut kept = detail(&row);
+    if let Some(response) = &mut kept.response {
+        response.body = KeptBody::default();
+    }
+    let kept = serde_json::to_vec(&kept).map_err(|error| {
+        ApiError::new("event_damaged", format!("attempt {} cannot be rewritten: {error}", row.id))
+    })?;
+    if !call.store().attempt_rewrite(reached.scope(), row.id, Bytes::from(kept)).await? {
+        return Err(ApiError::not_found("attempt", call.path("attempt_id")));
+    }
+    call.audit("attempt.expunged", &row.id);
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn attempt_by_id(call: &Call, scope: Scope, text: &str) -> Result<AttemptRow> {
@@ -230,34 +179,60 @@ async fn attempt_by_id(call: &Call, scope: Scope, text: &str) -> Result<AttemptR
 
 /// `GET /api/v1/app/{app_id}/msg/{msg_id}/endpoint`
 pub(crate) async fn list_destinations(call: Call) -> Result<Answer<Listed<MessageEndpointOut>>> {
-    let names = Names::load(&call).await?;
-    let (_, scope) = application(&call, &names)?;
-    let event = message(&call, &names, scope).await?;
-    let pairs: Vec<_> = names
-        .latest(&event)
+    let mut reached = Reached::of(&call).await?;
+    let event = reached.event(&call, call.path("msg_id")).await?;
+    let deliveries = latest(&event);
+    reached.know(&call, deliveries.iter().map(|delivery| delivery.endpoint)).await?;
+    let mut pairs: Vec<(&DeliveryRow, &Endpoint)> = deliveries
         .into_iter()
-        .filter_map(|delivery| Some((delivery, names.endpoint_of(delivery.endpoint)?)))
+        .filter_map(|delivery| Some((delivery, reached.endpoint_of(delivery.endpoint)?)))
         .collect();
-    let page = page_of(&call, pairs.iter().collect(), |(_, endpoint)| endpoint.id.to_string())?;
+    pairs.sort_by_key(|(_, endpoint)| endpoint.id);
+    let asked = Asked::read(&call, |text| text.parse::<EndpointId>().ok())?;
+    let slice_of = |slice: Slice<EndpointId>| async move {
+        if slice.descending {
+            pairs.reverse();
+        }
+        let behind = |id: EndpointId| match (slice.after, slice.descending) {
+            (None, _) => true,
+            (Some(after), false) => id > after,
+            (Some(after), true) => id < after,
+        };
+        pairs.retain(|(_, endpoint)| behind(endpoint.id));
+        pairs.truncate(slice.limit);
+        Ok(pairs)
+    };
+    let page = asked.page(slice_of, |(_, endpoint)| endpoint.id.to_string()).await?;
     let data = page.data.into_iter().map(|(delivery, endpoint)| {
-        let status = StatusOut::of_delivery(&names, delivery);
+        let status = StatusOut::of_delivery(reached.shown_state(delivery), delivery);
         MessageEndpointOut {
             endpoint: EndpointOut::new(endpoint),
             event_types: endpoint.settings.event_types.clone().filter(|types| !types.is_empty()),
+            channels: endpoint.settings.channels.clone().filter(|names| !names.is_empty()),
             status,
             next_attempt: delivery.due_ms.filter(|_| status == StatusOut::PENDING).map(times::text),
         }
     });
-    Ok(Answer::ok(Listed::new(data.collect(), page.iterator, page.done)))
+    Ok(Answer::ok(Listed {
+        data: data.collect(),
+        iterator: page.iterator,
+        prev_iterator: page.prev_iterator,
+        done: page.done,
+    }))
 }
 
 /// `POST /api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend`
 pub(crate) async fn resend(call: Call) -> Result<Answer<Value>> {
-    let names = Names::load(&call).await?;
-    let (source, scope) = application(&call, &names)?;
-    let event = message(&call, &names, scope).await?;
-    let endpoint = names.endpoint_in(source, call.path("endpoint_id"))?;
-    replay::check_takes(&names, endpoint)?;
+    let mut reached = Reached::of(&call).await?;
+    let event = reached.event(&call, call.path("msg_id")).await?;
+    let endpoint = reached.endpoint(&call, call.path("endpoint_id")).await?;
+    check_takes(&endpoint)?;
+    let scope = reached.scope();
+    let record = call.store().event_record(scope, event.id).await?;
+    if record.is_some_and(|record| record.is_expunged()) {
+        let what = format!("the payload of {} was removed", event.id);
+        return Err(ApiError::new("nothing_to_replay", what));
+    }
     let replayed =
         call.store().delivery_replay(scope, event.id, vec![endpoint.key], call.now_ms()).await?;
     if replayed.is_none() {
@@ -286,7 +261,6 @@ pub(crate) async fn list_ours(call: Call) -> Result<Answer<Listed<OurAttemptOut>
             return Err(ApiError::query("outcome", what));
         }
     };
-    let limit = call.limit()?;
     let filter = EventFilter {
         endpoint: endpoint.map(|endpoint| endpoint.key),
         since_ms: call.time("since")?,
@@ -299,19 +273,16 @@ pub(crate) async fn list_ours(call: Call) -> Result<Answer<Listed<OurAttemptOut>
         endpoint.is_none_or(|endpoint| endpoint.key == row.delivery.endpoint)
             && outcome.is_none_or(|wanted| wanted == succeeded)
     };
-    if let Some(event) = call.text("event") {
-        let event = event_by_id(&call, scope, event).await?;
-        let mut rows = behind(&call, scope, &event, call.parsed("iterator")?).await?;
-        rows.retain(keeps);
-        let done = rows.len() <= limit;
-        rows.truncate(limit);
-        let last = rows.last().map(|row| row.id.to_string());
-        let data = rows.iter().map(|row| OurAttemptOut::new(row, &names)).collect();
-        return Ok(Answer::ok(Listed::new(data, last, done)));
-    }
-    let (found, iterator, done) = walk(&call, scope, &filter, limit, |_| true, keeps).await?;
-    let data = found.iter().map(|(row, _)| OurAttemptOut::new(row, &names)).collect();
-    Ok(Answer::ok(Listed::new(data, iterator, done)))
+    let walk = Walk::read(&call)?;
+    let found = match call.text("event") {
+        Some(event) => {
+            let event = event_by_id(&call, scope, event).await?;
+            walk.of_event(&call, scope, &event, keeps).await?
+        }
+        None => walk.of_events(&call, scope, &filter, |_| true, keeps).await?,
+    };
+    let data = found.rows.iter().map(|(row, _)| OurAttemptOut::new(row, &names)).collect();
+    Ok(Answer::ok(found.listed(data)))
 }
 
 /// `GET /api/v1/becket/attempt/{attempt_id}`

@@ -434,8 +434,3 @@ async fn repeated(
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-}

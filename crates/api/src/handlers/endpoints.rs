@@ -1,246 +1,397 @@
-//! Endpoints: the specification's list, headers and secret, and our pausing and enabling.
+//! Endpoints: the same for those of applications, of sources, and those that get events about the
+//! gateway itself. The path tells whose they are.
+//!
+//! Invariants: whoever only has a customer's portal token cannot open a private address, neither by
+//! asking for it nor by giving an endpoint that may reach one another URL; what the operator's file
+//! declares is not changed here; a change is told to everybody who remembers ([`told`]).
+//!
+//! Where next: `endpoint_headers`, `endpoint_secrets`, `endpoint_states`, `transformations`.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use becket_model::EndpointState;
+use std::sync::Arc;
+
+use becket_model::{ApplicationKind, EndpointId, EndpointSettings, EndpointState, Origin};
 use becket_store::vault::place;
-use becket_store::{Endpoint, EndpointChange};
+use becket_store::{
+    Application, Changed, Created, DocumentKind, DocumentName, Endpoint, EndpointChange,
+    EndpointNew, Name, Slice,
+};
 use http::StatusCode;
-use serde::Deserialize;
 
+use crate::access::Role;
+use crate::apps::App;
 use crate::call::{Answer, Call, JsonBody, Listed};
-use crate::handlers::sources::{page_of, present};
-use crate::names::Names;
+use crate::handlers::applications::{check_uid, taken, uid_after};
+use crate::handlers::{applications, endpoint_headers, endpoint_secrets, operational, sources};
+use crate::operational::{EndpointFacts, OperationalEvent};
+use crate::page::Asked;
 use crate::problem::{ApiError, Result};
-use crate::wire::{becket, specification};
+use crate::wire::endpoints::{EndpointIn, EndpointPatch, FullEndpointOut};
 
-const GRACE_DEFAULT_S: u64 = 24 * 60 * 60;
-const GRACE_MAX_S: u64 = 7 * GRACE_DEFAULT_S;
-const SECRET_BYTES: usize = 32;
+/// The most event types that an endpoint may name.
+const EVENT_TYPES_MAX: usize = 1_000;
 
-/// `GET /ingest/api/v1/source/{source_id}/endpoint`
-pub(crate) async fn list(call: Call) -> Result<Answer<Listed<specification::EndpointOut>>> {
-    let names = Names::load(&call).await?;
-    let source = present(&names, call.path("source_id"))?;
-    let endpoints = names
-        .endpoints()
-        .iter()
-        .filter(|endpoint| endpoint.application == source.key)
-        .filter(|endpoint| endpoint.state != EndpointState::Removed)
-        .collect();
-    let page = page_of(&call, endpoints, |endpoint| endpoint.id.to_string())?;
-    let data = page.data.into_iter().map(specification::EndpointOut::new).collect();
-    Ok(Answer::ok(Listed::new(data, page.iterator, page.done)))
+/// Whose endpoints the path is about; `None` if it is the application for events about the gateway
+/// itself, which does not exist yet.
+async fn whose_if_any(call: &Call) -> Result<Option<Arc<App>>> {
+    if call.route.path.contains("{app_id}") {
+        applications::named(call).await.map(Some)
+    } else if call.route.path.contains("{source_id}") {
+        sources::named(call).await.map(Some)
+    } else {
+        operational::find(call).await
+    }
 }
 
-/// The endpoint that the path names, if it is still declared.
-fn named<'n>(call: &Call, names: &'n Names) -> Result<&'n Endpoint> {
-    let source = present(names, call.path("source_id"))?;
+/// Whose endpoint the path is about.
+pub(crate) async fn whose(call: &Call) -> Result<Arc<App>> {
+    whose_if_any(call).await?.ok_or_else(|| missing(call))
+}
+
+/// Whose endpoint the path is about, or will be.
+async fn whose_to_be(call: &Call) -> Result<Arc<App>> {
+    match whose_if_any(call).await? {
+        Some(app) => Ok(app),
+        None => operational::find_or_make(call).await,
+    }
+}
+
+fn missing(call: &Call) -> ApiError {
+    ApiError::not_found("endpoint", call.path("endpoint_id"))
+}
+
+/// How the path names the endpoint.
+fn name(call: &Call) -> Name<EndpointId> {
     let name = call.path("endpoint_id");
-    let endpoint = names.endpoint_in(source, name)?;
-    if endpoint.state == EndpointState::Removed {
-        return Err(ApiError::not_found("endpoint", name)
-            .hint("it was removed from the configuration; its attempts can still be listed"));
-    }
-    Ok(endpoint)
+    name.parse().map_or_else(|_| Name::Uid(name.to_owned()), Name::Id)
 }
 
-/// `GET /ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}`
-pub(crate) async fn get(call: Call) -> Result<Answer<specification::EndpointOut>> {
-    let names = Names::load(&call).await?;
-    Ok(Answer::ok(specification::EndpointOut::new(named(&call, &names)?)))
+/// The endpoint that the path names, as it is in the store at this moment.
+pub(crate) async fn present(call: &Call, app: &App) -> Result<Endpoint> {
+    let found = call.store().endpoint_get(call.owner, app.key(), name(call)).await?;
+    found.ok_or_else(|| missing(call))
 }
 
-/// `GET …/headers`
-pub(crate) async fn headers(call: Call) -> Result<Answer<specification::HeadersOut>> {
-    let names = Names::load(&call).await?;
-    Ok(Answer::ok(specification::HeadersOut::new(named(&call, &names)?)))
+/// What has happened to an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Happened {
+    Created,
+    Updated,
+    Deleted,
+    Enabled,
+    Disabled,
+    Paused,
+    Resumed,
+    HeadersChanged,
+    SecretRotated,
+    TransformationChanged,
 }
 
-/// `GET …/secret`
-pub(crate) async fn secret(call: Call) -> Result<Answer<specification::SecretOut>> {
-    let names = Names::load(&call).await?;
-    let endpoint = named(&call, &names)?;
-    let secret = call.shared.api.directory.endpoint_secret(endpoint)?;
-    call.audit("endpoint.secret.shown", &endpoint.id);
-    Ok(Answer::ok(specification::SecretOut { key: secret.text }))
-}
-
-/// What a rotation may be given.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(crate) struct RotateIn {
-    key: Option<String>,
-    grace_period_seconds: Option<u64>,
-}
-
-/// `POST …/secret/rotate`
-pub(crate) async fn rotate_secret(
-    call: Call,
-    JsonBody(body): JsonBody<RotateIn>,
-) -> Result<StatusCode> {
-    let names = Names::load(&call).await?;
-    let endpoint = named(&call, &names)?;
-    let api = &call.shared.api;
-    let grace_s = body.grace_period_seconds.unwrap_or(GRACE_DEFAULT_S);
-    if grace_s > GRACE_MAX_S {
-        let what = format!("{grace_s} is more than seven days ({GRACE_MAX_S} seconds)");
-        return Err(ApiError::body("gracePeriodSeconds", what));
-    }
-    if api.directory.endpoint_secret(endpoint)?.declared {
-        return Err(ApiError::new(
-            "secret_declared",
-            format!("the secret of `{}` is given in the configuration", names.full_name(endpoint)),
-        )
-        .hint("change it there, or remove it there so that the gateway keeps one of its own"));
-    }
-    let secret = match body.key {
-        Some(key) => checked_secret(key)?,
-        None => {
-            let mut bytes = [0; SECRET_BYTES];
-            api.noise.fill(&mut bytes);
-            format!("whsec_{}", BASE64.encode(bytes))
+impl Happened {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "endpoint.created",
+            Self::Updated => "endpoint.updated",
+            Self::Deleted => "endpoint.deleted",
+            Self::Enabled => "endpoint.enabled",
+            Self::Disabled => "endpoint.disabled",
+            Self::Paused => "endpoint.paused",
+            Self::Resumed => "endpoint.resumed",
+            Self::HeadersChanged => "endpoint.headers.changed",
+            Self::SecretRotated => "endpoint.secret.rotated",
+            Self::TransformationChanged => "endpoint.transformation.changed",
         }
-    };
-    let place = place::endpoint_secret(endpoint.id);
-    let envelope = api.directory.seal(&place, secret.as_bytes())?;
-    let now_ms = call.now_ms();
-    let old_expire_at_ms = now_ms.saturating_add_unsigned(grace_s * 1_000);
-    let change = EndpointChange::RotateSecret { envelope, old_expire_at_ms };
-    changed(&call, &names, endpoint, change).await?;
-    call.audit("endpoint.secret.rotated", &endpoint.id);
-    Ok(StatusCode::NO_CONTENT)
-}
+    }
 
-/// A given secret has the form of Standard Webhooks: `whsec_` and base64 of 24 to 64 bytes.
-fn checked_secret(key: String) -> Result<String> {
-    let encoded = key.strip_prefix("whsec_").unwrap_or(&key);
-    match BASE64.decode(encoded) {
-        Ok(bytes) if (24..=64).contains(&bytes.len()) => Ok(format!("whsec_{encoded}")),
-        // The value itself must not come back in the answer.
-        _ => Err(ApiError::body("key", "has to be `whsec_` and base64 of 24 to 64 bytes")),
+    /// What is told to the owner's operational endpoints.
+    fn event(self, facts: EndpointFacts) -> Option<OperationalEvent> {
+        Some(match self {
+            Self::Created => OperationalEvent::EndpointCreated(facts),
+            Self::Deleted => OperationalEvent::EndpointDeleted(facts),
+            Self::Enabled => OperationalEvent::EndpointEnabled(facts),
+            Self::Disabled => OperationalEvent::EndpointDisabled {
+                endpoint: facts,
+                fail_since_ms: None,
+                automatic: false,
+            },
+            Self::Updated | Self::HeadersChanged | Self::TransformationChanged => {
+                OperationalEvent::EndpointUpdated(facts)
+            }
+            Self::Paused | Self::Resumed | Self::SecretRotated => return None,
+        })
     }
 }
 
-async fn changed(
+/// What everybody hears of a change: what is remembered here, the engine, the log, and the owner's
+/// operational endpoints.
+pub(crate) async fn told(
     call: &Call,
-    names: &Names,
+    application: &Application,
+    endpoint: &Endpoint,
+    happened: Happened,
+) {
+    let control = &call.shared.api.control;
+    call.shared.apps.forget(application.key);
+    control.endpoint_changed(call.owner, endpoint).await;
+    if endpoint.state == EndpointState::Enabled {
+        control.wake(endpoint.key).await;
+    }
+    call.audit(happened.as_str(), &endpoint.id);
+    if let Some(event) = happened.event(EndpointFacts::of(application, endpoint)) {
+        crate::operational::tell(&call.shared, call.owner, event).await;
+    }
+}
+
+/// Changes an endpoint, without telling.
+pub(crate) async fn change(
+    call: &Call,
     endpoint: &Endpoint,
     change: EndpointChange,
 ) -> Result<Endpoint> {
-    let api = &call.shared.api;
-    let changed = api
-        .store
-        .endpoint_change(call.owner, endpoint.id, change, call.now_ms())
-        .await?
-        .done()
-        .ok_or_else(|| ApiError::not_found("endpoint", &names.full_name(endpoint)))?;
-    call.shared.apps.forget(changed.application);
-    api.control.endpoint_changed(call.owner, &changed).await;
-    api.control.wake(changed.key).await;
-    Ok(changed)
-}
-
-/// `GET /api/v1/becket/endpoint`
-pub(crate) async fn list_ours(call: Call) -> Result<Answer<Listed<becket::EndpointOut>>> {
-    let names = Names::load(&call).await?;
-    let source = call.text("source").map(|name| names.source(name)).transpose()?;
-    let endpoints = names
-        .endpoints()
-        .iter()
-        .filter(|endpoint| source.is_none_or(|source| endpoint.application == source.key))
-        .collect();
-    let page = page_of(&call, endpoints, |endpoint| endpoint.id.to_string())?;
-    let data =
-        page.data.into_iter().map(|endpoint| becket::EndpointOut::new(endpoint, &names)).collect();
-    Ok(Answer::ok(Listed::new(data, page.iterator, page.done)))
-}
-
-fn ours<'n>(call: &Call, names: &'n Names) -> Result<&'n Endpoint> {
-    names.endpoint(call.text("source"), call.path("endpoint_id"))
-}
-
-/// `GET /api/v1/becket/endpoint/{endpoint_id}`
-pub(crate) async fn get_ours(call: Call) -> Result<Answer<becket::EndpointOut>> {
-    let names = Names::load(&call).await?;
-    Ok(Answer::ok(becket::EndpointOut::new(ours(&call, &names)?, &names)))
-}
-
-/// Why a state is changed.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct StateIn {
-    reason: Option<String>,
-}
-
-/// `POST …/pause`
-pub(crate) async fn pause(
-    call: Call,
-    JsonBody(body): JsonBody<StateIn>,
-) -> Result<Answer<becket::EndpointOut>> {
-    let from = &[EndpointState::Enabled];
-    set_state(&call, from, EndpointState::Paused, "endpoint.paused", body).await
-}
-
-/// `POST …/resume`
-pub(crate) async fn resume(
-    call: Call,
-    JsonBody(body): JsonBody<StateIn>,
-) -> Result<Answer<becket::EndpointOut>> {
-    let from = &[EndpointState::Paused];
-    set_state(&call, from, EndpointState::Enabled, "endpoint.resumed", body).await
-}
-
-/// `POST …/enable`
-pub(crate) async fn enable(
-    call: Call,
-    JsonBody(body): JsonBody<StateIn>,
-) -> Result<Answer<becket::EndpointOut>> {
-    let from = &[EndpointState::Enabled, EndpointState::Paused, EndpointState::Disabled];
-    set_state(&call, from, EndpointState::Enabled, "endpoint.enabled", body).await
-}
-
-/// `POST …/disable`
-pub(crate) async fn disable(
-    call: Call,
-    JsonBody(body): JsonBody<StateIn>,
-) -> Result<Answer<becket::EndpointOut>> {
-    let from = &[EndpointState::Enabled, EndpointState::Paused];
-    set_state(&call, from, EndpointState::Disabled, "endpoint.disabled", body).await
-}
-
-const REASON_CHARACTERS_MAX: usize = 200;
-
-async fn set_state(
-    call: &Call,
-    from: &[EndpointState],
-    to: EndpointState,
-    action: &'static str,
-    body: StateIn,
-) -> Result<Answer<becket::EndpointOut>> {
-    let names = Names::load(call).await?;
-    let endpoint = ours(call, &names)?;
-    let reason = body.reason.unwrap_or_default();
-    if reason.chars().count() > REASON_CHARACTERS_MAX {
-        let what = format!("is longer than {REASON_CHARACTERS_MAX} characters");
-        return Err(ApiError::body("reason", what));
-    }
-    // Asking twice is no mistake, unless it also has failures to forget.
-    let forgets = to == EndpointState::Enabled && endpoint.failing_since_ms.is_some();
-    if endpoint.state == to && !forgets {
-        return Ok(Answer::ok(becket::EndpointOut::new(endpoint, &names)));
-    }
-    if !from.contains(&endpoint.state) && endpoint.state != to {
-        crate::replay::check_takes(&names, endpoint)?;
-    }
-    let reason = match (to, reason.is_empty()) {
-        (EndpointState::Paused, true) => "paused through the API".to_owned(),
-        (EndpointState::Disabled, true) => "disabled through the API".to_owned(),
-        (EndpointState::Enabled, _) => String::new(),
-        _ => reason,
+    let uid = match &change {
+        EndpointChange::Edit { uid, .. } => uid.clone(),
+        _ => None,
     };
-    let change = EndpointChange::State { state: to, reason };
-    let endpoint = changed(call, &names, endpoint, change).await?;
-    call.audit(action, &endpoint.id);
-    Ok(Answer::ok(becket::EndpointOut::new(&endpoint, &names)))
+    match call.store().endpoint_change(call.owner, endpoint.id, change, call.now_ms()).await? {
+        Changed::Done(endpoint) => Ok(endpoint),
+        Changed::NameTaken => Err(taken("endpoint", uid.as_deref())),
+        Changed::Absent => Err(ApiError::not_found("endpoint", &endpoint.name())),
+    }
+}
+
+/// Refuses to change what the operator's file declares.
+pub(crate) fn check_changeable(endpoint: &Endpoint) -> Result<()> {
+    if endpoint.origin == Origin::Api {
+        return Ok(());
+    }
+    let name = endpoint.name();
+    Err(ApiError::new("declared", format!("the endpoint `{name}` is in the operator's file"))
+        .hint("change it there; here it can be paused, disabled and replayed to"))
+}
+
+/// Whether an endpoint may reach private addresses: only if an administrator said so for this URL.
+fn allow_private(
+    call: &Call,
+    asked: Option<bool>,
+    url: &str,
+    old: Option<&EndpointSettings>,
+) -> Result<bool> {
+    let admin = call.access.role == Role::Admin;
+    match asked {
+        Some(true) if !admin => {
+            Err(ApiError::new("forbidden", "only an admin token may set `allowPrivate`"))
+        }
+        Some(asked) => Ok(asked),
+        None => Ok(old.is_some_and(|old| old.allow_private && (admin || old.url == url))),
+    }
+}
+
+/// Checks what is new in the settings of an endpoint.
+async fn check_settings(
+    call: &Call,
+    app: &App,
+    new: &EndpointSettings,
+    old: Option<&EndpointSettings>,
+) -> Result<()> {
+    let same_door =
+        old.is_some_and(|old| old.url == new.url && old.allow_private == new.allow_private);
+    if !same_door {
+        let directory = &call.shared.api.directory;
+        directory
+            .url_check(&new.url, new.allow_private)
+            .map_err(|why| ApiError::body("url", why))?;
+    }
+    if new.channels.as_ref().is_some_and(Vec::is_empty) {
+        return Err(ApiError::body("channels", "must not be empty: leave it out for all"));
+    }
+    let Some(types) = &new.event_types else { return Ok(()) };
+    if types.is_empty() || types.len() > EVENT_TYPES_MAX {
+        let what = format!("has to have 1 to {EVENT_TYPES_MAX} names: leave it out for all");
+        return Err(ApiError::body("eventTypes", what));
+    }
+    let before = old.and_then(|old| old.event_types.as_deref()).unwrap_or_default();
+    let mut unknown = Vec::new();
+    for name in types.iter().filter(|name| !before.contains(name)) {
+        let known = match app.application.kind {
+            ApplicationKind::Source => true,
+            ApplicationKind::Operational => operational::EVENT_TYPES.contains(&name.as_str()),
+            ApplicationKind::Customer => {
+                let document = DocumentName::of_owner(DocumentKind::EventType, name);
+                call.store().document_get(call.owner, document, call.now_ms()).await?.is_some()
+            }
+        };
+        if !known {
+            unknown.push(name.as_str());
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let what = format!("there are no event types with these names: {}", unknown.join(", "));
+    Err(ApiError::body("eventTypes", what).hint("make them first with POST /api/v1/event-type"))
+}
+
+/// `GET …/endpoint`
+pub(crate) async fn list(call: Call) -> Result<Answer<Listed<FullEndpointOut>>> {
+    let asked: Asked<EndpointId> = Asked::read(&call, |text| text.parse().ok())?;
+    let Some(app) = whose_if_any(&call).await? else {
+        return Ok(Answer::ok(Listed::new(Vec::new(), None, true)));
+    };
+    let fetch = async |slice: Slice<EndpointId>| {
+        Ok(call.store().endpoint_list(call.owner, app.key(), slice).await?)
+    };
+    let page = asked.page(fetch, |endpoint: &Endpoint| endpoint.id.to_string()).await?;
+    let Listed { data, iterator, prev_iterator, done } = page;
+    let data = data.iter().map(FullEndpointOut::new).collect();
+    Ok(Answer::ok(Listed { data, iterator, prev_iterator, done }))
+}
+
+async fn make(
+    call: &Call,
+    app: &App,
+    body: EndpointIn,
+    uid: Option<String>,
+) -> Result<Answer<FullEndpointOut>> {
+    let mut settings = body.settings(None)?;
+    settings.allow_private = allow_private(call, body.allow_private, &body.url, None)?;
+    check_settings(call, app, &settings, None).await?;
+    let directory = &call.shared.api.directory;
+    let now_ms = call.now_ms();
+    let id = EndpointId::new(now_ms, super::random(call));
+    let secret = match &body.secret {
+        Some(text) => endpoint_secrets::checked("secret", text)?,
+        None => endpoint_secrets::fresh(call),
+    };
+    let headers = endpoint_headers::checked(body.headers.unwrap_or_default())?;
+    let state = match body.disabled {
+        Some(true) => EndpointState::Disabled,
+        _ => EndpointState::Enabled,
+    };
+    let new = EndpointNew {
+        application: app.key(),
+        id,
+        uid: uid.clone(),
+        settings,
+        headers: endpoint_headers::sealed(call, id, &headers)?,
+        secret: directory.seal(&place::endpoint_secret(id), secret.as_bytes())?,
+        state,
+    };
+    match call.store().endpoint_create(call.owner, new, now_ms).await? {
+        Created::New(endpoint) => {
+            told(call, &app.application, &endpoint, Happened::Created).await;
+            // Some upserts of the specification know no 201.
+            let created = [Some(call.route.status), call.route.also].contains(&Some(201));
+            let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+            Ok(Answer(status, FullEndpointOut::new(&endpoint)))
+        }
+        Created::NameTaken(_) => Err(taken("endpoint", uid.as_deref())),
+        Created::NoParent => Err(ApiError::not_found("application", &app.application.name())),
+    }
+}
+
+/// `POST …/endpoint`
+pub(crate) async fn create(
+    call: Call,
+    JsonBody(body): JsonBody<EndpointIn>,
+) -> Result<Answer<FullEndpointOut>> {
+    let app = whose_to_be(&call).await?;
+    let uid = body.uid.clone();
+    make(&call, &app, body, uid).await
+}
+
+/// `GET …/endpoint/{endpoint_id}`
+pub(crate) async fn get(call: Call) -> Result<Answer<FullEndpointOut>> {
+    let app = whose(&call).await?;
+    Ok(Answer::ok(FullEndpointOut::new(&present(&call, &app).await?)))
+}
+
+/// Edits an endpoint where it differs, and sets whether it is disabled.
+async fn edit(
+    call: &Call,
+    app: &App,
+    endpoint: Endpoint,
+    uid: Option<String>,
+    settings: EndpointSettings,
+    disabled: Option<bool>,
+) -> Result<Endpoint> {
+    let mut endpoint = endpoint;
+    if uid != endpoint.uid || settings != endpoint.settings {
+        check_changeable(&endpoint)?;
+        check_settings(call, app, &settings, Some(&endpoint.settings)).await?;
+        let settings = Box::new(settings);
+        endpoint = change(call, &endpoint, EndpointChange::Edit { uid, settings }).await?;
+        told(call, &app.application, &endpoint, Happened::Updated).await;
+    }
+    let (state, reason, happened) = match (disabled, endpoint.state) {
+        (Some(true), EndpointState::Enabled | EndpointState::Paused) => {
+            (EndpointState::Disabled, "disabled through the API", Happened::Disabled)
+        }
+        (Some(false), EndpointState::Disabled) => (EndpointState::Enabled, "", Happened::Enabled),
+        _ => return Ok(endpoint),
+    };
+    let wanted = EndpointChange::State { state, reason: reason.to_owned() };
+    let endpoint = change(call, &endpoint, wanted).await?;
+    told(call, &app.application, &endpoint, happened).await;
+    Ok(endpoint)
+}
+
+/// `PATCH …/endpoint/{endpoint_id}`
+pub(crate) async fn patch(
+    call: Call,
+    JsonBody(body): JsonBody<EndpointPatch>,
+) -> Result<Answer<FullEndpointOut>> {
+    let app = whose(&call).await?;
+    let _turn = call.shared.turns.take(app.key()).await;
+    let endpoint = present(&call, &app).await?;
+    let mut settings = body.settings(&endpoint.settings)?;
+    settings.allow_private =
+        allow_private(&call, body.allow_private, &settings.url, Some(&endpoint.settings))?;
+    let uid = body.uid.unwrap_or_else(|| endpoint.uid.clone());
+    let endpoint = edit(&call, &app, endpoint, uid, settings, body.disabled).await?;
+    Ok(Answer::ok(FullEndpointOut::new(&endpoint)))
+}
+
+/// `PUT …/endpoint/{endpoint_id}`
+pub(crate) async fn upsert(
+    call: Call,
+    JsonBody(body): JsonBody<EndpointIn>,
+) -> Result<Answer<FullEndpointOut>> {
+    let name = name(&call);
+    let found = match whose_if_any(&call).await? {
+        Some(app) => {
+            let turn = call.shared.turns.take(app.key()).await;
+            let endpoint = call.store().endpoint_get(call.owner, app.key(), name.clone()).await?;
+            endpoint.map(|endpoint| (Arc::clone(&app), endpoint, turn))
+        }
+        None => None,
+    };
+    let uid = uid_after(body.uid.clone(), &name);
+    let Some((app, endpoint, _turn)) = found else {
+        if matches!(name, Name::Id(_)) {
+            return Err(missing(&call));
+        }
+        check_uid(uid.as_deref(), 256, "-_.")?;
+        let app = whose_to_be(&call).await?;
+        return make(&call, &app, body, uid).await;
+    };
+    let mut settings = body.settings(Some(&endpoint.settings))?;
+    settings.allow_private =
+        allow_private(&call, body.allow_private, &settings.url, Some(&endpoint.settings))?;
+    let disabled = Some(body.disabled.unwrap_or(false));
+    let endpoint = edit(&call, &app, endpoint, uid, settings, disabled).await?;
+    Ok(Answer::ok(FullEndpointOut::new(&endpoint)))
+}
+
+/// `DELETE …/endpoint/{endpoint_id}`
+pub(crate) async fn delete(call: Call) -> Result<StatusCode> {
+    let app = whose(&call).await?;
+    let _turn = call.shared.turns.take(app.key()).await;
+    let endpoint = present(&call, &app).await?;
+    check_changeable(&endpoint)?;
+    let state = EndpointState::Removed;
+    let wanted = EndpointChange::State { state, reason: "deleted through the API".to_owned() };
+    let endpoint = change(&call, &endpoint, wanted).await?;
+    let name = DocumentName::of(DocumentKind::Transformation, app.key(), endpoint.id.to_string());
+    call.store().document_remove(call.owner, name).await?;
+    told(&call, &app.application, &endpoint, Happened::Deleted).await;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -1,15 +1,16 @@
-//! Events as the specification's messages.
+//! Events as the specification's messages: lists, one by one, and whether anybody would take one.
 //!
 //! Invariants: a page holds no more than [`PAGE_BYTES_MAX`] of payload, whatever its limit says; it
-//! is then short, and the iterator goes on behind it.
+//! is then short, and the iterator goes on behind it. An iterator with a leading `-` goes back
+//! towards newer events.
 
-use becket_model::{EventId, EventRecord};
+use becket_model::{EventId, EventRecord, PlanTarget, plan_deliveries};
 use becket_store::{EventFilter, EventRow, Scope};
+use serde::{Deserialize, Serialize};
 
-use crate::call::{Answer, Call, Listed};
-use crate::handlers::{event_by_id, events_by_delivery_id};
-use crate::names::Names;
+use crate::call::{Answer, Call, JsonBody, Listed};
 use crate::problem::{ApiError, Result};
+use crate::reach::{Reached, latest};
 use crate::scan::{self, From};
 use crate::times;
 use crate::wire::specification::{EndpointMessageOut, MessageOut, StatusOut, TYPE_UNKNOWN};
@@ -24,8 +25,8 @@ pub(crate) struct MessageFilter {
 }
 
 impl MessageFilter {
-    /// Reads `before`, `after` and `event_types`; `None` if nothing can match.
-    pub fn read(call: &Call) -> Result<Option<Self>> {
+    /// Reads `before`, `after`, `event_types`, `channel` and `tag`.
+    pub fn read(call: &Call) -> Result<Self> {
         let types = call.list("event_types");
         let mut store = EventFilter {
             since_ms: call.time("after")?.map(|at_ms| at_ms.saturating_add(1)),
@@ -37,45 +38,96 @@ impl MessageFilter {
         if !types.iter().any(|name| name == TYPE_UNKNOWN) {
             store.event_types.clone_from(&types);
         }
-        Ok(Some(Self { store, types }))
+        Ok(Self { store, types })
     }
 
+    /// Whether an event has one of the types, which the store cannot say of `unknown`.
     pub fn keeps(&self, event: &EventRow) -> bool {
         let shown = event.event_type.as_deref().unwrap_or(TYPE_UNKNOWN);
         self.types.is_empty() || self.types.iter().any(|name| name == shown)
     }
-}
 
-/// The application, which is a source, that a path names.
-pub(crate) fn application<'n>(
-    call: &Call,
-    names: &'n Names,
-) -> Result<(&'n becket_store::Application, Scope)> {
-    let source = names.application(call.path("app_id"))?;
-    if !call.access.sees(source.key) {
-        return Err(ApiError::not_found("application", call.path("app_id")));
+    /// Whether an event that did not come from a filtered list matches type, channel and tag.
+    pub fn keeps_labels(&self, event: &EventRow) -> bool {
+        let has = |list: &[String], wanted: &Option<String>| {
+            wanted.as_ref().is_none_or(|wanted| list.contains(wanted))
+        };
+        self.keeps(event)
+            && has(&event.labels.channels, &self.store.channel)
+            && has(&event.labels.tags, &self.store.tag)
     }
-    Ok((source, Scope::of(call.owner, source.key)))
 }
 
-/// The event that a path names, by id or by the sender's delivery id.
-pub(crate) async fn message(call: &Call, names: &Names, scope: Scope) -> Result<EventRow> {
-    let name = call.path("msg_id");
-    if name.parse::<EventId>().is_ok() {
-        return event_by_id(call, scope, name).await;
+/// Which page of a list of events is asked for.
+pub(crate) struct EventPage {
+    limit: usize,
+    iterator: Option<EventId>,
+    backwards: bool,
+}
+
+/// A page of events with their requests, newest first.
+struct Found {
+    rows: Vec<(EventRow, Option<EventRecord>)>,
+    iterator: Option<String>,
+    prev_iterator: Option<String>,
+    done: bool,
+}
+
+impl EventPage {
+    pub fn read(call: &Call) -> Result<Self> {
+        let text = call.text("iterator");
+        let (text, backwards) = match text.and_then(|text| text.strip_prefix('-')) {
+            Some(plain) => (Some(plain), true),
+            None => (text, false),
+        };
+        let parse = |text: &str| {
+            text.parse().map_err(|error: becket_model::IdError| {
+                ApiError::query("iterator", error.to_string())
+            })
+        };
+        Ok(Self { limit: call.limit()?, iterator: text.map(parse).transpose()?, backwards })
     }
-    let filter = EventFilter::default();
-    let found = events_by_delivery_id(call, names, scope, name, &filter, 1).await?;
-    found.into_iter().next().ok_or_else(|| {
-        ApiError::not_found("message", name).hint("give its id (`msg_…`) or its delivery id")
-    })
+
+    /// Reads the page; requests only if `with_records`.
+    async fn find(
+        self,
+        call: &Call,
+        scope: Scope,
+        filter: &EventFilter,
+        with_records: bool,
+        keep: impl Fn(&EventRow) -> bool + Send + Sync,
+    ) -> Result<Found> {
+        let from = match self.iterator {
+            Some(iterator) if self.backwards => From::After(iterator),
+            iterator => From::Before(iterator),
+        };
+        let found = scan::collect(call.store(), scope, filter, from, self.limit, keep).await?;
+        let (reached_end, last_seen) = (found.done, found.iterator());
+        let (mut rows, whole) = read_records(call, scope, found.rows, with_records).await?;
+        // Where the walk stopped, in its own direction.
+        let last = match whole {
+            true => last_seen,
+            false => rows.last().map(|(row, _)| row.id.to_string()),
+        };
+        let end = reached_end && whole;
+        if self.backwards {
+            rows.reverse();
+            let first = last.filter(|_| !end).map(|id| format!("-{id}"));
+            let iterator = rows.last().map(|(row, _)| row.id.to_string());
+            return Ok(Found { rows, iterator, prev_iterator: first, done: false });
+        }
+        let first = rows.first().filter(|_| self.iterator.is_some());
+        let prev_iterator = first.map(|(row, _)| format!("-{}", row.id));
+        Ok(Found { rows, iterator: last, prev_iterator, done: end })
+    }
 }
 
-/// Reads requests for a page until it holds enough bytes; says how many rows fit.
-async fn with_records(
+/// Reads requests for a page until it holds enough bytes; says whether all rows fit.
+async fn read_records(
     call: &Call,
     scope: Scope,
     rows: Vec<EventRow>,
+    with_records: bool,
 ) -> Result<(Vec<(EventRow, Option<EventRecord>)>, bool)> {
     let mut bytes = 0;
     let mut page = Vec::new();
@@ -83,6 +135,10 @@ async fn with_records(
     for row in rows {
         if bytes > PAGE_BYTES_MAX {
             break;
+        }
+        if !with_records {
+            page.push((row, None));
+            continue;
         }
         // Retention may have taken it since it was listed: then it is shown without its bytes.
         let record = call.store().event_record(scope, row.id).await?;
@@ -93,42 +149,36 @@ async fn with_records(
     Ok((page, whole))
 }
 
+/// Whether requests have to be read for a page: a customer's events say everything in their labels.
+fn needs_records(reached: &Reached, with_content: bool) -> bool {
+    with_content || reached.app.application.kind == becket_model::ApplicationKind::Source
+}
+
 /// `GET /api/v1/app/{app_id}/msg`
 pub(crate) async fn list(call: Call) -> Result<Answer<Listed<MessageOut>>> {
-    let names = Names::load(&call).await?;
-    let (_, scope) = application(&call, &names)?;
+    let reached = Reached::of(&call).await?;
     let with_content = call.flag("with_content", true)?;
-    let limit = call.limit()?;
-    let before: Option<EventId> = call.parsed("iterator")?;
-    let Some(filter) = MessageFilter::read(&call)? else {
-        return Ok(Answer::ok(Listed::new(Vec::new(), None, true)));
+    let (page, filter) = (EventPage::read(&call)?, MessageFilter::read(&call)?);
+    let records = needs_records(&reached, with_content);
+    let keep = |event: &EventRow| filter.keeps(event);
+    let found = page.find(&call, reached.scope(), &filter.store, records, keep).await?;
+    let shown = |(row, record): &(EventRow, Option<EventRecord>)| {
+        MessageOut::new(row, record.as_ref(), with_content)
     };
-    let store = call.store();
-    let found = scan::collect(store, scope, &filter.store, From::Before(before), limit, |event| {
-        filter.keeps(event)
-    })
-    .await?;
-    let (done, iterator) = (found.done, found.iterator());
-    let (page, whole) = with_records(&call, scope, found.rows).await?;
-    let last = page.last().map(|(row, _)| row.id.to_string());
-    let data = page
-        .iter()
-        .map(|(row, record)| MessageOut::new(row, record.as_ref(), with_content))
-        .collect();
-    Ok(Answer::ok(if whole {
-        Listed::new(data, iterator, done)
-    } else {
-        Listed::new(data, last, false)
+    Ok(Answer::ok(Listed {
+        data: found.rows.iter().map(shown).collect(),
+        iterator: found.iterator,
+        prev_iterator: found.prev_iterator,
+        done: found.done,
     }))
 }
 
 /// `GET /api/v1/app/{app_id}/msg/{msg_id}`
 pub(crate) async fn get(call: Call) -> Result<Answer<MessageOut>> {
-    let names = Names::load(&call).await?;
-    let (_, scope) = application(&call, &names)?;
+    let reached = Reached::of(&call).await?;
     let with_content = call.flag("with_content", true)?;
-    let row = message(&call, &names, scope).await?;
-    let record = call.store().event_record(scope, row.id).await?;
+    let row = reached.event(&call, call.path("msg_id")).await?;
+    let record = call.store().event_record(reached.scope(), row.id).await?;
     Ok(Answer::ok(MessageOut::new(&row, record.as_ref(), with_content)))
 }
 
@@ -140,45 +190,73 @@ pub(crate) fn status_asked(call: &Call) -> Result<Option<u8>> {
 
 /// `GET /api/v1/app/{app_id}/endpoint/{endpoint_id}/msg`
 pub(crate) async fn list_attempted(call: Call) -> Result<Answer<Listed<EndpointMessageOut>>> {
-    let names = Names::load(&call).await?;
-    let (source, scope) = application(&call, &names)?;
-    let endpoint = names.endpoint_in(source, call.path("endpoint_id"))?.key;
+    let mut reached = Reached::of(&call).await?;
+    let endpoint = reached.endpoint(&call, call.path("endpoint_id")).await?.key;
     let with_content = call.flag("with_content", true)?;
     let expanded = call.flag("expanded_statuses", false)?;
     let status = status_asked(&call)?;
-    let limit = call.limit()?;
-    let before: Option<EventId> = call.parsed("iterator")?;
-    let Some(mut filter) = MessageFilter::read(&call)? else {
-        return Ok(Answer::ok(Listed::new(Vec::new(), None, true)));
-    };
+    let (page, mut filter) = (EventPage::read(&call)?, MessageFilter::read(&call)?);
     filter.store.endpoint = Some(endpoint);
     let delivery = |event: &EventRow| {
-        let latest = names.latest(event).into_iter().find(|row| row.endpoint == endpoint)?;
-        let shown = StatusOut::of_delivery(&names, latest).for_client(expanded);
-        Some((shown, latest.due_ms.filter(|_| shown == StatusOut::PENDING)))
+        let latest = latest(event).into_iter().find(|row| row.endpoint == endpoint)?;
+        let shown = StatusOut::of_delivery(reached.shown_state(latest), latest);
+        Some((shown.for_client(expanded), latest.due_ms.filter(|_| shown == StatusOut::PENDING)))
     };
-    let store = call.store();
-    let found = scan::collect(store, scope, &filter.store, From::Before(before), limit, |event| {
+    let keep = |event: &EventRow| {
         filter.keeps(event)
             && delivery(event)
                 .is_some_and(|(shown, _)| status.is_none_or(|status| shown.status == status))
-    })
-    .await?;
-    let (done, iterator) = (found.done, found.iterator());
-    let (page, whole) = with_records(&call, scope, found.rows).await?;
-    let last = page.last().map(|(row, _)| row.id.to_string());
-    let data = page.iter().filter_map(|(row, record)| {
+    };
+    let records = needs_records(&reached, with_content);
+    let found = page.find(&call, reached.scope(), &filter.store, records, keep).await?;
+    let shown = |(row, record): &(EventRow, Option<EventRecord>)| {
         let (status, due_ms) = delivery(row)?;
         Some(EndpointMessageOut {
             message: MessageOut::new(row, record.as_ref(), with_content),
             status,
             next_attempt: due_ms.map(times::text),
         })
-    });
-    let data = data.collect();
-    Ok(Answer::ok(if whole {
-        Listed::new(data, iterator, done)
-    } else {
-        Listed::new(data, last, false)
+    };
+    Ok(Answer::ok(Listed {
+        data: found.rows.iter().filter_map(shown).collect(),
+        iterator: found.iterator,
+        prev_iterator: found.prev_iterator,
+        done: found.done,
     }))
+}
+
+/// What an event would be (`MessagePrecheckIn`).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PrecheckIn {
+    event_type: String,
+    #[serde(default)]
+    channels: Option<Vec<String>>,
+}
+
+/// Whether anybody would take it (`MessagePrecheckOut`).
+#[derive(Debug, Serialize)]
+pub(crate) struct PrecheckOut {
+    active: bool,
+}
+
+/// `POST /api/v1/app/{app_id}/msg/precheck/active`
+pub(crate) async fn precheck(
+    call: Call,
+    JsonBody(given): JsonBody<PrecheckIn>,
+) -> Result<Answer<PrecheckOut>> {
+    let reached = Reached::of(&call).await?;
+    let targets: Vec<PlanTarget<'_>> = reached
+        .app
+        .endpoints
+        .iter()
+        .map(|endpoint| PlanTarget {
+            key: endpoint.key,
+            state: endpoint.state,
+            settings: &endpoint.settings,
+        })
+        .collect();
+    let channels = given.channels.unwrap_or_default();
+    let active = plan_deliveries(Some(&given.event_type), &channels, targets).next().is_some();
+    Ok(Answer::ok(PrecheckOut { active }))
 }

@@ -5,11 +5,17 @@ pub(crate) mod applications;
 pub(crate) mod attempts;
 pub(crate) mod catalogue;
 pub(crate) mod create;
+pub(crate) mod endpoint_headers;
+pub(crate) mod endpoint_secrets;
+pub(crate) mod endpoint_states;
 pub(crate) mod endpoints;
 pub(crate) mod environments;
 pub(crate) mod event_types;
 pub(crate) mod events;
+pub(crate) mod example;
 pub(crate) mod explain;
+pub(crate) mod expunge;
+pub(crate) mod import;
 pub(crate) mod integrations;
 pub(crate) mod messages;
 pub(crate) mod operational;
@@ -29,6 +35,13 @@ use becket_store::{EventFilter, EventRow, Page, Scope};
 use crate::call::Call;
 use crate::names::Names;
 use crate::problem::{ApiError, Result};
+
+/// Random bytes, for ids and tokens.
+pub(crate) fn random<const N: usize>(call: &Call) -> [u8; N] {
+    let mut bytes = [0; N];
+    call.shared.api.noise.fill(&mut bytes);
+    bytes
+}
 
 /// One event by its id, or 404.
 pub(crate) async fn event_by_id(call: &Call, scope: Scope, text: &str) -> Result<EventRow> {

@@ -1,12 +1,13 @@
 //! Attempts, and where events went (`v1.message-attempt`).
 
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 use super::parameters::{
     AFTER, BEFORE, CHANNEL, CLASS, EVENT_TYPES, EXPANDED, ITERATOR, LIMIT, STATUS, TAG,
     WITH_CONTENT,
 };
-use super::{Route, changes, one, reads};
+use super::{Route, by, changes, one, reads};
+use crate::access::Capability;
 use crate::handlers::{attempts, messages};
 
 pub(super) const TABLE: &[Route] = &[
@@ -30,7 +31,8 @@ pub(super) const TABLE: &[Route] = &[
         WITH_CONTENT,
         EXPANDED,
         one("endpoint_id", "Text", "Only attempts at this endpoint."),
-    ]),
+    ])
+    .portal(Capability::ViewBase),
     reads(
         "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}",
         "v1.message-attempt.list-by-endpoint",
@@ -51,7 +53,8 @@ pub(super) const TABLE: &[Route] = &[
         WITH_CONTENT,
         EXPANDED,
         one("with_msg", "Flag", "Whether each attempt shows its event, without its payload."),
-    ]),
+    ])
+    .portal(Capability::ViewBase),
     reads(
         "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}",
         "v1.message-attempt.get",
@@ -59,7 +62,8 @@ pub(super) const TABLE: &[Route] = &[
         "MessageAttemptOut",
         || get(attempts::get),
     )
-    .query(&[EXPANDED]),
+    .query(&[EXPANDED])
+    .portal(Capability::ViewBase),
     reads(
         "/api/v1/app/{app_id}/msg/{msg_id}/endpoint",
         "v1.message-attempt.list-attempted-destinations",
@@ -67,7 +71,8 @@ pub(super) const TABLE: &[Route] = &[
         "ListResponse_MessageEndpointOut_",
         || get(attempts::list_destinations),
     )
-    .query(&[LIMIT, ITERATOR]),
+    .query(&[LIMIT, ITERATOR])
+    .portal(Capability::ViewBase),
     reads(
         "/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg",
         "v1.message-attempt.list-attempted-messages",
@@ -86,7 +91,8 @@ pub(super) const TABLE: &[Route] = &[
         EVENT_TYPES,
         WITH_CONTENT,
         EXPANDED,
-    ]),
+    ])
+    .portal(Capability::ViewBase),
     changes(
         "/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend",
         "v1.message-attempt.resend",
@@ -94,5 +100,17 @@ pub(super) const TABLE: &[Route] = &[
         "Empty",
         || post(attempts::resend),
     )
-    .status(202),
+    .status(202)
+    .portal(Capability::CreateAttempts),
+    by(
+        "delete",
+        changes(
+            "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content",
+            "v1.message-attempt.expunge-content",
+            "Remove what a receiver answered to an attempt for good.",
+            "Empty",
+            || delete(attempts::expunge),
+        ),
+    )
+    .empty(204),
 ];

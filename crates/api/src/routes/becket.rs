@@ -8,7 +8,7 @@ use super::parameters::{
 };
 use super::{Route, changes, one, reads};
 use crate::handlers::{
-    attempts, endpoints, events, explain, operations, quarantine, replays, sources, tail,
+    attempts, endpoint_states, events, explain, operations, quarantine, replays, sources, tail,
 };
 
 pub(super) const TABLE: &[Route] = &[
@@ -81,11 +81,11 @@ pub(super) const TABLE: &[Route] = &[
         get(sources::get_ours)
     }),
     reads("/api/v1/becket/endpoint", "becket.endpoint.list", "List endpoints, removed ones included.", "OurEndpointPage", || {
-        get(endpoints::list_ours)
+        get(endpoint_states::list_ours)
     })
     .query(&[SOURCE, LIMIT, ITERATOR, ORDER]),
     reads("/api/v1/becket/endpoint/{endpoint_id}", "becket.endpoint.get", "Show an endpoint, by id or name.", "OurEndpoint", || {
-        get(endpoints::get_ours)
+        get(endpoint_states::get_ours)
     })
     .query(&[WITHIN]),
     changes(
@@ -93,7 +93,7 @@ pub(super) const TABLE: &[Route] = &[
         "becket.endpoint.pause",
         "Hold deliveries back: they are planned and wait.",
         "OurEndpoint",
-        || post(endpoints::pause),
+        || post(endpoint_states::pause),
     )
     .query(&[WITHIN])
     .body("Reason"),
@@ -102,7 +102,7 @@ pub(super) const TABLE: &[Route] = &[
         "becket.endpoint.resume",
         "Deliver again what a pause held back.",
         "OurEndpoint",
-        || post(endpoints::resume),
+        || post(endpoint_states::resume),
     )
     .query(&[WITHIN])
     .body("Reason"),
@@ -111,7 +111,7 @@ pub(super) const TABLE: &[Route] = &[
         "becket.endpoint.enable",
         "Enable an endpoint and forget its failures.",
         "OurEndpoint",
-        || post(endpoints::enable),
+        || post(endpoint_states::enable),
     )
     .query(&[WITHIN])
     .body("Reason"),
@@ -120,7 +120,7 @@ pub(super) const TABLE: &[Route] = &[
         "becket.endpoint.disable",
         "Disable an endpoint: nothing new is planned for it.",
         "OurEndpoint",
-        || post(endpoints::disable),
+        || post(endpoint_states::disable),
     )
     .query(&[WITHIN])
     .body("Reason"),

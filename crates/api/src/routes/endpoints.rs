@@ -1,12 +1,110 @@
 //! Endpoints of an application (`v1.endpoint`).
 
-use axum::routing::post;
+use axum::routing::{delete, get, patch, post, put};
 
-use super::{Route, changes};
+use super::parameters::{ITERATOR, LIMIT, ORDER};
+use super::{Route, by, changes, reads};
 use crate::access::Capability;
-use crate::handlers::recover;
+use crate::access::Capability::{
+    ManageEndpoint, ManageEndpointSecret, ViewBase, ViewEndpointSecret,
+};
+use crate::handlers::{endpoint_headers, endpoint_secrets, endpoints, recover};
 
 pub(super) const TABLE: &[Route] = &[
+    reads(
+        "/api/v1/app/{app_id}/endpoint",
+        "v1.endpoint.list",
+        "List the endpoints of an application.",
+        "ListResponse_EndpointOut_",
+        || get(endpoints::list),
+    )
+    .query(&[LIMIT, ITERATOR, ORDER])
+    .portal(ViewBase),
+    changes("/api/v1/app/{app_id}/endpoint", "v1.endpoint.create", "Make an endpoint of an application.", "EndpointOut", || {
+        post(endpoints::create)
+    })
+    .body("EndpointIn")
+    .status(201)
+    .portal(ManageEndpoint),
+    reads("/api/v1/app/{app_id}/endpoint/{endpoint_id}", "v1.endpoint.get", "Show an endpoint of an application.", "EndpointOut", || {
+        get(endpoints::get)
+    })
+    .portal(ViewBase),
+    by("patch", changes(
+        "/api/v1/app/{app_id}/endpoint/{endpoint_id}",
+        "v1.endpoint.patch",
+        "Change an endpoint of an application; what is absent stays.",
+        "EndpointOut",
+        || patch(endpoints::patch),
+    ))
+    .body("EndpointPatch")
+    .portal(ManageEndpoint),
+    by("put", changes(
+        "/api/v1/app/{app_id}/endpoint/{endpoint_id}",
+        "v1.endpoint.upsert",
+        "Make an endpoint of an application as it says, or change it to that.",
+        "EndpointOut",
+        || put(endpoints::upsert),
+    ))
+    .body("EndpointUpsertIn")
+    .also(201)
+    .portal(ManageEndpoint),
+    by("delete", changes(
+        "/api/v1/app/{app_id}/endpoint/{endpoint_id}",
+        "v1.endpoint.delete",
+        "Remove an endpoint of an application.",
+        "Empty",
+        || delete(endpoints::delete),
+    ))
+    .empty(204)
+    .portal(ManageEndpoint),
+    reads(
+        "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers",
+        "v1.endpoint.get-headers",
+        "Show the headers added to every attempt; of credentials only the names.",
+        "EndpointHeadersOut",
+        || get(endpoint_headers::get),
+    )
+    .portal(ViewBase),
+    by("put", changes(
+        "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers",
+        "v1.endpoint.set-headers",
+        "Replace the headers added to every attempt.",
+        "Empty",
+        || put(endpoint_headers::set),
+    ))
+    .body("EndpointHeadersIn")
+    .empty(204)
+    .portal(ManageEndpoint),
+    by("patch", changes(
+        "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers",
+        "v1.endpoint.patch-headers",
+        "Replace some of the headers added to every attempt; null takes one away.",
+        "Empty",
+        || patch(endpoint_headers::patch),
+    ))
+    .body("EndpointHeadersPatchIn")
+    .empty(204)
+    .portal(ManageEndpoint),
+    reads(
+        "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret",
+        "v1.endpoint.get-secret",
+        "Show the secret with which a receiver verifies; logged.",
+        "EndpointSecretOut",
+        || get(endpoint_secrets::get),
+    )
+    .secret()
+    .portal(ViewEndpointSecret),
+    changes(
+        "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate",
+        "v1.endpoint.rotate-secret",
+        "Put a new secret in place; the old one signs for another 24 hours, or as long as is given.",
+        "EndpointSecretOut",
+        || post(endpoint_secrets::rotate),
+    )
+    .body("EndpointSecretRotateIn")
+    .secret()
+    .portal(ManageEndpointSecret),
     changes(
         "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover",
         "v1.endpoint.recover",

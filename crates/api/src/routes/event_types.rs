@@ -5,7 +5,7 @@ use axum::routing::{delete, get, patch, post, put};
 use super::parameters::{ITERATOR, LIMIT, ORDER};
 use super::{Route, by, changes, one, reads};
 use crate::access::Capability;
-use crate::handlers::event_types;
+use crate::handlers::{event_types, import};
 
 pub(super) const TABLE: &[Route] = &[
     reads(
@@ -32,6 +32,14 @@ pub(super) const TABLE: &[Route] = &[
     )
     .body("EventTypeIn")
     .status(201),
+    changes(
+        "/api/v1/event-type/import/openapi",
+        "v1.event-type.import-openapi",
+        "Make event types from the webhooks of an OpenAPI document.",
+        "EventTypeImportOpenApiOut",
+        || post(import::from_openapi),
+    )
+    .body("EventTypeImportOpenApiIn"),
     reads(
         "/api/v1/event-type/{event_type_name}",
         "v1.event-type.get",

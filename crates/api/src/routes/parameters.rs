@@ -9,9 +9,8 @@ pub(super) const ORDER: Parameter =
     one("order", "Ordering", "Oldest first (`ascending`) if absent.");
 pub(super) const BEFORE: Parameter = one("before", "Time", "Only what is older than this moment.");
 pub(super) const AFTER: Parameter = one("after", "Time", "Only what is newer than this moment.");
-pub(super) const CHANNEL: Parameter =
-    one("channel", "Text", "Events have no channels: finds nothing.");
-pub(super) const TAG: Parameter = one("tag", "Text", "Events have no tags: finds nothing.");
+pub(super) const CHANNEL: Parameter = one("channel", "Text", "Only events that name this channel.");
+pub(super) const TAG: Parameter = one("tag", "Text", "Only events with this tag.");
 pub(super) const EVENT_TYPES: Parameter = Parameter {
     name: "event_types",
     schema: "Text",

@@ -36,7 +36,7 @@ pub(super) async fn step(
     for event in &events {
         expunged += u64::from(api.store.event_expunge(scope, event.id, now_ms).await?);
     }
-    step.count("expunged", expunged);
+    step.count("messagesPurged", expunged);
     let last = events.last().filter(|_| events.len() == STEP_EVENTS);
     Ok(last.map(|event| event.id.to_string()))
 }

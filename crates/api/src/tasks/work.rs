@@ -46,7 +46,7 @@ impl TaskKind {
 pub(crate) enum TaskWork {
     /// Starts deliveries to an endpoint again.
     Replay(ReplayWork),
-    /// Counts events by application.
+    /// Counts deliveries by application.
     ApplicationStats {
         /// Received at or after, in milliseconds since 1970.
         since_ms: i64,
@@ -55,13 +55,8 @@ pub(crate) enum TaskWork {
         /// Only these applications; `None` counts all.
         applications: Option<Vec<ApplicationId>>,
     },
-    /// Counts events by type.
-    EventTypeAggregate {
-        /// Received at or after, in milliseconds since 1970.
-        since_ms: i64,
-        /// Received before, in milliseconds since 1970.
-        until_ms: i64,
-    },
+    /// Collects the event types that each application's endpoints ask for.
+    EventTypeAggregate {},
     /// Removes the payloads of an application's events.
     PurgeContent {
         /// Whose events.
@@ -143,7 +138,7 @@ impl TaskWork {
                 ReplayWhich::Sent => TaskKind::BulkReplay,
             },
             Self::ApplicationStats { .. } => TaskKind::ApplicationStats,
-            Self::EventTypeAggregate { .. } => TaskKind::EventTypeAggregate,
+            Self::EventTypeAggregate {} => TaskKind::EventTypeAggregate,
             Self::PurgeContent { .. } => TaskKind::PurgeContent,
         }
     }
@@ -155,9 +150,7 @@ impl TaskWork {
             Self::ApplicationStats { since_ms, until_ms, applications } => {
                 counting::applications(*since_ms, *until_ms, applications.as_deref(), step).await
             }
-            Self::EventTypeAggregate { since_ms, until_ms } => {
-                counting::event_types(*since_ms, *until_ms, step).await
-            }
+            Self::EventTypeAggregate {} => counting::event_types(step).await,
             Self::PurgeContent { application, until_ms } => {
                 purge::step(*application, *until_ms, step).await
             }

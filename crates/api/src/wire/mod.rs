@@ -10,3 +10,14 @@ pub(crate) mod messages;
 pub(crate) mod sources;
 pub(crate) mod specification;
 pub(crate) mod statistics;
+
+use serde::{Deserialize, Deserializer};
+
+/// Reads a field so that null (`Some(None)`) is told from absent (`None`, by `default`).
+pub(crate) fn given<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}

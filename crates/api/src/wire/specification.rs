@@ -4,174 +4,18 @@
 //! `generic-webhook` with its slug in the metadata; an event without a type has the type `unknown`;
 //! a body that is no JSON object is shown as `{"raw": base64, "contentType": …}`.
 
-use std::collections::BTreeMap;
-
-use becket_model::attempt_detail::is_credential;
-use becket_model::{DeliveryState, EndpointState, EventRecord, NextStep, Trigger};
-use becket_store::{Application, AttemptRow, DeliveryRow, Endpoint, EventRow};
+use becket_model::{DeliveryState, EventRecord, NextStep, Trigger};
+use becket_store::{AttemptRow, DeliveryRow, EventRow};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::names::{Names, public_id};
 use crate::times;
 use crate::wire::body;
+pub(crate) use crate::wire::endpoints::EndpointOut;
 
 /// The event type shown for events that have none.
 pub(crate) const TYPE_UNKNOWN: &str = "unknown";
-
-/// Types of the specification whose configuration has no required field.
-const SOURCE_TYPES: &[&str] = &[
-    "adobe-sign",
-    "airwallex",
-    "beehiiv",
-    "brex",
-    "checkbook",
-    "clerk",
-    "docusign",
-    "easypost",
-    "github",
-    "guesty",
-    "hubspot",
-    "incident-io",
-    "lithic",
-    "meta",
-    "nango",
-    "nash",
-    "open-ai",
-    "openclaw",
-    "panda-doc",
-    "pleo",
-    "port-io",
-    "psi-fi",
-    "render",
-    "replicate",
-    "resend",
-    "rutter",
-    "safebase",
-    "sardine",
-    "segment",
-    "shopify",
-    "slack",
-    "stripe",
-    "stych",
-    "svix",
-    "tailscale",
-    "vapi",
-    "veriff",
-    "vgs",
-    "zoom",
-];
-
-/// Providers that the specification calls by another name.
-const SOURCE_TYPE_NAMES: &[(&str, &str)] = &[
-    ("facebook", "meta"),
-    ("openai", "open-ai"),
-    ("stytch", "stych"),
-    ("incidentio", "incident-io"),
-    ("pandadoc", "panda-doc"),
-    ("standardwebhooks", "svix"),
-];
-
-/// A source (`IngestSourceOut`).
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct SourceOut {
-    id: String,
-    uid: Option<String>,
-    name: String,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    config: Option<Value>,
-    ingest_url: String,
-    metadata: BTreeMap<&'static str, String>,
-    created_at: String,
-    updated_at: String,
-}
-
-impl SourceOut {
-    pub fn new(source: &Application, ingest_url: String) -> Self {
-        let named = SOURCE_TYPE_NAMES.iter().find(|(slug, _)| *slug == source.settings.provider);
-        let slug = named.map_or(source.settings.provider.as_str(), |(_, name)| name);
-        let kind = SOURCE_TYPES.iter().find(|kind| **kind == slug).copied();
-        Self {
-            id: public_id(source),
-            uid: source.uid.clone(),
-            name: source.name(),
-            kind: kind.unwrap_or("generic-webhook"),
-            config: kind.map(|_| Value::Object(serde_json::Map::new())),
-            ingest_url,
-            metadata: BTreeMap::from([("provider", source.settings.provider.clone())]),
-            created_at: times::text(source.created_at_ms),
-            updated_at: times::text(source.created_at_ms),
-        }
-    }
-}
-
-/// An endpoint (`IngestEndpointOut`), and the part of it that other shapes repeat.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct EndpointOut {
-    id: String,
-    uid: Option<String>,
-    url: String,
-    description: String,
-    disabled: bool,
-    throttle_rate: Option<u16>,
-    metadata: BTreeMap<String, String>,
-    created_at: String,
-    updated_at: String,
-}
-
-impl EndpointOut {
-    pub fn new(endpoint: &Endpoint) -> Self {
-        let throttle_rate = endpoint.settings.rate.and_then(|rate| {
-            let per_second = u64::from(rate.count) * 1_000 / rate.period_ms.max(1);
-            u16::try_from(per_second).ok().filter(|rate| *rate > 0)
-        });
-        let metadata = BTreeMap::from([("state".to_owned(), endpoint.state.as_str().to_owned())]);
-        Self {
-            id: endpoint.id.to_string(),
-            uid: endpoint.uid.clone(),
-            url: endpoint.settings.url.clone(),
-            description: endpoint.settings.description.clone(),
-            disabled: matches!(endpoint.state, EndpointState::Disabled | EndpointState::Removed),
-            throttle_rate,
-            metadata,
-            created_at: times::text(endpoint.created_at_ms),
-            updated_at: times::text(endpoint.updated_at_ms),
-        }
-    }
-}
-
-/// The headers added to every attempt (`IngestEndpointHeadersOut`).
-#[derive(Debug, Serialize)]
-pub(crate) struct HeadersOut {
-    headers: BTreeMap<String, String>,
-    sensitive: Vec<String>,
-}
-
-impl HeadersOut {
-    pub fn new(endpoint: &Endpoint) -> Self {
-        let (sensitive, shown): (Vec<_>, Vec<_>) = endpoint
-            .settings
-            .headers
-            .iter()
-            .partition(|(name, _)| is_credential(&name.to_ascii_lowercase()));
-        let mut sensitive: Vec<String> =
-            sensitive.into_iter().map(|(name, _)| name.clone()).collect();
-        sensitive.dedup();
-        Self { headers: shown.into_iter().cloned().collect(), sensitive }
-    }
-}
-
-/// A secret (`IngestEndpointSecretOut`).
-#[derive(Serialize)]
-pub(crate) struct SecretOut {
-    /// As the receiver needs it.
-    pub key: String,
-}
 
 /// An event (`MessageOut`).
 #[derive(Debug, Serialize)]
@@ -240,6 +84,7 @@ pub(crate) struct MessageEndpointOut {
     #[serde(flatten)]
     pub endpoint: EndpointOut,
     pub event_types: Option<Vec<String>>,
+    pub channels: Option<Vec<String>>,
     #[serde(flatten)]
     pub status: StatusOut,
     pub next_attempt: Option<String>,
@@ -261,8 +106,8 @@ impl StatusOut {
     pub const CANCELED: Self = Self { status: 4, status_text: "canceled" };
 
     /// Where a delivery stands; one that is under way is `sending`.
-    pub fn of_delivery(names: &Names, delivery: &DeliveryRow) -> Self {
-        match names.shown_state(delivery) {
+    pub fn of_delivery(shown: DeliveryState, delivery: &DeliveryRow) -> Self {
+        match shown {
             DeliveryState::Delivered => Self::SUCCESS,
             DeliveryState::Failed => Self::FAIL,
             DeliveryState::Cancelled => Self::CANCELED,

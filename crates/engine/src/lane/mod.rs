@@ -221,9 +221,8 @@ impl Lane {
             self.bucket = bucket_of(&self.prepared, around.now);
         }
         // A snapshot made before the store knew of the switching off says nothing new.
-        if !(state == EndpointState::Enabled && self.changes.will_disable()) {
-            self.set_state(state, around);
-        }
+        let is_old = state == EndpointState::Enabled && self.changes.will_disable();
+        self.set_state(if is_old { EndpointState::Disabled } else { state }, around);
     }
 
     /// The endpoint was removed and has been put again before everything of it had ended. The old

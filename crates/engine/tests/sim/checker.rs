@@ -260,8 +260,7 @@ fn quiet_is_kept(record: &Record, endpoint: EndpointKey) -> Result<(), String> {
                 && quiet.until_mono_ms.is_none_or(|until_ms| seen.started_mono_ms < until_ms)
         };
         if let Some(seen) = record.seen.iter().find(disturbs) {
-            let notices: Vec<_> = record.notices.iter().filter(|n| n.key == endpoint).collect();
-            return Err(format!("called while it takes nothing ({quiet:?}): {seen:?} {:?} {notices:#?}", record.quiet.get(&endpoint)));
+            return Err(format!("called while it takes nothing ({quiet:?}): {seen:?}"));
         }
     }
     Ok(())
