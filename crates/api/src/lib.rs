@@ -32,6 +32,7 @@ mod posting;
 mod problem;
 mod reach;
 mod replay;
+mod reporter;
 mod routes;
 mod scan;
 mod state;
@@ -50,6 +51,7 @@ pub use auth::{Auth, ClientAddress, FAILED_LOGINS_BURST};
 pub use event_types::load_retry_by_type;
 pub use openapi::text as openapi_document;
 pub use problem::CODES as ERROR_CODES;
+pub use reporter::{AttemptReported, OperationalReporter};
 pub use state::{
     ApiState, Control, ControlError, Directory, EndpointSecret, KeysRotated, ProviderRow,
     SourceCredentials, SourceDetails,
