@@ -5,6 +5,7 @@ mod changes;
 mod idempotency;
 mod lists;
 mod shapes;
+mod sources;
 mod support;
 mod tail;
 mod tasks;
