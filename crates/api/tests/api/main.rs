@@ -4,6 +4,7 @@ mod access;
 mod changes;
 mod idempotency;
 mod lists;
+mod resources;
 mod shapes;
 mod sources;
 mod support;
