@@ -2,8 +2,11 @@
 
 mod access;
 mod changes;
+mod event_types;
 mod idempotency;
 mod lists;
+mod messages;
+mod operational;
 mod shapes;
 mod support;
 mod tail;
