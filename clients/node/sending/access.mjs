@@ -47,8 +47,11 @@ async function opening(harness, app) {
     const manager = await open({ capabilities: [AppPortalCapability.ViewBase, AppPortalCapability.ManageEndpoint] });
     const { id } = await manager.endpoint.create(app, { url: receiver.url(app), disabled: true });
     await manager.endpoint.delete(app, id);
-    await refused(manager.endpoint.getSecret(app, "e"), 403);
-    await refused(manager.endpoint.transformation.patch(app, "e", { enabled: false }), 403);
+    assert.match((await manager.endpoint.getSecret(app, "e")).key, /^whsec_/);
+    const transformer = await open(
+      { capabilities: [AppPortalCapability.ViewBase, AppPortalCapability.ManageTransformations] });
+    await transformer.endpoint.transformation.patch(app, "e", { enabled: false });
+    await refused(transformer.endpoint.patch(app, "e", { disabled: true }), 403);
   });
   await check("authentication.app-portal-access", "read only", async () => {
     const reader = await open({ readOnly: true });

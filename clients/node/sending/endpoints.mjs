@@ -2,12 +2,13 @@
 
 import assert from "node:assert/strict";
 import { generateKeyPairSync, verify } from "node:crypto";
-import { lastStatus, nowhere, pages, recent, refused } from "./harness.mjs";
+import { lastStatus, nowhere, pages, recent, refused, types } from "./harness.mjs";
 import { secret, unverified, verified } from "./receiver.mjs";
 
 export async function endpoints(harness) {
   const { svix, run } = harness;
   const app = `endpoints-${run}`;
+  await types(svix, "a.one", "a.two");
   await svix.application.create({ name: "endpoints", uid: app });
   await svix.application.create({ name: "another", uid: `${app}-other` });
   await making(harness, app);
@@ -55,6 +56,7 @@ async function making({ check, svix, stranger, run, receiver }, app) {
     ["a URL of another scheme", { url: "ftp://example.com/x" }, "body.url"],
     ["an empty list of event types", { eventTypes: [] }, "body.eventTypes"],
     ["an event type with a space", { eventTypes: ["a b"] }, "body.eventTypes"],
+    ["an event type that there is not", { eventTypes: [`no.such-${run}`] }, "body.eventTypes"],
     ["an empty list of channels", { channels: [] }, "body.channels"],
     ["eleven channels", { channels: [..."abcdefghijk"] }, "body.channels"],
     ["a secret that is none", { secret: "whsec_?" }, "body.secret"],

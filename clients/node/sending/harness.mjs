@@ -107,6 +107,16 @@ export class Harness {
     }
   }
 
+  /** Sets what the gateway has beyond the SDK, such as the waits between an event type's attempts. */
+  async ours(method, path, body) {
+    const answer = await fetch(`${this.url}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${this.token}`, "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    assert.ok(answer.ok, `${method} ${path} answered ${answer.status}`);
+  }
+
   /** Compares the table with the document that the gateway serves. */
   async #served() {
     const answer = await fetch(`${this.url}/api/v1/openapi.json`,
@@ -251,6 +261,11 @@ export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 export function recent(moment) {
   assert.ok(moment instanceof Date && !Number.isNaN(moment.getTime()), "a moment is a date");
   assert.ok(Math.abs(Date.now() - moment) < 90_000, `${moment.toISOString()} is not recent`);
+}
+
+/** Makes event types, for endpoints can only ask for those that there are. */
+export async function types(svix, ...names) {
+  for (const name of names) await svix.eventType.upsert(name, { description: name });
 }
 
 /** An id that is well formed and belongs to nothing. */

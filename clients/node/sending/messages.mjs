@@ -3,12 +3,13 @@
 
 import assert from "node:assert/strict";
 import { messageInRaw } from "svix";
-import { finished, lastStatus, nowhere, pages, pause, recent, refused, until } from "./harness.mjs";
+import { finished, lastStatus, nowhere, pages, pause, recent, refused, types, until } from "./harness.mjs";
 import { verified } from "./receiver.mjs";
 
 export async function messages(harness) {
   const { svix, run, receiver } = harness;
   const app = `messages-${run}`;
+  await types(svix, "m.typed", "p.p");
   await svix.application.create({ name: "messages", uid: app });
   const url = (name) => receiver.url(`${name}-${run}`);
   await svix.endpoint.create(app, { url: url("all"), uid: "all" });

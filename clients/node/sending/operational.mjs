@@ -8,7 +8,7 @@ import { secret, verified } from "./receiver.mjs";
 export async function operational(harness) {
   const name = `operational-${harness.run}`;
   await making(harness, name);
-  await arriving(harness, name);
+  await Promise.all([arriving(harness, name), troubles(harness), finishing(harness)]);
   await removing(harness, name);
 }
 
@@ -117,6 +117,55 @@ async function arriving(harness, name) {
     const types = receiver.requests(name).map(({ body }) => JSON.parse(body.toString()).type);
     assert.ok(types.every((type) => type.startsWith("endpoint.")), types.join());
     assert.ok(!types.includes("endpoint.enabled"));
+  });
+}
+
+async function troubles(harness) {
+  const { check, svix, run, receiver } = harness;
+  const [app, name, type] = [`troubled-${run}`, `troubles-${run}`, `troubled.${run}`];
+  await svix.operationalWebhook.endpoint.create({
+    url: receiver.url(name), uid: name,
+    eventTypes: ["message.attempt.failing", "message.attempt.exhausted", "message.attempt.recovered"],
+  });
+  await svix.eventType.create({ name: type, description: "x" });
+  await harness.ours("PATCH", `/api/v1/event-type/${type}`, { retry: [0, 0, 0, 0] });
+  const { id: appId } = await svix.application.create({ name: "troubled", uid: app });
+  const [never, late] = [`never-${run}`, `late-${run}`];
+  receiver.on(never, () => ({ status: 500 }));
+  receiver.on(late, (number) => ({ status: number < 5 ? 500 : 200 }));
+  for (const uid of [never, late]) await svix.endpoint.create(app, { url: receiver.url(uid), uid });
+  await check("operational-webhook.endpoint.get-secret", "failing, exhausted and recovered arrive and verify", async () => {
+    const { id } = await svix.message.create(app, { eventType: type, payload: {}, eventId: `trouble-${run}` });
+    await receiver.wait(never, 5, 25);
+    const { key } = await svix.operationalWebhook.endpoint.getSecret(name);
+    for (const [kind, endpointUid, code] of [
+      ["failing", never, 500], ["failing", late, 500], ["exhausted", never, 500], ["recovered", late, 200],
+    ]) {
+      const request = await receiver.find(name, ({ type: told, data }) =>
+        told === `message.attempt.${kind}` && data.endpointUid === endpointUid, 25);
+      const { data } = verified(key, request);
+      assert.equal(data.appId, appId);
+      assert.equal(data.msgId, id);
+      assert.equal(data.msgEventId, `trouble-${run}`);
+      assert.equal(data.lastAttempt.responseStatusCode, code);
+      assert.match(data.lastAttempt.id, /^atmpt_/);
+    }
+    assert.equal(receiver.requests(never).length, 5);
+    await svix.operationalWebhook.endpoint.delete(name);
+  });
+}
+
+async function finishing({ check, svix, run, receiver }) {
+  await check("operational-webhook.endpoint.create", "a finished task arrives", async () => {
+    const name = `finished-${run}`;
+    await svix.operationalWebhook.endpoint.create(
+      { url: receiver.url(name), uid: name, eventTypes: ["background_task.finished"] });
+    const { id } = await svix.statistics.aggregateEventTypes();
+    const request = await receiver.find(name, ({ data }) => data.taskId === id, 20);
+    const { data } = verified((await svix.operationalWebhook.endpoint.getSecret(name)).key, request);
+    assert.equal(data.task, "event-type.aggregate");
+    assert.equal(data.status, "finished");
+    await svix.operationalWebhook.endpoint.delete(name);
   });
 }
 

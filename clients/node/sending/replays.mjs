@@ -1,7 +1,7 @@
 // What runs in the background: recovering, replaying, counting; and the tasks that tell how far.
 
 import assert from "node:assert/strict";
-import { finished, lastStatus, nowhere, pages, recent, refused, until } from "./harness.mjs";
+import { finished, lastStatus, nowhere, pages, recent, refused, types, until } from "./harness.mjs";
 import { verified } from "./receiver.mjs";
 
 export async function replays(harness) {
@@ -97,6 +97,7 @@ async function missing({ check, svix, other, run, receiver }) {
 
 async function counting({ check, svix, stranger, run, receiver }) {
   const uid = `counted-${run}`;
+  await types(svix, "c.one", "c.two");
   const { id } = await svix.application.create({ name: "counted", uid });
   await svix.endpoint.create(uid, { url: receiver.url(uid), eventTypes: ["c.one"] });
   await svix.endpoint.create(uid, { url: receiver.url(uid), eventTypes: ["c.one", "c.two"] });

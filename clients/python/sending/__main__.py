@@ -19,12 +19,12 @@ from endpoints import endpoints
 from harness import Harness
 from ingest import ingest
 from messages import lists, messages
-from operational import operational
+from operational import operational, troubles
 from receiver import Receiver
 from replays import replays
 
 GROUPS = [applications, event_types, endpoints, messages, lists, attempts, retried, replays, access,
-          integrations, ingest, operational]
+          integrations, ingest, operational, troubles]
 
 
 def another(url, token):

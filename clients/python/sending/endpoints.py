@@ -2,7 +2,7 @@
 
 import base64
 
-from harness import last_status, nowhere, pages, recent, refused
+from harness import last_status, nowhere, pages, recent, refused, types
 from receiver import fresh_secret, genuine, verified
 from svix.api import EndpointListOptions
 from svix.models import (
@@ -26,6 +26,7 @@ CODE = "function handler(webhook) { return webhook; }"
 
 def endpoints(harness):
     app = f"endpoints-{harness.run}"
+    types(harness.svix, "a.one", "a.two")
     harness.svix.application.create(ApplicationIn(name="endpoints", uid=app))
     harness.svix.application.create(ApplicationIn(name="another", uid=f"{app}-other"))
     making(harness, app)
@@ -69,6 +70,7 @@ def making(harness, app):
         refused(lambda: svix.endpoint.create(app, EndpointIn.model_construct(uid="x")), 422, "body")
         for field, value in [
             ("url", "not a url"), ("url", "ftp://example.com/x"), ("event_types", []),
+            ("event_types", [f"no.such-{run}"]),
             ("channels", []), ("channels", list("abcdefghijk")), ("secret", "whsec_?"),
             ("throttle_rate", 0), ("headers", {"webhook-signature": "x"}), ("url", 7),
         ]:

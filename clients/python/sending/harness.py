@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx
 from svix.api import Svix, SvixAsync, SvixOptions
 from svix.exceptions import HttpError, HTTPValidationError
+from svix.models import EventTypeUpsertIn
 
 # What this SDK offers and the table of the document has not; driven if the gateway claims it.
 BEYOND = [("v1.endpoint.get-attempt-stats", "GET",
@@ -73,6 +74,11 @@ class Harness:
 
         client._httpx_client.event_hooks = {"response": [note]}
         return client
+
+    def ours(self, method, path, body):
+        """Sets what the gateway has beyond the SDK, such as the waits between attempts."""
+        headers = {"authorization": f"Bearer {self.token}"}
+        httpx.request(method, f"{self.url}{path}", json=body, headers=headers).raise_for_status()
 
     def knows(self, operation):
         """Whether an operation is claimed; `operation` is without its `v1.`."""
@@ -241,6 +247,12 @@ def recent(moment):
     """Fails unless a moment has an offset and is not far from now."""
     assert moment.tzinfo is not None, f"{moment} has no offset"
     assert abs((now() - moment).total_seconds()) < 90, f"{moment} is not recent"
+
+
+def types(svix, *names):
+    """Makes event types, for endpoints can only ask for those that there are."""
+    for name in names:
+        svix.event_type.upsert(name, EventTypeUpsertIn(description=name))
 
 
 def nowhere(prefix):

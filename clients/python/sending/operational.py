@@ -9,6 +9,7 @@ from svix.models import (
     ApplicationIn,
     EndpointIn,
     EndpointPatch,
+    EventTypeIn,
     MessageIn,
     OperationalWebhookEndpointHeadersIn,
     OperationalWebhookEndpointIn,
@@ -140,3 +141,41 @@ def arriving(harness, name):
         event("endpoint.deleted")
         types = {json.loads(kept.body)["type"] for kept in receiver.requests(name)}
         assert types == {f"endpoint.{done}" for done in ("created", "updated", "disabled", "deleted")}, types
+
+
+def troubles(harness):
+    """Deliveries in trouble, and tasks that have finished, are told about."""
+    svix, receiver, run = harness.svix, harness.receiver, harness.run
+    app, name, kind = f"troubled-{run}", f"troubles-{run}", f"troubled.{run}"
+    api = svix.operational_webhook.endpoint
+    api.create(OperationalWebhookEndpointIn(url=receiver.url(name), uid=name, event_types=[
+        "message.attempt.failing", "message.attempt.exhausted", "message.attempt.recovered",
+        "background_task.finished"]))
+    svix.event_type.create(EventTypeIn(name=kind, description="x"))
+    harness.ours("PATCH", f"/api/v1/event-type/{kind}", {"retry": [0, 0, 0, 0]})
+    app_id = svix.application.create(ApplicationIn(name="troubled", uid=app)).id
+    never, late = f"never-{run}", f"late-{run}"
+    receiver.on(never, lambda _: (500, "no"))
+    receiver.on(late, lambda number: (500, "no") if number < 5 else (200, "received"))
+    for uid in (never, late):
+        svix.endpoint.create(app, EndpointIn(url=receiver.url(uid), uid=uid))
+
+    @harness.check("operational-webhook.endpoint.get-secret", "failing, exhausted, recovered arrive")
+    def _():
+        message = svix.message.create(app, MessageIn(event_type=kind, payload={})).id
+        key = api.get_secret(name).key
+        for told, uid, code in [("failing", never, 500), ("failing", late, 500),
+                                ("exhausted", never, 500), ("recovered", late, 200)]:
+            delivery = receiver.find(name, lambda body: (
+                body["type"] == f"message.attempt.{told}" and body["data"]["endpointUid"] == uid))
+            data = verified(key, delivery)["data"]
+            assert (data["appId"], data["msgId"]) == (app_id, message)
+            assert data["lastAttempt"]["responseStatusCode"] == code
+
+    @harness.check("operational-webhook.endpoint.get-secret", "a finished task arrives")
+    def _():
+        task = svix.statistics.aggregate_event_types().id
+        delivery = receiver.find(name, lambda body: body["data"].get("taskId") == task)
+        data = verified(api.get_secret(name).key, delivery)["data"]
+        assert (data["task"], data["status"]) == ("event-type.aggregate", "finished")
+        api.delete(name)

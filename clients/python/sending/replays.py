@@ -1,6 +1,6 @@
 """What runs in the background: recovering, replaying, counting; and the tasks that tell how far."""
 
-from harness import finished, last_status, nowhere, now, pages, recent, refused, until
+from harness import finished, last_status, nowhere, now, pages, recent, refused, types, until
 from receiver import verified
 from svix.api import BackgroundTaskListOptions
 from svix.models import (
@@ -47,8 +47,7 @@ def recovering(harness):
         delivery = receiver.wait(app, 2)[1]
         assert delivery.id == message
         verified(svix.endpoint.get_secret(app, "e").key, delivery)
-        naive = now(-3_600).replace(tzinfo=None)
-        again = svix.endpoint.recover(app, "e", RecoverIn(since=naive))
+        again = svix.endpoint.recover(app, "e", RecoverIn(since=now(-3_600)))
         assert finished(svix, again.id)["messagesSent"] == 0
 
     @check("endpoint.recover", "refusals")
@@ -56,6 +55,8 @@ def recovering(harness):
         recover = svix.endpoint.recover
         refused(lambda: recover(app, "e", RecoverIn.model_construct()), 422, "body")
         refused(lambda: recover(app, "e", RecoverIn.model_construct(since="yesterday")), 422, "body.since")
+        naive = now(-60).replace(tzinfo=None)
+        refused(lambda: recover(app, "e", RecoverIn(since=naive)), 422, "body.since")
         refused(lambda: recover(app, nowhere("ep"), RecoverIn(since=now(-60))), 404)
         refused(lambda: harness.other.endpoint.recover(app, "e", RecoverIn(since=now(-60))), 404)
 
@@ -109,6 +110,7 @@ def missing(harness):
 def counting(harness):
     check, svix, receiver = harness.check, harness.svix, harness.receiver
     uid = f"counted-{harness.run}"
+    types(svix, "c.one", "c.two")
     app = svix.application.create(ApplicationIn(name="counted", uid=uid)).id
     svix.endpoint.create(uid, EndpointIn(url=receiver.url(uid), event_types=["c.one"]))
     svix.endpoint.create(uid, EndpointIn(url=receiver.url(uid), event_types=["c.one", "c.two"]))

@@ -51,7 +51,7 @@ pub use auth::{Auth, ClientAddress, FAILED_LOGINS_BURST};
 pub use event_types::load_retry_by_type;
 pub use openapi::text as openapi_document;
 pub use problem::CODES as ERROR_CODES;
-pub use reporter::{AttemptReported, OperationalReporter};
+pub use reporter::{AttemptReported, OperationalReporter, Trouble};
 pub use state::{
     ApiState, Control, ControlError, Directory, EndpointSecret, KeysRotated, ProviderRow,
     SourceCredentials, SourceDetails,

@@ -2,8 +2,7 @@
 //!
 //! The binary hands in what the engine reports; calls return at once and never wait.
 //!
-//! Invariants: a delivery is told to be failing once, at its fourth failed attempt, to be exhausted
-//! once, and to have recovered only if it had failed at least four times; at most
+//! Invariants: what is told about has been recorded; at most
 //! [`QUEUE_MAX`](crate::operational::QUEUE_MAX) reports wait, and what does not fit is counted and
 //! logged; nothing is told about operational endpoints themselves.
 //!
@@ -15,11 +14,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use becket_model::{
-    ApplicationId, ApplicationKey, ApplicationKind, Clock, DeliveryKey, EndpointId, FailureReason,
-    NextStep,
+    ApplicationId, ApplicationKey, ApplicationKind, AttemptId, Clock, EndpointId, EventId,
 };
 use becket_store::accept::Handoff;
-use becket_store::{Application, AttemptRow, Endpoint, Name, Owner, Scope, Store};
+use becket_store::{Application, Endpoint, Name, Owner, Scope, Store};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -28,55 +26,50 @@ use crate::operational::{
 };
 use crate::posting::Poster;
 
-/// The failed attempt at which a delivery is told to be failing.
-const FAILING_ATTEMPT: u32 = 4;
-/// How often, and how long apart, a report's attempt is looked for: it is recorded after the report.
-const LOOKS: u32 = 40;
-const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// How long after everything was read an unknown application may cause it to be read again.
 const READ_PAUSE: Duration = Duration::from_secs(1);
 
-/// A finished attempt, as the engine reports it.
+/// What happened to a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// Its fourth attempt failed; there will be more.
+    Failing,
+    /// It has been given up.
+    Exhausted,
+    /// It succeeded after at least four failed attempts.
+    Recovered,
+}
+
+/// An attempt, already recorded, with which a delivery took a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttemptReported {
+    /// Whose it is.
+    pub owner: Owner,
     /// The application or source of the event.
     pub application: ApplicationKey,
     /// The endpoint's public id.
     pub endpoint: EndpointId,
-    /// Which delivery.
-    pub delivery: DeliveryKey,
-    /// Counted from 1 within its delivery.
-    pub number: u32,
+    /// The event.
+    pub event: EventId,
+    /// The recorded attempt.
+    pub attempt: AttemptId,
     /// The HTTP status, if a whole response arrived.
     pub status: Option<u16>,
     /// When it began, in milliseconds since 1970.
     pub started_at_ms: i64,
-    /// What becomes of the delivery.
-    pub next: NextStep,
+    /// What it means.
+    pub trouble: Trouble,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Trouble {
-    Failing,
-    Exhausted,
-    Recovered,
-}
-
-impl AttemptReported {
-    fn trouble(&self) -> Option<Trouble> {
-        match self.next {
-            NextStep::Delivered if self.number > FAILING_ATTEMPT => Some(Trouble::Recovered),
-            NextStep::RetryAt(_) if self.number == FAILING_ATTEMPT => Some(Trouble::Failing),
-            NextStep::Failed(FailureReason::Exhausted) => Some(Trouble::Exhausted),
-            NextStep::Delivered | NextStep::RetryAt(_) | NextStep::Failed(_) => None,
-        }
-    }
-}
-
-#[derive(Debug)]
 enum Report {
-    Attempt(AttemptReported, Trouble),
-    Disabled { application: ApplicationKey, endpoint: EndpointId, fail_since_ms: Option<i64> },
+    Attempt(AttemptReported),
+    Disabled {
+        owner: Owner,
+        application: ApplicationKey,
+        endpoint: EndpointId,
+        fail_since_ms: Option<i64>,
+    },
 }
 
 /// Takes the engine's reports; a clone reports to the same queue. Its task ends with the last clone.
@@ -104,22 +97,21 @@ impl OperationalReporter {
         Self { queue, dropped: Arc::default() }
     }
 
-    /// An attempt has ended.
+    /// A delivery took a turn.
     pub fn attempt(&self, reported: AttemptReported) {
-        if let Some(trouble) = reported.trouble() {
-            self.put(Report::Attempt(reported, trouble));
-        }
+        self.put(Report::Attempt(reported));
     }
 
     /// The engine has switched an endpoint off; `fail_since_ms` is since when every attempt had
     /// failed, in milliseconds since 1970.
     pub fn endpoint_disabled(
         &self,
+        owner: Owner,
         application: ApplicationKey,
         endpoint: EndpointId,
         fail_since_ms: Option<i64>,
     ) {
-        self.put(Report::Disabled { application, endpoint, fail_since_ms });
+        self.put(Report::Disabled { owner, application, endpoint, fail_since_ms });
     }
 
     /// How many reports did not fit into the queue.
@@ -142,7 +134,6 @@ impl OperationalReporter {
 /// What never changes about an application.
 #[derive(Debug, Clone, Copy)]
 struct Whose {
-    owner: Owner,
     kind: ApplicationKind,
     id: ApplicationId,
 }
@@ -167,12 +158,14 @@ impl Teller {
     }
 
     async fn tell(&mut self, report: Report) -> becket_store::Result<()> {
-        let (application, endpoint) = match &report {
-            Report::Attempt(reported, _) => (reported.application, reported.endpoint),
-            Report::Disabled { application, endpoint, .. } => (*application, *endpoint),
+        let (owner, application, endpoint) = match &report {
+            Report::Attempt(reported) => (reported.owner, reported.application, reported.endpoint),
+            Report::Disabled { owner, application, endpoint, .. } => {
+                (*owner, *application, *endpoint)
+            }
         };
-        let Some(whose) = self.whose(application).await? else { return Ok(()) };
-        let (store, owner) = (self.store.as_ref(), whose.owner);
+        let Some(whose) = self.whose(owner, application).await? else { return Ok(()) };
+        let store = self.store.as_ref();
         if whose.kind == ApplicationKind::Operational || listeners(store, owner).await?.is_none() {
             return Ok(());
         }
@@ -187,13 +180,9 @@ impl Teller {
                 fail_since_ms: fail_since_ms.or(endpoint.failing_since_ms),
                 automatic: true,
             },
-            Report::Attempt(reported, trouble) => {
+            Report::Attempt(reported) => {
                 let facts = self.facts(&found, &endpoint, &reported).await?;
-                let Some(facts) = facts else {
-                    tracing::warn!(event = %reported.delivery.event, "operational.attempt_missing");
-                    return Ok(());
-                };
-                match trouble {
+                match reported.trouble {
                     Trouble::Failing => OperationalEvent::AttemptFailing(facts),
                     Trouble::Exhausted => OperationalEvent::AttemptExhausted(facts),
                     Trouble::Recovered => OperationalEvent::AttemptRecovered(facts),
@@ -204,8 +193,13 @@ impl Teller {
         Ok(())
     }
 
-    /// Whose application it is. One that was made lately is found by reading everything again.
-    async fn whose(&mut self, key: ApplicationKey) -> becket_store::Result<Option<Whose>> {
+    /// What is known of an application. One that was made lately is found by reading the owner's
+    /// again.
+    async fn whose(
+        &mut self,
+        owner: Owner,
+        key: ApplicationKey,
+    ) -> becket_store::Result<Option<Whose>> {
         if let Some(whose) = self.known.get(&key) {
             return Ok(Some(*whose));
         }
@@ -213,11 +207,9 @@ impl Teller {
             tokio::time::sleep_until(read_at + READ_PAUSE).await;
         }
         self.read_at = Some(Instant::now());
-        for owner in self.store.owner_list().await? {
-            for application in self.store.config_list(owner).await?.applications {
-                let Application { kind, id, key, .. } = application;
-                self.known.insert(key, Whose { owner, kind, id });
-            }
+        for application in self.store.config_list(owner).await?.applications {
+            let Application { kind, id, key, .. } = application;
+            self.known.insert(key, Whose { kind, id });
         }
         Ok(self.known.get(&key).copied())
     }
@@ -227,75 +219,16 @@ impl Teller {
         application: &Application,
         endpoint: &Endpoint,
         reported: &AttemptReported,
-    ) -> becket_store::Result<Option<AttemptFacts>> {
+    ) -> becket_store::Result<AttemptFacts> {
         let scope = Scope::of(application.owner, application.key);
-        let Some(attempt) = self.recorded(scope, reported).await? else { return Ok(None) };
-        let event = self.store.event_get(scope, reported.delivery.event).await?;
-        Ok(Some(AttemptFacts {
+        let event = self.store.event_get(scope, reported.event).await?;
+        Ok(AttemptFacts {
             endpoint: EndpointFacts::of(application, endpoint),
-            message: reported.delivery.event.to_string(),
+            message: reported.event.to_string(),
             event_id: event.and_then(|event| event.labels.event_id),
-            attempt: attempt.id.to_string(),
+            attempt: reported.attempt.to_string(),
             response_status: reported.status.unwrap_or_default(),
             started_at_ms: reported.started_at_ms,
-        }))
-    }
-
-    /// The attempt as it was recorded, which happens shortly after it was reported.
-    async fn recorded(
-        &self,
-        scope: Scope,
-        reported: &AttemptReported,
-    ) -> becket_store::Result<Option<AttemptRow>> {
-        for _ in 0..LOOKS {
-            let rows = self.store.attempt_list(scope, reported.delivery.event).await?;
-            let found = rows.into_iter().find(|row| {
-                row.delivery == reported.delivery && row.attempt.number == reported.number
-            });
-            if found.is_some() {
-                return Ok(found);
-            }
-            tokio::time::sleep(LOOK_PAUSE).await;
-        }
-        Ok(None)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use becket_model::{EndpointKey, EventId};
-
-    use super::*;
-
-    #[test]
-    fn only_trouble_is_told() {
-        let reported = |number, next| AttemptReported {
-            application: ApplicationKey(1),
-            endpoint: EndpointId::from_bytes([0; 20]),
-            delivery: DeliveryKey {
-                event: EventId::from_bytes([0; 20]),
-                endpoint: EndpointKey(1),
-                generation: 0,
-            },
-            number,
-            status: None,
-            started_at_ms: 0,
-            next,
-        };
-        let told = |number, next| reported(number, next).trouble().is_some();
-        let exhausted = NextStep::Failed(FailureReason::Exhausted);
-        for (number, next, expected) in [
-            (1, NextStep::Delivered, false),
-            (4, NextStep::Delivered, false),
-            (5, NextStep::Delivered, true),
-            (3, NextStep::RetryAt(1), false),
-            (4, NextStep::RetryAt(1), true),
-            (5, NextStep::RetryAt(1), false),
-            (1, exhausted, true),
-            (12, exhausted, true),
-            (2, NextStep::Failed(FailureReason::Gone), false),
-        ] {
-            assert_eq!(told(number, next), expected, "{number} {next:?}");
-        }
+        })
     }
 }

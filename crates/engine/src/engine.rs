@@ -205,9 +205,8 @@ impl Engine {
     }
 
     /// Adds an endpoint or changes a known one, which keeps its lane; one whose state is `Removed`
-    /// is removed. Put what the store has just answered: what is put last holds, and an endpoint
-    /// that the engine has disabled meanwhile would be enabled again. A new one looks into the
-    /// store for what waits, so for many at the start [`Self::endpoints_set`] is cheaper.
+    /// is removed. A new one looks into the store for what waits, so for many at the start
+    /// [`Self::endpoints_set`] is cheaper.
     pub fn endpoint_put(&self, endpoint: EndpointRuntime) {
         let inner = &self.inner;
         let key = endpoint.key;

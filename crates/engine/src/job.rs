@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use becket_egress::{AttemptError, AttemptOutcome, Timings};
 use becket_model::{
-    ApplicationKey, DeliveryKey, EndpointId, EndpointKey, Outcome, RetryAfter, Trigger,
+    ApplicationKey, DeliveryKey, EndpointId, EndpointKey, EndpointState, Outcome, RetryAfter,
+    Trigger,
 };
 use becket_store::{
-    AttemptFinish, Changed, EndpointChange, FinishOutcome, LeaseToken, LeasedDelivery, Owner, StoreError,
+    AttemptFinish, Changed, EndpointChange, FinishOutcome, LeaseToken, LeasedDelivery, Name, Owner,
+    StoreError,
 };
 use bytes::Bytes;
 use http::HeaderMap;
@@ -39,6 +41,7 @@ pub(crate) enum Job {
     Finish(FinishJob),
     Release { endpoint: EndpointKey, deliveries: Vec<Leased>, failures: u32 },
     Change(ChangeJob),
+    Confirm(ConfirmJob),
 }
 
 /// A delivery under lease, by name.
@@ -75,6 +78,18 @@ pub(crate) struct ChangeJob {
     pub(crate) failures: u32,
 }
 
+/// A look at the state that the store has for an endpoint.
+#[derive(Clone, Copy)]
+pub(crate) struct ConfirmJob {
+    pub(crate) endpoint: EndpointKey,
+    pub(crate) owner: Owner,
+    pub(crate) application: ApplicationKey,
+    pub(crate) id: EndpointId,
+    /// How often the lane had been told a state when this was asked.
+    pub(crate) told: u32,
+    pub(crate) failures: u32,
+}
+
 pub(crate) enum Done {
     Lease {
         job: LeaseJob,
@@ -93,6 +108,10 @@ pub(crate) enum Done {
     Change {
         job: ChangeJob,
         result: Result<bool, StoreError>,
+    },
+    Confirm {
+        job: ConfirmJob,
+        result: Result<Option<EndpointState>, StoreError>,
     },
 }
 
@@ -195,6 +214,12 @@ pub(crate) async fn perform(tools: std::rc::Rc<Tools>, job: Job) -> Done {
             let changed = store.endpoint_change(job.owner, job.id, job.change.clone(), now_ms);
             let result = changed.await.map(|changed| matches!(changed, Changed::Done(_)));
             Done::Change { job, result }
+        }
+        Job::Confirm(job) => {
+            wait(job.failures).await;
+            let found = store.endpoint_get(job.owner, job.application, Name::Id(job.id)).await;
+            let result = found.map(|found| found.map(|endpoint| endpoint.state));
+            Done::Confirm { job, result }
         }
     }
 }

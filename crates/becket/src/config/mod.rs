@@ -34,7 +34,7 @@ pub use problem::{ConfigErrors, Place, Problem, Severity};
 pub use reader::{Flag, Origin, ReadFile};
 pub use reference::{Setting, reference_markdown, schema_text};
 pub use secret::{Secret, SecretOrigin};
-pub use sections::{Acme, Egress, Log, Retention, Server, Store, Tls};
+pub use sections::{Acme, Api, Egress, Log, Retention, Server, Store, Tls};
 pub use source::{Ack, Dedupe, Endpoint, Source};
 
 use reader::{Reader, Slot};
@@ -61,6 +61,8 @@ table! {
         store: Store,
         /// How deliveries leave.
         egress: Egress,
+        /// What the API shows to strangers.
+        api: Api,
         /// What is logged.
         log: Log,
         /// Providers of your own, in the format of the catalogue (docs/catalogue.md).

@@ -122,6 +122,14 @@ table! {
 }
 
 table! {
+    /// What the API shows to strangers.
+    pub struct Api {
+        /// Whether the event catalogue at `/catalogue` can be read without a token.
+        publish_event_catalogue: bool = "false",
+    }
+}
+
+table! {
     /// What is logged.
     pub struct Log {
         /// `auto` is `human` on a terminal and `json` otherwise.

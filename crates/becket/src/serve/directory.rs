@@ -48,6 +48,10 @@ impl Directory for Gateway {
         }
     }
 
+    fn catalogue_public(&self) -> bool {
+        self.current.load().loaded.config.api.publish_event_catalogue
+    }
+
     fn receiving_url(&self, source: &Application) -> String {
         let current = self.current.load();
         let in_force = current.sources.get(&source.key);

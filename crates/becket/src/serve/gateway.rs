@@ -15,13 +15,13 @@ use std::sync::{Arc, Weak};
 use arc_swap::ArcSwap;
 use becket_api::ControlError;
 use becket_egress::policy::AddressPolicy;
-use becket_engine::{Engine, SharedRate};
+use becket_engine::{EndpointNotice, Engine, SharedRate};
 use becket_ingress::{Handoff, SourceTable};
 use becket_model::{
     ApplicationKey, Clock, EndpointKey, EndpointState, Noise, Origin, RetrySchedule,
 };
 use becket_store::vault::Vault;
-use becket_store::{Application, Endpoint, LeasedDelivery, Owner, Store};
+use becket_store::{Application, Endpoint, LeasedDelivery, Name, Owner, Store};
 use tokio::sync::Mutex;
 
 use super::ServeError;
@@ -223,6 +223,18 @@ impl Gateway {
             self.exchange_source(&current, changed);
         }
         self.put_endpoint(&mut registry, owner, endpoint);
+    }
+
+    /// Takes over an endpoint that the engine has changed.
+    pub(super) async fn take_over_notice(&self, notice: &EndpointNotice) {
+        let name = Name::Id(notice.endpoint);
+        match self.store.endpoint_get(notice.owner, notice.application, name).await {
+            Ok(Some(endpoint)) => self.take_over_endpoint(notice.owner, &endpoint).await,
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(endpoint = %notice.endpoint, %error, "a change is stored but not yet in force");
+            }
+        }
     }
 
     fn put_endpoint(&self, registry: &mut Registry, owner: Owner, endpoint: &Endpoint) {

@@ -155,6 +155,7 @@ async fn serve(
         unfinished: Arc::default(),
         local_url,
     });
+    hear_of_changes(&gateway, &telemetry);
     gateway.apply(loaded).await?;
     rotation::resume(&gateway).await?;
 
@@ -180,6 +181,32 @@ async fn serve(
     store.close().await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// How many changes of endpoints by the engine may wait to be taken over.
+const NOTICES_MAX: usize = 1_024;
+
+/// Lets what the engine notices reach the owners' operational endpoints and the rest of the gateway.
+fn hear_of_changes(gateway: &Arc<Gateway>, telemetry: &Telemetry) {
+    let reporter = becket_api::OperationalReporter::start(
+        Arc::clone(&gateway.store),
+        Arc::new(EngineHandoff(gateway.engine.clone())),
+        Arc::clone(&gateway.clock),
+        gateway.engine.lease_ms(),
+        Arc::clone(&gateway.unfinished),
+    );
+    let (sender, mut notices) = tokio::sync::mpsc::channel(NOTICES_MAX);
+    // Both are set once, here, before anything is delivered.
+    if telemetry.reporter.set(reporter).is_err() || telemetry.notices.set(sender).is_err() {
+        tracing::error!("changes of endpoints are told twice");
+    }
+    let gateway = Arc::downgrade(gateway);
+    tokio::spawn(async move {
+        while let Some(notice) = notices.recv().await {
+            let Some(gateway) = gateway.upgrade() else { return };
+            gateway.take_over_notice(&notice).await;
+        }
+    });
 }
 
 fn open_store(

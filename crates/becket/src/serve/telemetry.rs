@@ -4,10 +4,11 @@
 //! ever in one; the labels of metrics come from closed sets.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use becket_engine::{AttemptReport, DeliveryTurn, EndpointNotice};
+use becket_api::{AttemptReported, OperationalReporter, Trouble};
+use becket_engine::{AttemptReport, DeliveryTurn, EndpointEvent, EndpointNotice};
 use becket_ingress::{ConnectionEvent, Outcome, RequestReport};
 use becket_model::{AttemptId, Clock, NextStep};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -16,6 +17,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+
+use tokio::sync::mpsc::Sender;
 
 use super::log::Lines;
 
@@ -40,6 +43,10 @@ pub(super) struct Telemetry {
     /// Sampled when the metrics are read.
     pub(super) sampled: Sampled,
     registry: Registry,
+    /// Where deliveries in trouble and endpoints that were switched off are told, once it runs.
+    pub(super) reporter: OnceLock<OperationalReporter>,
+    /// Where the gateway hears of endpoints that the engine has changed, once it runs.
+    pub(super) notices: OnceLock<Sender<EndpointNotice>>,
 }
 
 /// Values that are looked up when somebody asks.
@@ -129,6 +136,8 @@ impl Telemetry {
             connections,
             sampled,
             registry,
+            reporter: OnceLock::new(),
+            notices: OnceLock::new(),
         }
     }
 
@@ -315,19 +324,45 @@ impl becket_engine::Observer for Telemetry {
         self.end(line, json);
     }
 
-    fn delivery_turned(&self, report: &AttemptReport, turn: DeliveryTurn, _attempt: AttemptId) {
+    fn delivery_turned(&self, report: &AttemptReport, turn: DeliveryTurn, attempt: AttemptId) {
         let outcome = match turn {
             DeliveryTurn::Failing => "failing",
             DeliveryTurn::Exhausted => "exhausted",
             DeliveryTurn::Recovered => "recovered",
         };
         self.delivery_turns.get_or_create(&OutcomeLabel { outcome }).inc();
-        tracing::debug!(event = %report.delivery.event, endpoint = %report.endpoint, turn = outcome, "delivery.turned");
+        if let Some(reporter) = self.reporter.get() {
+            reporter.attempt(AttemptReported {
+                owner: report.owner,
+                application: report.application,
+                endpoint: report.endpoint,
+                event: report.delivery.event,
+                attempt,
+                status: report.status,
+                started_at_ms: report.started_at_ms,
+                trouble: match turn {
+                    DeliveryTurn::Failing => Trouble::Failing,
+                    DeliveryTurn::Exhausted => Trouble::Exhausted,
+                    DeliveryTurn::Recovered => Trouble::Recovered,
+                },
+            });
+        }
     }
 
     fn endpoint_changed(&self, notice: &EndpointNotice) {
         let outcome = notice.change.as_str();
         self.endpoint_changes.get_or_create(&OutcomeLabel { outcome }).inc();
         tracing::warn!(endpoint = %notice.endpoint, change = outcome, detail = ?notice.change, "endpoint.changed");
+        let EndpointEvent::Disabled { failing_since_ms, .. } = notice.change else { return };
+        if let Some(reporter) = self.reporter.get() {
+            let (application, endpoint) = (notice.application, notice.endpoint);
+            reporter.endpoint_disabled(notice.owner, application, endpoint, failing_since_ms);
+        }
+        // A full queue is no loss: the engine itself knows, and a refresh tells the rest.
+        if let Some(notices) = self.notices.get()
+            && notices.try_send(notice.clone()).is_err()
+        {
+            tracing::warn!(endpoint = %notice.endpoint, "endpoint.notice_dropped");
+        }
     }
 }

@@ -86,18 +86,19 @@ impl Changes {
         }));
     }
 
-    /// A change has been written, or has to be tried again.
+    /// A change has been written, or has to be tried again. Answers whether the endpoint has been
+    /// switched off with it.
     pub(super) fn ended(
         &mut self,
         job: ChangeJob,
         result: &Result<bool, StoreError>,
         prepared: &Prepared,
         around: &mut Surroundings<'_>,
-    ) {
+    ) -> bool {
         let Ok(found) = result else {
             let failures = job.failures.saturating_add(1);
             around.jobs.push(Job::Change(ChangeJob { failures, ..job }));
-            return;
+            return false;
         };
         self.under_way = false;
         let endpoint = prepared.runtime.id;
@@ -115,5 +116,6 @@ impl Changes {
                 change: EndpointEvent::Disabled { reason, failing_since_ms },
             });
         }
+        disabled.is_some()
     }
 }

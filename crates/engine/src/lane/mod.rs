@@ -142,6 +142,8 @@ pub(crate) struct Lane {
     releasing: usize,
     failing: Failing,
     changes: Changes,
+    /// Counts the states that others have set.
+    told_states: u32,
     /// The size of recent deliveries, for guessing that of the next ones.
     typical_bytes: usize,
     /// The earliest timer that has been set; kept by the shard.
@@ -187,6 +189,7 @@ impl Lane {
             releasing: 0,
             failing,
             changes: Changes::default(),
+            told_states: 0,
             typical_bytes: 0,
             timer_ms: None,
             starved: false,
@@ -222,7 +225,12 @@ impl Lane {
         }
         // A snapshot made before the store knew of the switching off says nothing new.
         let is_old = state == EndpointState::Enabled && self.changes.will_disable();
-        self.set_state(if is_old { EndpointState::Disabled } else { state }, around);
+        let was_disabled = self.state == EndpointState::Disabled;
+        self.told_state(if is_old { EndpointState::Disabled } else { state }, around);
+        if was_disabled && self.state == EndpointState::Enabled {
+            // Made after the switching off, or just before: only the store can say.
+            self.confirm(around);
+        }
     }
 
     /// The endpoint was removed and has been put again before everything of it had ended. The old
@@ -240,8 +248,14 @@ impl Lane {
         self.unclear = true;
     }
 
+    /// Somebody else has set the state.
+    pub(crate) fn told_state(&mut self, state: EndpointState, around: &mut Surroundings<'_>) {
+        self.told_states = self.told_states.wrapping_add(1);
+        self.set_state(state, around);
+    }
+
     /// Sets whether the lane takes deliveries. Enabling forgets earlier failures.
-    pub(crate) fn set_state(&mut self, state: EndpointState, around: &mut Surroundings<'_>) {
+    fn set_state(&mut self, state: EndpointState, around: &mut Surroundings<'_>) {
         if self.state == state {
             return;
         }

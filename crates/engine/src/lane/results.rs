@@ -6,7 +6,7 @@ use becket_model::{Breaker, BreakerState, EndpointState, FailureReason, NextStep
 use becket_store::{AttemptFinish, AttemptWrite, FinishOutcome, LeasedDelivery, StoreError};
 
 use crate::failing::FailingStep;
-use crate::job::{AttemptEnded, ChangeJob, FinishJob, Job};
+use crate::job::{AttemptEnded, ChangeJob, ConfirmJob, FinishJob, Job};
 use crate::lane::{Lane, Now, Surroundings};
 use crate::observer::{AttemptReport, DisabledReason, EndpointEvent, EndpointNotice};
 use crate::shared::Closed;
@@ -215,7 +215,45 @@ impl Lane {
         result: &Result<bool, StoreError>,
         around: &mut Surroundings<'_>,
     ) {
-        self.changes.ended(job, result, &self.prepared, around);
+        let disabled = self.changes.ended(job, result, &self.prepared, around);
+        if disabled && self.state != EndpointState::Disabled {
+            self.confirm(around);
+        }
+    }
+
+    /// The lane was told a state while the engine switched the endpoint off, and nobody knows here
+    /// what the store has heard last: asks it.
+    pub(super) fn confirm(&mut self, around: &mut Surroundings<'_>) {
+        let runtime = &self.prepared.runtime;
+        around.jobs.push(Job::Confirm(ConfirmJob {
+            endpoint: runtime.key,
+            owner: runtime.owner,
+            application: runtime.application,
+            id: runtime.id,
+            told: self.told_states,
+            failures: 0,
+        }));
+    }
+
+    /// The store has told the state, or has to be asked again.
+    pub(crate) fn confirmed(
+        &mut self,
+        job: ConfirmJob,
+        result: &Result<Option<EndpointState>, StoreError>,
+        around: &mut Surroundings<'_>,
+    ) {
+        match result {
+            Err(_) => {
+                let failures = job.failures.saturating_add(1);
+                around.jobs.push(Job::Confirm(ConfirmJob { failures, ..job }));
+            }
+            // Somebody has changed it meanwhile.
+            Ok(_) if job.told != self.told_states => self.confirm(around),
+            Ok(Some(state)) if self.state != EndpointState::Removed => {
+                self.set_state(*state, around);
+            }
+            Ok(_) => {}
+        }
     }
 }
 

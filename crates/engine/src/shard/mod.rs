@@ -100,7 +100,7 @@ impl Shard {
             Command::Put(shared, prepared) => self.put(shared, prepared, now),
             Command::Remove(key) => self.remove(key, now),
             Command::State(key, state) => {
-                self.with_lane(key, now, |lane, around| lane.set_state(state, around));
+                self.with_lane(key, now, |lane, around| lane.told_state(state, around));
             }
             Command::HandOver(delivery) => self.hand_over(delivery, now),
             Command::Wake(key) => self.with_lane(key, now, |lane, _| lane.woken()),
@@ -162,7 +162,7 @@ impl Shard {
     }
 
     fn remove(&mut self, key: EndpointKey, now: Now) {
-        self.with_lane(key, now, |lane, around| lane.set_state(EndpointState::Removed, around));
+        self.with_lane(key, now, |lane, around| lane.told_state(EndpointState::Removed, around));
     }
 
     fn hand_over(&mut self, delivery: LeasedDelivery, now: Now) {
@@ -204,6 +204,11 @@ impl Shard {
             Done::Change { job, result } => {
                 self.with_lane(job.endpoint, now, |lane, around| {
                     lane.change_ended(job, &result, around);
+                });
+            }
+            Done::Confirm { job, result } => {
+                self.with_lane(job.endpoint, now, |lane, around| {
+                    lane.confirmed(job, &result, around);
                 });
             }
         }
@@ -363,5 +368,6 @@ fn error_of(done: &Done) -> Option<&StoreError> {
         Done::Finish { result, .. } => result.as_ref().err(),
         Done::Release { result, .. } => result.as_ref().err(),
         Done::Change { result, .. } => result.as_ref().err(),
+        Done::Confirm { result, .. } => result.as_ref().err(),
     }
 }

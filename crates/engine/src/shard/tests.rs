@@ -208,6 +208,7 @@ fn done(job: Job) -> (&'static str, Done) {
             ("release", Done::Release { endpoint, deliveries, failures, result: Ok(()) })
         }
         Job::Change(job) => ("change", Done::Change { job, result: Ok(true) }),
+        Job::Confirm(job) => ("confirm", Done::Confirm { job, result: Ok(None) }),
     }
 }
 

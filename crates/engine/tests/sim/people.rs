@@ -54,10 +54,7 @@ impl World {
                     };
                     self.set_state(engine, chosen, state).await;
                 }
-                16 => {
-                    engine.endpoints_set(self.runtimes(parts.rate.as_ref()).await);
-                    self.settle(parts, &endpoints).await;
-                }
+                16 => engine.endpoints_set(self.runtimes(parts.rate.as_ref()).await),
                 17 => self.replay(engine, store).await,
                 18 if !self.steady => {
                     let by_ms = i64::try_from(dice.below(7_200_000)).expect("small") - 3_600_000;
@@ -66,10 +63,7 @@ impl World {
                 19 if self.caps.lock().len() < 9 => self.add(parts).await,
                 20 if endpoints.len() > 1 => self.remove(engine, chosen).await,
                 21 => self.remove_for_a_while(parts, chosen).await,
-                22 => {
-                    engine.endpoint_put(self.runtime(chosen.clone(), parts.rate.clone()));
-                    self.settle(parts, &endpoints).await;
-                }
+                22 => engine.endpoint_put(self.runtime(chosen.clone(), parts.rate.clone())),
                 23 => self.expunge(store).await,
                 _ => engine.wake(chosen.key),
             }
@@ -204,18 +198,7 @@ impl World {
         if now.state == EndpointState::Enabled {
             self.record.lock().quiet_until(endpoint.key, self.clock.mono_ms());
         }
-        parts.engine.endpoint_put(self.runtime(now.clone(), parts.rate.clone()));
-        self.settle(parts, &[now]).await;
-    }
-
-    /// Puts endpoints again that the engine switched off while they were being put.
-    async fn settle(&self, parts: &Parts, put: &[Endpoint]) {
-        sleep(Duration::from_millis(1)).await;
-        for now in self.endpoints().await {
-            if put.iter().any(|put| put.key == now.key && put.state != now.state) {
-                parts.engine.endpoint_put(self.runtime(now, parts.rate.clone()));
-            }
-        }
+        parts.engine.endpoint_put(self.runtime(now, parts.rate.clone()));
     }
 
     async fn some_event(&self) -> Option<EventId> {

@@ -243,7 +243,8 @@ impl<'a> Walker<'a> {
     /// A field's type in words.
     fn kind(&self, view: &View<'a>, depth: usize) -> String {
         if let Some(name) = &view.circle {
-            return format!("{name}, as above");
+            let null = if view.nullable { " or null" } else { "" };
+            return format!("{name} (as above){null}");
         }
         let mut kinds: Vec<String> = Vec::new();
         match view.first("type") {
@@ -379,17 +380,31 @@ fn facts(view: &View<'_>) -> Vec<(&'static str, Vec<String>)> {
         ("At most", "maximum"),
         ("Less than", "exclusiveMaximum"),
         ("Multiple of", "multipleOf"),
-        ("Shortest", "minLength"),
-        ("Longest", "maxLength"),
-        ("Fewest items", "minItems"),
-        ("Most items", "maxItems"),
         ("Default", "default"),
     ] {
         if let Some(value) = view.first(keyword) {
             facts.push((label, vec![written(value)]));
         }
     }
+    for (label, least, most) in [
+        ("Length", "minLength", "maxLength"),
+        ("Items", "minItems", "maxItems"),
+        ("Properties", "minProperties", "maxProperties"),
+    ] {
+        facts.extend(range(view.first(least), view.first(most)).map(|words| (label, vec![words])));
+    }
     facts
+}
+
+/// Two limits in words.
+fn range(least: Option<&Value>, most: Option<&Value>) -> Option<String> {
+    Some(match (least, most) {
+        (None, None) => return None,
+        (Some(least), None) => format!("{least} or more"),
+        (None, Some(most)) => format!("up to {most}"),
+        (Some(least), Some(most)) if least == most => least.to_string(),
+        (Some(least), Some(most)) => format!("{least} to {most}"),
+    })
 }
 
 #[cfg(test)]
@@ -437,7 +452,7 @@ mod tests {
             [
                 "id!: string",
                 "data!: object",
-                "data.parent: Order, as above",
+                "data.parent: Order (as above) or null",
                 "data.tags: object",
                 "data.tags.*: string",
                 "data.pay: Card or Bank",

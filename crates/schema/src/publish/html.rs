@@ -70,17 +70,17 @@ impl Page {
              <a class=\"skip\" href=\"#content\">Skip to the content</a>\n<div class=\"page\">\n",
             escape(stylesheet)
         )?;
-        self.contents(groups, ids)?;
         let words = match count {
             0 => "No event types are published yet.".to_owned(),
             1 => "One event type, sent to your URL as it happens.".to_owned(),
             count => format!("{count} event types, sent to your URL as they happen."),
         };
-        write!(
+        writeln!(
             self.html,
-            "<main id=\"content\" tabindex=\"-1\">\n<header>\n<h1>{title}</h1>\n<p class=\"lead\">{words}</p>\n</header>\n{}",
-            verify::sections()
+            "<header>\n<h1>{title}</h1>\n<p class=\"lead\">{words}</p>\n</header>"
         )?;
+        self.contents(groups, ids)?;
+        write!(self.html, "<main id=\"content\" tabindex=\"-1\">\n{}", verify::sections())?;
         for ((group, members), ids) in groups.iter().zip(ids) {
             let id = self.id("group", group.unwrap_or(""));
             let name = heading(*group, groups.len());
@@ -211,7 +211,7 @@ impl Page {
         write!(
             self.html,
             "<tr><th scope=\"row\"><code>{}</code>{old}</th><td data-label=\"Type\"><span class=\"kind\">{}</span> {need}</td><td data-label=\"Description\">",
-            breakable(&row.path),
+            path(&row.path),
             escape(&row.kind)
         )?;
         if let Some(only) = &row.only {
@@ -305,6 +305,17 @@ fn heading(group: Option<&str>, groups: usize) -> String {
         Some(group) => escape(group),
         None if groups > 1 => "Other event types".to_owned(),
         None => "Event types".to_owned(),
+    }
+}
+
+/// A field's path, with what leads to the field's own name set back.
+fn path(path: &str) -> String {
+    match path.rsplit_once('.') {
+        Some((front, name)) if !path.ends_with(']') => {
+            let front = breakable(&format!("{front}."));
+            format!("<span class=\"quiet\">{front}</span>{}", breakable(name))
+        }
+        _ => breakable(path),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Group commit of the small state: what several threads want to write at the same time becomes one
 //! transaction and one sync.
 //!
-//! Everybody puts their work into a list and waits for the writing connection. Whoever gets it does
-//! the work of all who wait by then, so the next ones find theirs done. Each piece of work is undone
+//! Everybody puts their work into a list. One of them leads: does the work of all who wait by then,
+//! tells them, and hands the lead over to one who has come meanwhile. Each piece of work is undone
 //! alone if it fails; if the commit fails, all of it is.
 
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -20,12 +20,21 @@ trait Work: Send {
 
     /// Tells whoever waits what came of it.
     fn tell(&mut self, committed: Result<()>);
+
+    /// Tells whoever waits to lead.
+    fn lead(&self);
+}
+
+/// What one who waits is told.
+enum Told<T> {
+    Lead,
+    Done(Result<T>),
 }
 
 struct Asked<T, F> {
     work: Option<F>,
     result: Option<Result<T>>,
-    answer: SyncSender<Result<T>>,
+    answer: SyncSender<Told<T>>,
 }
 
 impl<T: Send, F: FnOnce(&Connection) -> Result<T> + Send> Work for Asked<T, F> {
@@ -40,20 +49,54 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T> + Send> Work for Asked<T, F> {
             (Some(result), _) => result,
             (None, Ok(())) => Err(StoreError::Closed),
         };
-        // Whoever asked may have gone.
-        let _ = self.answer.send(result);
+        // There is room for both messages, and whoever asked waits for them.
+        let _ = self.answer.try_send(Told::Done(result));
+    }
+
+    fn lead(&self) {
+        let _ = self.answer.try_send(Told::Lead);
     }
 }
 
 /// The writing connection and who waits for it.
 pub(super) struct Group {
     connection: Mutex<Connection>,
-    waiting: Mutex<Vec<Box<dyn Work>>>,
+    line: Mutex<Line>,
+}
+
+#[derive(Default)]
+struct Line {
+    waiting: Vec<Box<dyn Work>>,
+    /// Whether somebody leads.
+    led: bool,
+}
+
+/// Leads until it is dropped, then hands over.
+struct Lead<'a>(&'a Group);
+
+impl Lead<'_> {
+    /// Does the work of all who wait.
+    fn work(&self, operation: &'static str) {
+        let connection = self.0.connection.lock();
+        let mut batch = std::mem::take(&mut self.0.line.lock().waiting);
+        let committed = write_all(&connection, operation, &mut batch);
+        batch.iter_mut().for_each(|asked| asked.tell(committed.clone()));
+    }
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        let mut line = self.0.line.lock();
+        match line.waiting.first() {
+            Some(next) => next.lead(),
+            None => line.led = false,
+        }
+    }
 }
 
 impl Group {
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection: Mutex::new(connection), waiting: Mutex::new(Vec::new()) }
+        Self { connection: Mutex::new(connection), line: Mutex::new(Line::default()) }
     }
 
     /// Does the work in a transaction, which is on disk when this returns.
@@ -62,18 +105,22 @@ impl Group {
         operation: &'static str,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (answer, answered) = sync_channel(1);
-        self.waiting.lock().push(Box::new(Asked { work: Some(work), result: None, answer }));
-        {
-            let connection = self.connection.lock();
-            // Somebody else may have done it meanwhile; then others wait, or nobody.
-            let mut batch = std::mem::take(&mut *self.waiting.lock());
-            if !batch.is_empty() {
-                let committed = write_all(&connection, operation, &mut batch);
-                batch.iter_mut().for_each(|asked| asked.tell(committed.clone()));
+        let (answer, answered) = sync_channel(2);
+        let leads = {
+            let mut line = self.line.lock();
+            line.waiting.push(Box::new(Asked { work: Some(work), result: None, answer }));
+            !std::mem::replace(&mut line.led, true)
+        };
+        if leads {
+            Lead(self).work(operation);
+        }
+        loop {
+            match answered.recv() {
+                Ok(Told::Lead) => Lead(self).work(operation),
+                Ok(Told::Done(result)) => return result,
+                Err(_) => return Err(StoreError::Closed),
             }
         }
-        answered.recv().unwrap_or(Err(StoreError::Closed))
     }
 
     /// Works with the connection while nobody writes.

@@ -1,10 +1,12 @@
 //! Backups: a consistent copy that is a store of its own.
 
 use becket_model::NextStep;
-use becket_store::{EventFilter, Owner, Page};
+use becket_store::{
+    DocumentContent, DocumentKind, DocumentName, EventFilter, Owner, Page, WriteIf,
+};
 
 use crate::Harness;
-use crate::fixture::{MAIN, T0, Wishes, World, event, ids};
+use crate::fixture::{MAIN, T0, Wishes, World, customer, event, ids, made_endpoint};
 
 /// A store without backups says so and leaves no folder; one with them fills a new folder.
 pub async fn a_backup_is_made_or_refused<H: Harness>() {
@@ -35,6 +37,12 @@ pub async fn a_backup_opens_as_a_store<H: Harness>() {
     let ended = world.one_ended(T0 + 9, NextStep::RetryAt(T0 + 500)).await;
     stored.insert(0, ended);
     store.setting_init(Owner::MAIN, "token", vec![1]).await.unwrap();
+    let acme = world.make(customer("acme")).await.key;
+    world.attach(made_endpoint(acme, "hook")).await;
+    let name = DocumentName::of(DocumentKind::Task, acme, "task");
+    let content = DocumentContent { sealed: Some(vec![1, 2]), ..DocumentContent::default() };
+    store.document_put(Owner::MAIN, name.clone(), content, WriteIf::Absent, T0).await.unwrap();
+    assert!(store.event_expunge(MAIN, stored[7], T0 + 10).await.unwrap());
     let folder = world.harness.backup_folder();
     store.backup(&folder).await.unwrap();
     world.store_event(event(world.alpha, T0 + 20)).await;
@@ -53,6 +61,9 @@ pub async fn a_backup_opens_as_a_store<H: Harness>() {
     let config = store.config_list(Owner::MAIN).await.unwrap();
     assert_eq!(copy.config_list(Owner::MAIN).await.unwrap(), config);
     assert_eq!(copy.setting_get(Owner::MAIN, "token").await.unwrap(), Some(vec![1]));
+    let document = store.document_get(Owner::MAIN, name.clone(), T0).await.unwrap();
+    assert!(document.is_some());
+    assert_eq!(copy.document_get(Owner::MAIN, name, T0).await.unwrap(), document);
     let repeat = copy.event_accept(MAIN, event(world.alpha, T0 + 30).keyed(3)).await.unwrap();
     assert_eq!(repeat.event(), stored[5], "repeats are found in the copy");
     let leased = copy.delivery_lease(world.a[0], T0 + 600, 1_000, 100).await.unwrap();
