@@ -6,6 +6,7 @@ mod event_types;
 mod idempotency;
 mod lists;
 mod messages;
+mod model;
 mod operational;
 mod shapes;
 mod support;
