@@ -323,7 +323,8 @@ pub(crate) async fn all(
     documents.into_iter().map(read).collect()
 }
 
-async fn documents(
+/// The documents of an owner's event types, by name.
+pub(crate) async fn documents(
     store: &dyn Store,
     owner: Owner,
     now_ms: i64,

@@ -21,6 +21,7 @@ mod auth;
 mod bodies;
 mod call;
 mod curl;
+mod docs;
 mod event_types;
 mod handlers;
 mod idempotency;

@@ -172,13 +172,8 @@ impl Engine {
         if let Some(first) = beginnings.first_mut() {
             first.upkeep = Some(shards.iter().map(|shard| shard.commands.downgrade()).collect());
         }
-        let inner = Inner {
-            config,
-            lanes,
-            changing: Mutex::new(()),
-            shards,
-            threads: Mutex::default(),
-        };
+        let inner =
+            Inner { config, lanes, changing: Mutex::new(()), shards, threads: Mutex::default() };
         (Self { inner: Arc::new(inner) }, beginnings)
     }
 
@@ -219,7 +214,8 @@ impl Engine {
         if endpoint.state != EndpointState::Enabled {
             lane.set(Closed::State, true);
         }
-        inner.shards[inner.shard_of(key)].tell(Command::Put(lane, Arc::new(Prepared::new(endpoint))));
+        inner.shards[inner.shard_of(key)]
+            .tell(Command::Put(lane, Arc::new(Prepared::new(endpoint))));
     }
 
     /// Removes an endpoint: what it holds is given back, attempts under way end and are recorded.

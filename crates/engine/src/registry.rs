@@ -116,8 +116,7 @@ mod tests {
 
     fn put(registry: &Registry, key: u32) -> Arc<LaneShared> {
         let key = EndpointKey(key);
-        let lane =
-            registry.put(key, || LaneShared::new(key, Arc::new(ShardShared::new(1_000)), 2));
+        let lane = registry.put(key, || LaneShared::new(key, Arc::new(ShardShared::new(1_000)), 2));
         lane.set(Closed::State, false);
         lane
     }

@@ -122,7 +122,8 @@ impl SharedRate {
     /// How many attempts a lane can expect to start within a while.
     pub(crate) fn expected(&self, within_ms: u64) -> u64 {
         let line = self.line.lock();
-        let tokens = u64::from(line.rate.count).saturating_mul(within_ms) / line.rate.period_ms.max(1);
+        let tokens =
+            u64::from(line.rate.count).saturating_mul(within_ms) / line.rate.period_ms.max(1);
         tokens / (line.waiting.len() as u64 + 1)
     }
 }

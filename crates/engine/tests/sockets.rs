@@ -7,13 +7,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use becket_egress::policy::AddressPolicy;
 use becket_egress::{Egress, EgressConfig};
 use becket_engine::{
-    AttemptReport, DeliveryTurn, Door, EndpointNotice, EndpointRuntime, Engine, EngineConfig, Environment,
-    Observer,
+    AttemptReport, DeliveryTurn, Door, EndpointNotice, EndpointRuntime, Engine, EngineConfig,
+    Environment, Observer, SharedRate,
 };
 use becket_model::{
     ApplicationId, AttemptDetail, AttemptId, Clock, DeliveryKey, DeliveryState, Disposition,
     EndpointId, EndpointKey, EndpointSettings, EndpointState, EventId, EventLabels, EventRecord,
-    KeptBody, PackedHeaders, RetrySchedule,
+    KeptBody, PackedHeaders, Rate, RetrySchedule,
 };
 use becket_signature::standard_webhooks::{SigningKey, sign_headers};
 use becket_store::{
@@ -127,6 +127,10 @@ fn signing_key() -> SigningKey {
 
 impl Gateway {
     async fn start(settings: Vec<EndpointSettings>) -> Self {
+        Self::start_with(settings, None).await
+    }
+
+    async fn start_with(settings: Vec<EndpointSettings>, rate: Option<Rate>) -> Self {
         let store = Arc::new(ModelStore::new(Arc::new(FixedNoise::new(1))));
         let endpoints = settings.into_iter().enumerate().map(|(number, settings)| {
             let number = u8::try_from(number).expect("few");
@@ -157,6 +161,7 @@ impl Gateway {
         };
         let engine = Engine::start(EngineConfig::default(), environment, door).expect("starts");
         let policy = Arc::new(AddressPolicy::operator());
+        let rate = rate.map(|rate| Arc::new(SharedRate::new(rate)));
         let runtimes = snapshot.endpoints.iter().map(|endpoint| EndpointRuntime {
             key: endpoint.key,
             id: endpoint.id,
@@ -165,7 +170,7 @@ impl Gateway {
             owner: Owner::MAIN,
             settings: Arc::new(endpoint.settings.clone()),
             retry_by_type: Arc::default(),
-            application_rate: None,
+            application_rate: rate.clone(),
             state: EndpointState::Enabled,
             failing_since_ms: None,
             signing_keys: vec![
@@ -378,6 +383,35 @@ async fn fifty_hanging_endpoints_hold_nobody_up() {
     for row in rows.expect("lists").iter().flat_map(|event| &event.deliveries) {
         assert!(row.state == DeliveryState::Delivered || row.due_ms.is_some(), "{row:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn endpoints_on_both_threads_take_turns_at_a_shared_rate() {
+    let answer = "HTTP/1.1 204 No Content\r\n\r\n";
+    let (port, mut arrived) = receiver(Some((answer, 0))).await;
+    let all = (0..4).map(|number| settings(port, &format!("{number}"))).collect();
+    let rate = Rate { count: 10, period_ms: 500 };
+    let gateway = Gateway::start_with(all, Some(rate)).await;
+    for _ in 0..10 {
+        for key in &gateway.keys {
+            gateway.receive(*key).await;
+        }
+    }
+    let mut arrivals = Vec::new();
+    while arrivals.len() < 40 {
+        let request = arrived.recv().await.expect("arrives");
+        let path = request.head.lines().next().unwrap_or_default().to_owned();
+        arrivals.push((request.at, path));
+    }
+    let took = arrivals[39].0 - arrivals[0].0;
+    assert!(took >= Duration::from_millis(900), "a burst of 20, then 20 a second: {took:?}");
+    // After the burst each of them has its part of any stretch.
+    for number in 0..4 {
+        let path = format!("POST /{number} HTTP/1.1");
+        let own = arrivals[20..36].iter().filter(|(_, other)| *other == path).count();
+        assert!((3..=5).contains(&own), "{path}: {own} of 16");
+    }
+    gateway.engine.shutdown(1_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

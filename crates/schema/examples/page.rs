@@ -1,44 +1,17 @@
 //! temp
-use becket_schema::{openapi, publish};
-use std::collections::BTreeMap;
+use std::time::Instant;
 fn main() {
-    let text = std::fs::read_to_string(std::env::args().nth(1).unwrap()).unwrap();
-    let types = openapi::import(&text).unwrap();
-    let mut c = publish::Catalogue::default();
-    for (i, t) in types.into_iter().enumerate() {
-        let mut schemas = BTreeMap::new();
-        schemas.insert("2".to_owned(), t.schema);
-        if i == 0 {
-            schemas.insert(
-                "1".to_owned(),
-                serde_json::json!({"type":"object","properties":{"id":{"type":"string"}}}),
-            );
+    for (name, unit) in [("open","["),("brace","{"),("q","? "),("dash","- "),("anchor","&a "),("tag","!!a "),("quote","'"),("dq","\""),("colon","a: "),("lines","a: b\n"),("plain","word word\n "),("comment","# x\n"),("flow","[a,b],"),("pct","%"),("lit","|\n "),("seq","- a\n"),("nl","\n"),("sp"," "),("tab","\t"),("keys","? a\n"), ("flowkeys", "a: {b: c}\n"), ("bigflow", "a,"), ("doc","---\n")] {
+        for prefix in ["", "[", "{", "x: |\n ", "x: \"", "- "] {
+            let text = format!("{prefix}{}", unit.repeat(300_000 / unit.len()));
+            let t = Instant::now();
+            let r = becket_schema::openapi::import(&text);
+            let ms = t.elapsed().as_millis();
+            if ms > 150 { println!("{name} after {prefix:?}: {ms} ms {:?}", r.err().map(|e| e.to_string().chars().take(90).collect::<String>())); }
         }
-        c.event_types.push(publish::EventType {
-            name: t.name,
-            description: t.description,
-            group: t.group,
-            deprecated: t.deprecated,
-            archived: false,
-            schemas,
-            example: None,
-        });
     }
-    let dir = std::env::args().nth(2).unwrap();
-    std::fs::write(
-        format!("{dir}/index.html"),
-        publish::html(&c, "Acme Shop webhooks", "style.css"),
-    )
-    .unwrap();
-    std::fs::write(format!("{dir}/style.css"), publish::STYLESHEET).unwrap();
-    std::fs::write(
-        format!("{dir}/openapi.json"),
-        serde_json::to_string_pretty(&publish::openapi(&c, "Acme Shop webhooks", "1")).unwrap(),
-    )
-    .unwrap();
-    std::fs::write(
-        format!("{dir}/asyncapi.json"),
-        serde_json::to_string_pretty(&publish::asyncapi(&c, "Acme Shop webhooks", "1")).unwrap(),
-    )
-    .unwrap();
+    let mut doc = String::from("openapi: 3.1.0\nwebhooks:\n");
+    for i in 0..20000 { doc.push_str(&format!("  w{i}:\n    post: {{description: hello, requestBody: {{content: {{application/json: {{schema: {{$ref: '#/components/schemas/A'}}}}}}}}}}\n")); }
+    doc.push_str("components: {schemas: {A: {type: object, properties: {a: {type: string}}}}}\n");
+    let t = Instant::now(); println!("{} bytes: {:?} {} ms", doc.len(), becket_schema::openapi::import(&doc).map(|v| v.len()), t.elapsed().as_millis());
 }

@@ -2,6 +2,7 @@
 
 use becket_schema::openapi::{self, ImportedEventType};
 use becket_schema::{CompiledSchema, ImportError, example};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn import(document: &Value) -> Vec<ImportedEventType> {
@@ -267,4 +268,31 @@ fn errors_name_the_place() {
     }
     assert!(matches!(openapi::import("a: [1"), Err(ImportError::Unreadable { .. })));
     assert!(matches!(openapi::import(""), Err(ImportError::Unreadable { .. })));
+}
+
+/// Documents that somebody tampered with give event types or an error, never a panic.
+fn tampered() -> impl Strategy<Value = String> {
+    let document = "openapi: 3.1.0\nwebhooks:\n  a: &x\n    post: {tags: [t], requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/A'}}}}}\n  b: *x\ncomponents:\n  schemas:\n    A: {type: object, properties: {a: {$ref: '#'}}, example: |\n      text\n    }\n";
+    let length = document.len();
+    let cuts = proptest::collection::vec((0..length, 0_usize..6, "[-\\[\\]{}:,&*!|>'\"%@`#?~<\n \ta0\u{feff}é$]{0,4}"), 1..6);
+    cuts.prop_map(move |cuts| {
+        let mut text: Vec<char> = document.chars().collect();
+        for (at, gone, new) in cuts {
+            let at = at.min(text.len());
+            let end = (at + gone).min(text.len());
+            text.splice(at..end, new.chars());
+        }
+        text.into_iter().collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+
+    #[test]
+    fn tampered_documents_are_answered(text in prop_oneof![tampered(), "[-\\[\\]{}:,&*!|>'\"%@`#?~<\n \ta0.é]{0,80}"]) {
+        if let Err(error) = openapi::import(&text) {
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
 }

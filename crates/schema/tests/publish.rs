@@ -236,7 +236,6 @@ fn assert_page_is_sound(page: &str) {
         "aria-label",
         "tabindex",
         "scope",
-        "data-label",
     ];
     let mut rest = page.strip_prefix("<!doctype html>").unwrap();
     let mut open: Vec<&str> = Vec::new();

@@ -3,18 +3,24 @@
 //! Invariants: numbers of tenants are given out once; what is imported is checked as a whole before
 //! anything of it is written, and nothing is ever removed by it.
 
+use std::collections::BTreeMap;
+
 use becket_store::{
     DocumentContent, DocumentKind, DocumentName, Owner, Slice, Store, WriteIf, Written,
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::access::Role;
 use crate::call::{Answer, Call, JsonBody, Listed};
+use crate::event_types::{self, EventTypeBody};
+use crate::handlers::event_types as event_types_of;
 use crate::handlers::tokens::{self, TokenMade};
 use crate::page::Asked;
 use crate::problem::{ApiError, Result};
 use crate::times;
+use crate::wire::event_types::{EventTypeIn, EventTypeOut};
 
 const SLICE: usize = 200;
 const TRIES_MAX: usize = 20;
@@ -126,4 +132,116 @@ pub(crate) async fn list(call: Call) -> Result<Answer<Listed<TenantOut>>> {
     };
     let page = asked.page(fetch, |tenant: &TenantOut| tenant.number.to_string()).await?;
     Ok(Answer::ok(page))
+}
+
+/// The document that holds the settings of an owner.
+fn settings_name() -> DocumentName {
+    DocumentName::of_owner(DocumentKind::Setting, "environment")
+}
+
+/// What an owner has defined (`EnvironmentOut`).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EnvironmentOut {
+    version: u8,
+    created_at: String,
+    event_types: Vec<EventTypeOut>,
+    settings: Map<String, Value>,
+    /// There are no connectors here.
+    connectors: [Value; 0],
+}
+
+/// `POST /api/v1/environment/export`
+pub(crate) async fn export(call: Call) -> Result<Answer<EnvironmentOut>> {
+    let (store, now_ms) = (call.store(), call.now_ms());
+    let documents = event_types::documents(store, call.owner, now_ms).await?;
+    let event_types = documents.iter().map(|document| EventTypeOut::new(document, true));
+    let (settings, _) = settings(&call).await?;
+    Ok(Answer::ok(EnvironmentOut {
+        version: 1,
+        created_at: times::text(now_ms),
+        event_types: event_types.collect::<Result<_>>()?,
+        settings,
+        connectors: [],
+    }))
+}
+
+/// The settings of the caller's owner, and under which condition they may be written.
+async fn settings(call: &Call) -> Result<(Map<String, Value>, WriteIf)> {
+    let found = call.store().document_get(call.owner, settings_name(), call.now_ms()).await?;
+    let Some(document) = found else { return Ok((Map::new(), WriteIf::Absent)) };
+    let settings = serde_json::from_str(&document.content.body).map_err(|error| {
+        ApiError::new("event_damaged", format!("the settings cannot be read: {error}"))
+    })?;
+    Ok((settings, WriteIf::Revision(document.revision)))
+}
+
+/// What is to be defined (`EnvironmentIn`).
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct EnvironmentIn {
+    event_types: Option<Vec<EventTypeIn>>,
+    settings: Option<Map<String, Value>>,
+    connectors: Option<Vec<Value>>,
+}
+
+/// `POST /api/v1/environment/import`
+pub(crate) async fn import(
+    call: Call,
+    JsonBody(body): JsonBody<EnvironmentIn>,
+) -> Result<StatusCode> {
+    if body.connectors.is_some_and(|connectors| !connectors.is_empty()) {
+        let what = "connectors cannot be imported";
+        return Err(ApiError::body("connectors", what).hint("leave them out"));
+    }
+    let enforced = body.settings.as_ref().and_then(|settings| settings.get("enforceSchemas"));
+    if enforced.is_some_and(|enforced| !enforced.is_boolean()) {
+        return Err(ApiError::body("settings.enforceSchemas", "is not true or false"));
+    }
+    let mut types: BTreeMap<String, EventTypeBody> = BTreeMap::new();
+    for (at, given) in body.event_types.into_iter().flatten().enumerate() {
+        let field = format!("eventTypes.{at}");
+        let name = given.name.clone().unwrap_or_default();
+        event_types_of::check_name(&name)?;
+        let body = EventTypeBody::from(given);
+        event_types_of::check(&body).map_err(|error| {
+            let what = format!("`{name}`: {error}");
+            ApiError::body(&field, what)
+        })?;
+        if types.insert(name.clone(), body).is_some() {
+            return Err(ApiError::body(&field, format!("`{name}` is there twice")));
+        }
+    }
+    // Everything is good: from here on only the store can refuse.
+    for (name, body) in &types {
+        event_types_of::write(&call, name, body, WriteIf::Always).await?;
+    }
+    if let Some(given) = body.settings {
+        write_settings(&call, given).await?;
+    }
+    if !types.is_empty() {
+        event_types_of::tell_schedules(&call).await?;
+    }
+    call.audit("environment.imported", &format_args!("{} event types", types.len()));
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Adds what is given to the settings; what is not named stays.
+async fn write_settings(call: &Call, given: Map<String, Value>) -> Result<()> {
+    for _ in 0..TRIES_MAX {
+        let (mut settings, condition) = settings(call).await?;
+        settings.extend(given.clone());
+        let body = Value::Object(settings).to_string();
+        let content = DocumentContent { body, ..DocumentContent::default() };
+        let written = call
+            .store()
+            .document_put(call.owner, settings_name(), content, condition, call.now_ms())
+            .await?;
+        if !matches!(written, Written::Refused(_)) {
+            call.shared.event_types.forget(call.owner);
+            return Ok(());
+        }
+    }
+    Err(ApiError::new("changed_meanwhile", "others changed the settings at the same time")
+        .hint("repeat the request"))
 }

@@ -91,7 +91,7 @@ async fn matching(call: &Call, slice: Slice<String>, archived: bool) -> Result<V
 }
 
 /// Checks what a schema of the document cannot say.
-fn check(body: &EventTypeBody) -> Result<()> {
+pub(crate) fn check(body: &EventTypeBody) -> Result<()> {
     if let Some(retry) = &body.retry {
         retry.schedule().map_err(|what| ApiError::body("retry", what))?;
     }

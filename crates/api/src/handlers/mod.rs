@@ -5,6 +5,7 @@ pub(crate) mod applications;
 pub(crate) mod attempts;
 pub(crate) mod catalogue;
 pub(crate) mod create;
+pub(crate) mod docs;
 pub(crate) mod endpoint_headers;
 pub(crate) mod endpoint_secrets;
 pub(crate) mod endpoint_states;

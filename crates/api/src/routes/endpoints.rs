@@ -6,7 +6,7 @@ use super::parameters::{ITERATOR, LIMIT, ORDER};
 use super::{Route, by, changes, reads};
 use crate::access::Capability;
 use crate::access::Capability::{
-    ManageEndpoint, ManageEndpointSecret, ViewBase, ViewEndpointSecret,
+    CreateAttempts, ManageEndpoint, ManageEndpointSecret, ViewBase, ViewEndpointSecret,
 };
 use crate::handlers::{endpoint_headers, endpoint_secrets, endpoints, recover};
 
@@ -114,7 +114,7 @@ pub(super) const TABLE: &[Route] = &[
     )
     .body("RecoverIn")
     .status(202)
-    .portal(Capability::CreateAttempts),
+    .portal(CreateAttempts),
     changes(
         "/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing",
         "v1.endpoint.replay-missing",
@@ -124,7 +124,7 @@ pub(super) const TABLE: &[Route] = &[
     )
     .body("ReplayIn")
     .status(202)
-    .portal(Capability::CreateAttempts),
+    .portal(CreateAttempts),
     changes(
         "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay",
         "v1.endpoint.bulk-replay",
@@ -134,5 +134,5 @@ pub(super) const TABLE: &[Route] = &[
     )
     .body("BulkReplayIn")
     .status(202)
-    .portal(Capability::CreateAttempts),
+    .portal(CreateAttempts),
 ];

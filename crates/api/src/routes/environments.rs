@@ -7,6 +7,23 @@ use super::{Route, changes, reads};
 use crate::handlers::environments;
 
 pub(super) const TABLE: &[Route] = &[
+    changes(
+        "/api/v1/environment/export",
+        "v1.environment.export",
+        "Export the event types and settings of the environment.",
+        "EnvironmentOut",
+        || post(environments::export),
+    )
+    .asks(),
+    changes(
+        "/api/v1/environment/import",
+        "v1.environment.import",
+        "Add event types and settings to the environment; nothing is removed.",
+        "Empty",
+        || post(environments::import),
+    )
+    .body("EnvironmentIn")
+    .empty(204),
     reads(
         "/api/v1/becket/environment",
         "becket.environment.list",

@@ -236,3 +236,47 @@ async fn environments_are_apart_and_begin_with_a_token() {
     let (_, rotated) = world.post("/api/v1/becket/keys/rotate", json!({})).await;
     assert_eq!(rotated, json!({ "rewrapped": 3, "version": 2 }));
 }
+
+#[tokio::test]
+async fn what_one_environment_defines_goes_to_another() {
+    let world = World::new().await;
+    let (export, import) = ("/api/v1/environment/export", "/api/v1/environment/import");
+    let (_, nothing) = world.post(export, json!({})).await;
+    assert_eq!((&nothing["eventTypes"], &nothing["settings"]), (&json!([]), &json!({})));
+    let schema = json!({ "1": { "type": "object", "required": ["id"] } });
+    let defined = json!({
+        "eventTypes": [
+            { "name": "invoice.paid", "description": "Paid.", "schemas": schema },
+            { "name": "user.gone", "description": "", "archived": true, "featureFlags": ["beta"] },
+        ],
+        "settings": { "enforceSchemas": true, "colour": "red" },
+        "connectors": [],
+    });
+    assert_eq!(world.post(import, defined).await.0, 204);
+    let (_, exported) = world.post(export, json!({})).await;
+    assert_eq!(exported["eventTypes"].as_array().unwrap().len(), 2);
+    assert_eq!(exported["eventTypes"][0]["schemas"], schema);
+    let moved = Some(exported.clone());
+    let (moved, body) = world.call_as(OTHER_TOKEN, Method::POST, import, moved).await;
+    assert_eq!(moved, 204, "{body}");
+    let (_, theirs) = world.call_as(OTHER_TOKEN, Method::POST, export, Some(json!({}))).await;
+    assert_eq!(theirs["settings"], exported["settings"]);
+    assert_eq!(theirs["eventTypes"][1]["featureFlags"], json!(["beta"]));
+    // Settings are added to, and one wrong part refuses the whole.
+    world.post(import, json!({ "settings": { "colour": "blue" } })).await;
+    let (_, exported) = world.post(export, json!({})).await;
+    assert_eq!(exported["settings"], json!({ "enforceSchemas": true, "colour": "blue" }));
+    let good = json!({ "name": "a.new", "description": "" });
+    for wrong in [
+        json!({ "eventTypes": [good, { "name": "b", "description": "", "schemas": { "1": { "type": 7 } } }] }),
+        json!({ "eventTypes": [good, good] }),
+        json!({ "eventTypes": [good, { "name": "no spaces", "description": "" }] }),
+        json!({ "eventTypes": [good], "settings": { "enforceSchemas": "yes" } }),
+        json!({ "eventTypes": [good], "connectors": [{ "name": "c", "transformation": "function handler() {}" }] }),
+    ] {
+        let refused = world.refused(Method::POST, import, Some(wrong.clone())).await;
+        assert_eq!(refused.0, 422, "{wrong}");
+    }
+    let (_, after) = world.post(export, json!({})).await;
+    assert_eq!(after["eventTypes"], exported["eventTypes"]);
+}

@@ -66,7 +66,8 @@ impl Changes {
             state: EndpointState::Disabled,
             reason: reason.sentence().to_owned(),
         };
-        self.waiting.push_back(Pending { change, disabled: Some(Disabled { reason, failing_since_ms }) });
+        self.waiting
+            .push_back(Pending { change, disabled: Some(Disabled { reason, failing_since_ms }) });
     }
 
     /// Begins to write the next change.

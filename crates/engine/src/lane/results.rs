@@ -39,12 +39,7 @@ impl Lane {
     }
 
     /// Reports a result and has it recorded.
-    fn conclude(
-        &mut self,
-        ended: AttemptEnded,
-        next: NextStep,
-        around: &mut Surroundings<'_>,
-    ) {
+    fn conclude(&mut self, ended: AttemptEnded, next: NextStep, around: &mut Surroundings<'_>) {
         let report = self.report(&ended, next);
         around.environment.observer.attempt(&report);
         let turned = report.turn().map(|_| Box::new(report));

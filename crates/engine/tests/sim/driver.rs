@@ -222,10 +222,7 @@ impl World {
             application: self.application,
             id: EndpointId::new(1, [number; 14]),
             uid: None,
-            settings: EndpointSettings {
-                url: format!("http://127.0.0.1:9/{number}"),
-                ..settings
-            },
+            settings: EndpointSettings { url: format!("http://127.0.0.1:9/{number}"), ..settings },
             headers: None,
             secret: vec![1],
             state: EndpointState::Enabled,

@@ -55,8 +55,11 @@ async fn deliveries_for_later_are_made_in_time() {
     let record = world.record.lock();
     assert_eq!(record.wrong, Vec::<String>::new());
     assert_eq!(record.seen.len(), 2 * due_s.len());
-    let mut started_ms: Vec<i64> =
-        record.seen.iter().map(|seen| i64::try_from(seen.started_mono_ms).expect("small")).collect();
+    let mut started_ms: Vec<i64> = record
+        .seen
+        .iter()
+        .map(|seen| i64::try_from(seen.started_mono_ms).expect("small"))
+        .collect();
     started_ms.sort_unstable();
     let mut expected_ms: Vec<i64> = due_s.iter().flat_map(|due_s| [due_s * 1_000; 2]).collect();
     expected_ms.sort_unstable();

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use becket_model::{DeliveryKey, EndpointId, EndpointKey, EventId};
+use becket_model::{ApplicationKey, DeliveryKey, EndpointId, EndpointKey, EventId};
 use becket_store::{
     Accepted, AttemptFinish, Changed, Endpoint, EndpointChange, EndpointDue, EventAccept,
-    FinishOutcome, LeaseToken, LeasedDelivery, Owner, Replayed, Result, RetentionPolicy, Scope,
-    Store, StoreError, Swept,
+    FinishOutcome, LeaseToken, LeasedDelivery, Name, Owner, Replayed, Result, RetentionPolicy,
+    Scope, Store, StoreError, Swept,
 };
 use becket_store_test::{Hooks, ModelStore, Wrapped};
 use parking_lot::Mutex;
@@ -134,6 +134,15 @@ impl Hooks for Misbehaving {
         now_ms: i64,
     ) -> Result<Changed<Endpoint>> {
         faulty!(self, self.inner.endpoint_change(owner, endpoint, change, now_ms))
+    }
+
+    async fn endpoint_get(
+        &self,
+        owner: Owner,
+        application: ApplicationKey,
+        name: Name<EndpointId>,
+    ) -> Result<Option<Endpoint>> {
+        faulty!(self, self.inner.endpoint_get(owner, application, name))
     }
 
     async fn event_accept(&self, scope: Scope, accept: EventAccept) -> Result<Accepted> {

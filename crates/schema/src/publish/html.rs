@@ -210,7 +210,7 @@ impl Page {
         let old = if row.deprecated { " <span class=\"badge\">Deprecated</span>" } else { "" };
         write!(
             self.html,
-            "<tr><th scope=\"row\"><code>{}</code>{old}</th><td data-label=\"Type\"><span class=\"kind\">{}</span> {need}</td><td data-label=\"Description\">",
+            "<tr><th scope=\"row\"><code>{}</code>{old}</th><td><span class=\"kind\">{}</span> {need}</td><td>",
             path(&row.path),
             escape(&row.kind)
         )?;

@@ -51,8 +51,8 @@ pub(super) fn sections() -> String {
         .iter()
         .map(|(name, example, words)| {
             format!(
-                "<tr><th scope=\"row\"><code>{name}</code></th><td data-label=\"Example\"><code>{}</code></td>\
-                 <td data-label=\"Meaning\">{}</td></tr>\n",
+                "<tr><th scope=\"row\"><code>{name}</code></th><td><code>{}</code></td>\
+                 <td>{}</td></tr>\n",
                 escape(example),
                 escape(words)
             )

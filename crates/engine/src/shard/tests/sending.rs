@@ -251,3 +251,31 @@ fn what_is_for_later_is_leased_in_time() {
     assert_eq!(rig.store_works(), ["lease"]);
     assert!(!rig.shard.refresh, "now all is known");
 }
+
+#[test]
+fn who_switched_it_on_or_off_last_is_asked_of_the_store() {
+    let mut rig = Rig::new(1, 128, &settings());
+    assert!(rig.receive(0));
+    let started = rig.started();
+    rig.end(&started[0], Some(410));
+    assert!(rig.store_works().contains(&"change"));
+    // A snapshot that may be from before: nobody can tell here.
+    rig.put(0, |_| ());
+    let jobs = rig.jobs();
+    let asked = |job: &Job| if let Job::Confirm(job) = job { Some(*job) } else { None };
+    let job = jobs.iter().find_map(asked).expect("the store is asked");
+    let answer = |state| Ok(Some(state));
+    // A person pauses and enables it meanwhile: the answer may be from before that.
+    for state in [EndpointState::Paused, EndpointState::Enabled] {
+        rig.shard.command(Command::State(EndpointKey(1), state), rig.now);
+    }
+    rig.shard.done(Done::Confirm { job, result: answer(EndpointState::Paused) }, rig.now);
+    assert!(!rig.lanes[0].is(Closed::State));
+    let job = rig.jobs().iter().find_map(asked).expect("asked again");
+    let result = Err(StoreError::Busy { waiting: 1 });
+    rig.shard.done(Done::Confirm { job, result }, rig.now);
+    let job = rig.jobs().iter().find_map(asked).expect("and again");
+    assert_eq!(job.failures, 1);
+    rig.shard.done(Done::Confirm { job, result: answer(EndpointState::Disabled) }, rig.now);
+    assert!(rig.lanes[0].is(Closed::State));
+}
