@@ -47,7 +47,7 @@ async fn every_path_asks_for_a_token() {
         let (status, body) = json_of(response).await;
         assert_eq!((status.as_u16(), body["code"].as_str()), (401, Some("unauthorized")), "{path}");
     }
-    assert_eq!(public, 3);
+    assert_eq!(public, 7);
 }
 
 #[tokio::test]

@@ -2,8 +2,12 @@
 
 mod access;
 mod changes;
+mod event_types;
 mod idempotency;
 mod lists;
+mod messages;
+mod model;
+mod operational;
 mod shapes;
 mod support;
 mod tail;
