@@ -2,10 +2,12 @@
 
 mod access;
 mod changes;
+mod coverage;
 mod idempotency;
 mod lists;
 mod shapes;
 mod support;
 mod tail;
 mod tasks;
+mod tenancy;
 mod tokens;
