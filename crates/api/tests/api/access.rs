@@ -3,9 +3,9 @@
 use axum::body::Body;
 use becket_api::{ClientAddress, FAILED_LOGINS_BURST};
 use http::{Method, Request, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::support::{self, OTHER_TOKEN, TOKEN, World, json_of};
+use crate::support::{TOKEN, World, json_of};
 
 /// Every path of the document with its method, its parameters filled in.
 fn paths(fill: &[(&str, &str)]) -> Vec<(Method, String, bool)> {

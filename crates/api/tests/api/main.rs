@@ -2,6 +2,7 @@
 
 mod access;
 mod changes;
+mod coverage;
 mod event_types;
 mod idempotency;
 mod lists;
@@ -12,4 +13,5 @@ mod shapes;
 mod support;
 mod tail;
 mod tasks;
+mod tenancy;
 mod tokens;
