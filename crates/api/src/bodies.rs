@@ -82,7 +82,7 @@ impl Bodies {
 }
 
 /// Whether a schema of one value lets null through.
-fn knows_null(schema: &Value) -> bool {
+pub(crate) fn knows_null(schema: &Value) -> bool {
     let null = |kind: &Value| kind == "null";
     match (&schema["type"], &schema["anyOf"]) {
         (Value::Array(kinds), _) => kinds.iter().any(null),

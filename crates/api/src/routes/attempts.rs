@@ -97,7 +97,7 @@ pub(super) const TABLE: &[Route] = &[
         "/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend",
         "v1.message-attempt.resend",
         "Send an event to an endpoint again.",
-        "Empty",
+        "EmptyResponse",
         || post(attempts::resend),
     )
     .status(202)

@@ -4,7 +4,6 @@ use axum::routing::{delete, get, patch, post, put};
 
 use super::parameters::{ITERATOR, LIMIT, ORDER};
 use super::{Route, by, changes, reads};
-use crate::access::Capability;
 use crate::access::Capability::{
     CreateAttempts, ManageEndpoint, ManageEndpointSecret, ViewBase, ViewEndpointSecret,
 };

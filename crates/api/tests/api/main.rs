@@ -2,12 +2,19 @@
 
 mod access;
 mod changes;
+mod coverage;
+mod event_types;
 mod idempotency;
 mod lists;
+mod messages;
+mod model;
+mod operational;
 mod resources;
 mod shapes;
 mod sources;
+mod stand_ins;
 mod support;
 mod tail;
 mod tasks;
+mod tenancy;
 mod tokens;

@@ -22,6 +22,7 @@ use serde_json::{Map, Value, json};
 
 use crate::compiled::{self, CompiledSchema};
 use crate::error::{ExampleError, SchemaError};
+use crate::guard::PartCosts;
 use crate::keywords;
 use merge::{ARRAY, BOOLEAN, Choice, INTEGER, NULL, NUMBER, OBJECT, Placed, Rules, STRING};
 
@@ -33,6 +34,21 @@ const MAX_DEPTH: usize = 24;
 
 /// Combinations of branches that are tried at one place.
 const MAX_BRANCHES: usize = 24;
+
+/// Schemas that may be applied, by an upper bound, while values are judged piecemeal.
+const MAX_JUDGING: f64 = 5e6;
+
+/// What compiling one schema costs, measured in schemas that are applied.
+const COMPILING: f64 = 200.0;
+
+/// Under which name parts of the schema are referred to while they are judged; nothing is fetched.
+const DOCUMENT: &str = "urn:becket:schema";
+
+/// How many allowed values are tried for one place.
+const MAX_ALLOWED_TRIED: usize = 200;
+
+/// Below this depth, branches that end soon are tried first.
+pub(crate) const DEEP: usize = 6;
 
 /// Schemas larger than this many parts are not judged part by part.
 const MAX_JUDGED_PARTS: usize = 2_000;
@@ -134,6 +150,8 @@ pub(crate) struct Context<'a> {
     pub(crate) open: Vec<String>,
     /// How often one target may be open at once.
     pub(crate) reopen: usize,
+    /// How many values lie around the one that is made, it included.
+    pub(crate) depth: usize,
     /// Whether a `$ref` hides what stands beside it, as up to draft 7.
     pub(crate) reference_alone: bool,
 }
@@ -159,10 +177,13 @@ pub(crate) struct Style {
 pub(crate) struct Maker<'a> {
     pub(crate) context: Context<'a>,
     steps: u32,
-    depth: usize,
+    /// What is left of [`MAX_JUDGING`].
+    work: f64,
     /// Every value is judged at its place.
     suspicious: bool,
-    judges: OnceCell<Option<jsonschema::ValidatorMap>>,
+    /// For judging parts; none if the schema is too large for that.
+    parts: OnceCell<Option<Parts<'a>>>,
+    judges: HashMap<String, Option<jsonschema::Validator>>,
     patterns: HashMap<String, Option<jsonschema::Validator>>,
 }
 
@@ -176,14 +197,16 @@ impl<'a> Maker<'a> {
             anchors: keywords::anchors(root),
             open: vec![String::new()],
             reopen,
+            depth: 0,
             reference_alone,
         };
         Self {
             context,
             steps: MAX_STEPS,
-            depth: 0,
+            work: MAX_JUDGING,
             suspicious,
-            judges: OnceCell::new(),
+            parts: OnceCell::new(),
+            judges: HashMap::new(),
             patterns: HashMap::new(),
         }
     }
@@ -196,12 +219,12 @@ impl<'a> Maker<'a> {
         pick: usize,
     ) -> Result<Value, Problem> {
         let here = schemas.first().map_or("", |placed| placed.at.as_str()).to_owned();
-        if self.depth >= MAX_DEPTH {
+        if self.context.depth >= MAX_DEPTH {
             return Err(Problem::new(&here, "the parts are nested too deep"));
         }
-        self.depth += 1;
+        self.context.depth += 1;
         let made = self.attempts(schemas, &here, name, pick);
-        self.depth -= 1;
+        self.context.depth -= 1;
         made
     }
 
@@ -259,7 +282,7 @@ impl<'a> Maker<'a> {
             rules.add(&self.context, placed.clone(), choice)?;
         }
         rules.settle(&self.context, style.optional, choice)?;
-        if style.hints && self.depth > 1 && !rules.hints.is_empty() {
+        if style.hints && self.context.depth > 1 && !rules.hints.is_empty() {
             let wanted = rules.hints[style.pick % rules.hints.len()];
             let hints = std::iter::once(wanted).chain(rules.hints.iter().copied());
             for hint in hints {
@@ -289,7 +312,7 @@ impl<'a> Maker<'a> {
     ) -> Result<Value, Problem> {
         if let Some(allowed) = &rules.allowed {
             let count = allowed.len();
-            for turn in 0..count {
+            for turn in 0..count.min(MAX_ALLOWED_TRIED) {
                 let value = allowed[(turn + style.pick) % count];
                 if self.judged(&rules.places, value) != Some(false) {
                     return Ok(value.clone());
@@ -355,7 +378,7 @@ impl<'a> Maker<'a> {
             || !number.multiples.is_empty()
         {
             INTEGER
-        } else if self.depth == 1 {
+        } else if self.context.depth == 1 {
             OBJECT
         } else {
             STRING
@@ -386,22 +409,52 @@ impl<'a> Maker<'a> {
     }
 
     /// Whether a value fits the schemas at these places; none if that cannot be told piecemeal.
-    pub(crate) fn judged(&self, places: &[String], value: &Value) -> Option<bool> {
+    pub(crate) fn judged(&mut self, places: &[String], value: &Value) -> Option<bool> {
         let root = self.context.root;
-        let judges = self.judges.get_or_init(|| {
-            let small = count_parts(root) <= MAX_JUDGED_PARTS;
-            // A failure here only means that the whole is judged at the end.
-            small.then(|| compiled::options(root).build_map(root).ok()).flatten()
-        });
-        let judges = judges.as_ref()?;
+        let parts = self.parts.get_or_init(|| Parts::of(root)).as_ref()?;
         let mut all = true;
         for place in places {
-            let judge = judges
-                .get(&format!("#{}", crate::pointer::encode_fragment(place)))
-                .or_else(|| judges.get(&format!("#{place}")))?;
-            all &= judge.is_valid(value);
+            let cost = parts.costs.at(place, value);
+            let known = self.judges.contains_key(place);
+            let cost = if known { cost } else { cost + parts.compiling };
+            if cost > self.work {
+                return None;
+            }
+            self.work -= cost;
+            let judge =
+                self.judges.entry(place.clone()).or_insert_with(|| parts.judge(root, place));
+            all &= judge.as_ref()?.is_valid(value);
         }
         Some(all)
+    }
+}
+
+/// What is needed to judge values by parts of a schema.
+struct Parts<'a> {
+    registry: jsonschema::Registry<'a>,
+    costs: PartCosts,
+    /// What it costs to compile one part with everything that it refers to.
+    compiling: f64,
+}
+
+impl<'a> Parts<'a> {
+    /// None if the schema is too large. Other failures only mean that the whole is judged at the end.
+    fn of(root: &'a Value) -> Option<Self> {
+        let count = count_parts(root);
+        if count > MAX_JUDGED_PARTS {
+            return None;
+        }
+        let registry = jsonschema::Registry::new().add(DOCUMENT, root).ok()?.prepare().ok()?;
+        let costs = PartCosts::of(root, MAX_DEPTH + 1).ok()?;
+        #[expect(clippy::cast_precision_loss, reason = "a bound, not an account")]
+        let compiling = count as f64 * COMPILING;
+        Some(Self { registry, costs, compiling })
+    }
+
+    fn judge(&self, root: &Value, place: &str) -> Option<jsonschema::Validator> {
+        let fragment = crate::pointer::encode_fragment(place);
+        let schema = json!({ "$ref": format!("{DOCUMENT}#{fragment}") });
+        compiled::options(root).with_registry(&self.registry).build(&schema).ok()
     }
 }
 
