@@ -189,11 +189,12 @@ impl Run {
             Step::AppRename(at, to) => {
                 let body = json!({ "uid": APPS[to] });
                 let (status, _) = self.call(Method::PATCH, &app_path(at), body).await;
-                let expected = match (self.model.apps.contains_key(&at), self.model.apps.contains_key(&to)) {
-                    (false, _) => 404,
-                    (true, true) if at != to => 409,
-                    (true, _) => 200,
-                };
+                let expected =
+                    match (self.model.apps.contains_key(&at), self.model.apps.contains_key(&to)) {
+                        (false, _) => 404,
+                        (true, true) if at != to => 409,
+                        (true, _) => 200,
+                    };
                 assert_eq!(status, expected);
                 if expected == 200
                     && let Some(app) = self.model.apps.remove(&at)
@@ -227,8 +228,7 @@ impl Run {
     }
 
     async fn endpoint(&mut self, step: Step) {
-        let fields =
-            |kind: Option<usize>| json!({ "url": "https://example.com/", "eventTypes": kinds(kind) });
+        let fields = |kind: Option<usize>| json!({ "url": "https://example.com/", "eventTypes": kinds(kind) });
         match step {
             Step::EndpointCreate(app, end, kind) => {
                 let mut body = fields(kind);
@@ -236,7 +236,9 @@ impl Run {
                 let path = format!("{}/endpoint", app_path(app));
                 let (status, made) = self.call(Method::POST, &path, body).await;
                 let unknown = kind.is_some_and(|kind| !self.model.types.contains_key(&kind));
-                let Some(known) = self.model.apps.get_mut(&app) else { return assert_eq!(status, 404) };
+                let Some(known) = self.model.apps.get_mut(&app) else {
+                    return assert_eq!(status, 404);
+                };
                 if unknown {
                     return assert_eq!(status, 422);
                 }
@@ -252,7 +254,9 @@ impl Run {
                 let path = format!("{}/endpoint/{}", app_path(app), ENDPOINTS[end]);
                 let (status, made) = self.call(Method::PUT, &path, fields(kind)).await;
                 let unknown = kind.is_some_and(|kind| !self.model.types.contains_key(&kind));
-                let Some(known) = self.model.apps.get_mut(&app) else { return assert_eq!(status, 404) };
+                let Some(known) = self.model.apps.get_mut(&app) else {
+                    return assert_eq!(status, 404);
+                };
                 if unknown {
                     return assert_eq!(status, 422);
                 }
@@ -264,8 +268,10 @@ impl Run {
             }
             Step::EndpointPatch(app, end, disabled) => {
                 let path = format!("{}/endpoint/{}", app_path(app), ENDPOINTS[end]);
-                let (status, _) = self.call(Method::PATCH, &path, json!({ "disabled": disabled })).await;
-                let known = self.model.apps.get_mut(&app).and_then(|app| app.endpoints.get_mut(&end));
+                let (status, _) =
+                    self.call(Method::PATCH, &path, json!({ "disabled": disabled })).await;
+                let known =
+                    self.model.apps.get_mut(&app).and_then(|app| app.endpoints.get_mut(&end));
                 assert_eq!(status, if known.is_some() { 200 } else { 404 });
                 known.into_iter().for_each(|endpoint| endpoint.disabled = disabled);
                 self.check_endpoint(app, end).await;
@@ -273,7 +279,8 @@ impl Run {
             Step::EndpointDelete(app, end) => {
                 let path = format!("{}/endpoint/{}", app_path(app), ENDPOINTS[end]);
                 let (status, _) = self.call(Method::DELETE, &path, Value::Null).await;
-                let known = self.model.apps.get_mut(&app).and_then(|app| app.endpoints.remove(&end));
+                let known =
+                    self.model.apps.get_mut(&app).and_then(|app| app.endpoints.remove(&end));
                 assert_eq!(status, if known.is_some() { 204 } else { 404 });
                 self.check_endpoint(app, end).await;
             }
@@ -328,8 +335,9 @@ impl Run {
                 known.into_iter().for_each(|known| known.value = value);
             }
             Step::TypeDelete(at, gone) => {
-                let (status, _) =
-                    self.call(Method::DELETE, &format!("{}?expunge={gone}", path(at)), Value::Null).await;
+                let (status, _) = self
+                    .call(Method::DELETE, &format!("{}?expunge={gone}", path(at)), Value::Null)
+                    .await;
                 let known = self.model.types.get_mut(&at);
                 assert_eq!(status, if known.is_some() { 204 } else { 404 });
                 known.into_iter().for_each(|known| known.archived = true);
@@ -376,12 +384,14 @@ impl Run {
                 let path = format!("{}/msg", app_path(app));
                 let (status, made) = self.call(Method::POST, &path, body).await;
                 let archived = self.model.types.get(&kind).is_some_and(|known| known.archived);
-                let Some(known) = self.model.apps.get_mut(&app) else { return assert_eq!(status, 404) };
+                let Some(known) = self.model.apps.get_mut(&app) else {
+                    return assert_eq!(status, 404);
+                };
                 if archived {
                     return assert_eq!(status, 422);
                 }
-                let taken = event_id.is_some()
-                    && known.posts.iter().any(|post| post.event_id == event_id);
+                let taken =
+                    event_id.is_some() && known.posts.iter().any(|post| post.event_id == event_id);
                 if taken {
                     return assert_eq!(status, 409);
                 }
@@ -396,7 +406,8 @@ impl Run {
                 assert_eq!(self.world.walk(&path, 10).await.len(), planned);
             }
             Step::PostsList(app, limit, kind) => {
-                let query = kind.map_or(String::new(), |kind| format!("?event_types={}", TYPES[kind]));
+                let query =
+                    kind.map_or(String::new(), |kind| format!("?event_types={}", TYPES[kind]));
                 let path = format!("{}/msg{query}", app_path(app));
                 let Some(known) = self.model.apps.get(&app) else {
                     return assert_eq!(self.call(Method::GET, &path, Value::Null).await.0, 404);
@@ -412,7 +423,8 @@ impl Run {
                 let path = format!("{}/msg/e{event_id}", app_path(app));
                 let (status, shown) = self.call(Method::GET, &path, Value::Null).await;
                 let posts = self.model.apps.get(&app).map(|app| app.posts.iter());
-                let known = posts.into_iter().flatten().find(|post| post.event_id == Some(event_id));
+                let known =
+                    posts.into_iter().flatten().find(|post| post.event_id == Some(event_id));
                 let Some(known) = known else { return assert_eq!(status, 404) };
                 assert_eq!((status, &shown["id"]), (200, &json!(known.id)));
                 assert_eq!(shown["payload"], json!({ "n": known.number }));
