@@ -154,8 +154,7 @@ async function importing({ check, svix, other, stranger, run }) {
   await check("event-type.import-openapi", "a trial changes nothing", async () => {
     const { data } = await svix.eventType.importOpenapi({ spec: document(name, "A pet"), dryRun: true });
     assert.equal(lastStatus(), 200);
-    assert.deepEqual(data.modified, [name]);
-    assert.equal(data.toModify[0].name, name);
+    assert.deepEqual(data.toModify.map((item) => item.name), [name]);
     assert.equal(data.toModify[0].description, "A pet");
     await refused(svix.eventType.get(name), 404);
   });

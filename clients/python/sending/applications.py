@@ -292,7 +292,7 @@ def importing(harness):
     def _():
         trial = svix.event_type.import_openapi(EventTypeImportOpenApiIn(
             spec=document(name, "A pet"), dry_run=True))
-        assert trial.data.modified == [name]
+        assert [item.name for item in trial.data.to_modify] == [name]
         assert trial.data.to_modify[0].description == "A pet"
         refused(lambda: svix.event_type.get(name), 404)
         svix.event_type.import_openapi(EventTypeImportOpenApiIn(spec=document(name, "A pet")))

@@ -43,7 +43,9 @@ fn document() -> Value {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         path[route.method] = operation(route);
     }
-    let schemas = used(&paths, schemas());
+    let mut schemas = schemas();
+    table().filter_map(|route| route.body).for_each(|name| allow_nulls(&mut schemas, name));
+    let schemas = used(&paths, schemas);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -66,6 +68,26 @@ fn document() -> Value {
             json!({ "code": code, "status": status, "title": title })
         }).collect::<Value>(),
     })
+}
+
+/// Says of a request body that null may stand for an optional value: official clients send it for what
+/// was set to nothing, and it counts as absent (see `bodies`).
+fn allow_nulls(schemas: &mut Map<String, Value>, name: &str) {
+    let Some(schema) = schemas.get_mut(name) else { return };
+    let required: Vec<Value> = schema["required"].as_array().cloned().unwrap_or_default();
+    let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
+    for (name, property) in properties {
+        if required.iter().any(|known| known == name) || crate::bodies::knows_null(property) {
+            continue;
+        }
+        match property.get_mut("type") {
+            Some(kind) if kind.is_string() => *kind = json!([kind.take(), "null"]),
+            _ => *property = json!({ "anyOf": [property.take(), { "type": "null" }] }),
+        }
+        if let Some(Value::Array(values)) = property.get_mut("enum") {
+            values.push(Value::Null);
+        }
+    }
 }
 
 /// The schemas that the paths lead to, and the problem document.
@@ -113,7 +135,14 @@ fn operation(route: &Route) -> Value {
             true => json!({ "type": "array", "items": reference(known.schema) }),
             false => reference(known.schema),
         };
-        json!({ "name": known.name, "in": "query", "description": known.about, "schema": schema })
+        // An empty value counts as absent: official clients send it for an empty list.
+        json!({
+            "name": known.name,
+            "in": "query",
+            "description": known.about,
+            "allowEmptyValue": true,
+            "schema": schema,
+        })
     }));
     if route.method == "post" && !route.public {
         parameters.push(json!({

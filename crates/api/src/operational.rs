@@ -243,7 +243,8 @@ pub(crate) async fn listeners(
 
 const LISTENERS_MAX: usize = 1_000;
 
-/// Accepts an event for the owner's operational endpoints; failures are logged.
+/// Accepts an event for the owner's operational endpoints, if one of them asks for its type; failures
+/// are logged.
 pub(crate) async fn deliver(
     store: &dyn Store,
     clock: &dyn Clock,
@@ -256,6 +257,9 @@ pub(crate) async fn deliver(
         let Some((application, endpoints)) = listeners(store, owner).await? else {
             return Ok(());
         };
+        if !endpoints.iter().any(|endpoint| endpoint.settings.wants(Some(&name))) {
+            return Ok(());
+        }
         let record = posting::record(None, posting::JSON, payload.to_string().as_bytes());
         let record = record.map_err(crate::problem::ApiError::from)?;
         let posted = Posted {

@@ -159,10 +159,14 @@ pub(crate) fn handshake(answer: HandshakeAnswer) -> Reply {
 
 /// An answer that says no, in the form of RFC 9457.
 pub(crate) fn problem(status: StatusCode, detail: &str, retry_after_s: Option<u64>) -> Reply {
+    let title = status.canonical_reason().unwrap_or("Refused");
+    // No more than the status says: a forger must not learn why.
+    let code = title.to_ascii_lowercase().replace(' ', "_");
     let body = serde_json::json!({
         "type": "about:blank",
-        "title": status.canonical_reason().unwrap_or("Refused"),
+        "title": title,
         "status": status.as_u16(),
+        "code": code,
         "detail": detail,
     });
     let mut reply = whole(status, PROBLEM, body.to_string());

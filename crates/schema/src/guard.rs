@@ -52,9 +52,7 @@ impl Cost {
         let each = self.by_depth.get(depth.min(last)).copied().unwrap_or(1.0);
         #[expect(clippy::cast_precision_loss, reason = "a bound, not an account")]
         let total = each * values as f64;
-        #[expect(clippy::cast_precision_loss, reason = "a bound, not an account")]
-        let most = MAX_APPLICATIONS as f64;
-        total <= most
+        total <= most_applications()
     }
 }
 
@@ -281,30 +279,74 @@ impl Graph {
     /// For each depth of payload, how many schemas may apply to one place of it.
     fn cost(&self) -> Result<Cost, SchemaError> {
         let order = self.order()?;
-        #[expect(clippy::cast_precision_loss, reason = "a bound, not an account")]
-        let most = MAX_APPLICATIONS as f64;
         let mut before = vec![0.0_f64; self.nodes.len()];
         let mut by_depth = Vec::with_capacity(DEPTHS);
         for depth in 0..DEPTHS {
-            let mut now = vec![0.0_f64; self.nodes.len()];
-            for &index in &order {
-                let node = &self.nodes[index];
-                let here: f64 = node.here.iter().map(|&child| now[child]).sum();
-                let inside =
-                    node.inside.iter().map(|group| group.iter().map(|&child| before[child]).sum());
-                now[index] = (1.0 + here + inside.fold(0.0, f64::max)).min(1e300);
-            }
-            if now[0] > most && depth <= DEPTH_NEEDED {
+            let now = self.deeper(&order, &before);
+            if now[0] > most_applications() && depth <= DEPTH_NEEDED {
                 return Err(self.costly(0, "its references multiply each other"));
             }
             let settled = now == before;
             by_depth.push(now[0]);
             before = now;
-            if settled || before[0] > most {
+            if settled || before[0] > most_applications() {
                 break;
             }
         }
         Ok(Cost { by_depth })
+    }
+
+    /// The cost of every schema for payloads one level deeper than those of `before`.
+    fn deeper(&self, order: &[usize], before: &[f64]) -> Vec<f64> {
+        let mut now = vec![0.0_f64; self.nodes.len()];
+        for &index in order {
+            let node = &self.nodes[index];
+            let here: f64 = node.here.iter().map(|&child| now[child]).sum();
+            let group = |group: &Vec<usize>| group.iter().map(|&child| before[child]).sum();
+            let inside = node.inside.iter().map(group).fold(0.0, f64::max);
+            now[index] = (1.0 + here + inside).min(1e300);
+        }
+        now
+    }
+}
+
+/// The limit as it is compared with bounds.
+#[expect(clippy::cast_precision_loss, reason = "a bound, not an account")]
+fn most_applications() -> f64 {
+    MAX_APPLICATIONS as f64
+}
+
+/// What checking a value against a part of a schema costs, for every part.
+pub(crate) struct PartCosts {
+    by_place: HashMap<String, usize>,
+    levels: Vec<Vec<f64>>,
+}
+
+impl PartCosts {
+    /// For values of at most so many levels.
+    pub(crate) fn of(schema: &Value, depths: usize) -> Result<Self, SchemaError> {
+        let graph = Graph::of(schema)?;
+        let order = graph.order()?;
+        let mut levels: Vec<Vec<f64>> = Vec::with_capacity(depths);
+        for _ in 0..depths {
+            let level = match levels.last() {
+                Some(before) => graph.deeper(&order, before),
+                None => graph.deeper(&order, &vec![0.0; graph.nodes.len()]),
+            };
+            levels.push(level);
+        }
+        Ok(Self { by_place: graph.by_place, levels })
+    }
+
+    /// How many schemas may be applied when a value is checked against the part at a place.
+    pub(crate) fn at(&self, place: &str, value: &Value) -> f64 {
+        let (values, depth) = size(value);
+        let level = self.levels.get(depth.min(self.levels.len().saturating_sub(1)));
+        let each =
+            self.by_place.get(place).zip(level).map_or(f64::MAX, |(&node, level)| level[node]);
+        #[expect(clippy::cast_precision_loss, reason = "a bound, not an account")]
+        let values = values as f64;
+        each * values
     }
 }
 

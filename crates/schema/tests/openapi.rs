@@ -274,7 +274,10 @@ fn errors_name_the_place() {
 fn tampered() -> impl Strategy<Value = String> {
     let document = "openapi: 3.1.0\nwebhooks:\n  a: &x\n    post: {tags: [t], requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/A'}}}}}\n  b: *x\ncomponents:\n  schemas:\n    A: {type: object, properties: {a: {$ref: '#'}}, example: |\n      text\n    }\n";
     let length = document.len();
-    let cuts = proptest::collection::vec((0..length, 0_usize..6, "[-\\[\\]{}:,&*!|>'\"%@`#?~<\n \ta0\u{feff}é$]{0,4}"), 1..6);
+    let cuts = proptest::collection::vec(
+        (0..length, 0_usize..6, "[-\\[\\]{}:,&*!|>'\"%@`#?~<\n \ta0\u{feff}é$]{0,4}"),
+        1..6,
+    );
     cuts.prop_map(move |cuts| {
         let mut text: Vec<char> = document.chars().collect();
         for (at, gone, new) in cuts {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use becket_model::{ApplicationId, ApplicationKind, ApplicationSettings, EventId, EventLabels};
+use becket_model::{ApplicationId, ApplicationKind, EventId, EventLabels};
 use becket_store::{Accepted, ApplicationNew, Created, DedupeKey, EventRow};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -27,6 +27,7 @@ use crate::call::{self, Answer, Call};
 use crate::posting::{self, Posted};
 use crate::problem::{ApiError, Place, Result};
 use crate::times;
+use crate::wire::applications::ApplicationIn;
 use crate::wire::specification::MessageOut;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -72,28 +73,13 @@ struct MessageIn<'b> {
     transformations_params: Option<serde_json::Map<String, Value>>,
 }
 
-/// An application to be made if there is none yet.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ApplicationIn {
-    name: String,
-    #[serde(default)]
-    uid: Option<String>,
-    #[serde(default, alias = "rateLimit")]
-    throttle_rate: Option<u32>,
-    #[serde(default)]
-    metadata: Option<std::collections::BTreeMap<String, String>>,
-    #[serde(default)]
-    validate_payloads: bool,
-}
-
 /// `POST /api/v1/app/{app_id}/msg`
 pub(crate) async fn create(call: Call, request: Request) -> Result<Response> {
     let with_content = call.flag("with_content", true)?;
     let key = idempotency_key(&call)?;
     let body = call::body(request, &call.shared).await?;
     let given = read(&call, &body)?;
-    let app = application(&call, given.application.as_ref()).await?;
+    let app = application(&call, given.application.as_ref(), &body).await?;
     let now_ms = call.now_ms();
     let labels = labels(&given, now_ms)?;
     let (payload, headers) = delivered(&given)?;
@@ -229,7 +215,7 @@ fn check_list(
 }
 
 /// The application that the path names; made if the body says how and there is none.
-async fn application(call: &Call, new: Option<&ApplicationIn>) -> Result<Arc<App>> {
+async fn application(call: &Call, new: Option<&ApplicationIn>, body: &[u8]) -> Result<Arc<App>> {
     let (name, kind, now_ms) = (call.path("app_id"), ApplicationKind::Customer, call.now_ms());
     let (shared, store) = (&call.shared, call.store());
     if let Some(app) = shared.apps.find(store, call.owner, kind, name, now_ms).await? {
@@ -239,6 +225,10 @@ async fn application(call: &Call, new: Option<&ApplicationIn>) -> Result<Arc<App
     let Some(new) = new else {
         return Err(missing().hint("create it first, or give `application` in the body"));
     };
+    // This happens once for an application: time enough for the whole schema.
+    let mut whole: Value =
+        serde_json::from_slice(body).map_err(|error| ApiError::body("", error.to_string()))?;
+    shared.bodies.check(call.route, &mut whole)?;
     check_text("app_id", name, 256, b"-_.")?;
     if name.parse::<ApplicationId>().is_ok() {
         return Err(missing().hint("an application is made under a uid, not under an id"));
@@ -246,16 +236,7 @@ async fn application(call: &Call, new: Option<&ApplicationIn>) -> Result<Arc<App
     if new.uid.as_deref().is_some_and(|uid| uid != name) {
         return Err(wrong("application", "has another uid than the path names", "uid"));
     }
-    if new.name.is_empty() {
-        return Err(wrong("application", "has no name", "minLength"));
-    }
-    let settings = ApplicationSettings {
-        name: new.name.clone(),
-        metadata: new.metadata.clone().unwrap_or_default(),
-        rate: new.throttle_rate.filter(|rate| *rate > 0).map(becket_model::Rate::per_second),
-        validate_payloads: new.validate_payloads,
-        ..ApplicationSettings::default()
-    };
+    let settings = new.settings()?;
     let mut tail = [0; 14];
     shared.api.noise.fill(&mut tail);
     let id = ApplicationId::new(now_ms, tail);

@@ -57,6 +57,8 @@ pub(super) async fn step(work: &ReplayWork, mut step: Step<'_>) -> Result<Option
     if events > 0 {
         api.control.wake(endpoint.key).await;
     }
+    // The specification's word, and ours in more detail.
+    step.count("messagesSent", events);
     step.count("events", events);
     step.count("started", fresh);
     step.count("madeDue", due);

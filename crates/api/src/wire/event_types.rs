@@ -1,12 +1,13 @@
 //! The public shapes of event types, with what we add: `retry` and `validatePayloads`.
 
 use becket_store::Document;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::event_types::{EventTypeBody, Retry};
 use crate::problem::Result;
 use crate::times;
+use crate::wire::given;
 
 /// An event type (`EventTypeOut`).
 #[derive(Debug, Serialize)]
@@ -93,13 +94,6 @@ pub(crate) struct EventTypePatch {
     #[serde(deserialize_with = "given")]
     retry: Option<Option<Retry>>,
     validate_payloads: Option<bool>,
-}
-
-/// Tells null from absent.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> std::result::Result<Option<Option<T>>, D::Error> {
-    Option::<T>::deserialize(deserializer).map(Some)
 }
 
 impl EventTypePatch {

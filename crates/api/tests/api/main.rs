@@ -3,8 +3,12 @@
 mod access;
 mod changes;
 mod coverage;
+mod event_types;
 mod idempotency;
 mod lists;
+mod messages;
+mod model;
+mod operational;
 mod shapes;
 mod support;
 mod tail;

@@ -57,6 +57,8 @@ impl Clock for TestClock {
 pub struct TestControl {
     pub woken: Mutex<Vec<EndpointKey>>,
     pub changes: AtomicI64,
+    /// Whether the event catalogue is for those with a token only.
+    pub catalogue_closed: std::sync::atomic::AtomicBool,
     /// The endpoints that were changed, as they are now.
     pub endpoints: Mutex<Vec<Endpoint>>,
     /// The applications that were changed, as they are now.
@@ -135,6 +137,7 @@ pub fn vault() -> Vault {
 pub struct TestDirectory {
     verifier: Verifier,
     vault: Vault,
+    control: Arc<TestControl>,
     /// Counts envelopes, for their nonces.
     sealed: AtomicI64,
 }
@@ -246,6 +249,10 @@ impl Directory for TestDirectory {
         Ok(())
     }
 
+    fn catalogue_public(&self) -> bool {
+        !self.control.catalogue_closed.load(Ordering::SeqCst)
+    }
+
     fn providers(&self) -> Vec<ProviderRow> {
         let row = |slug: &str, status: &str| ProviderRow {
             slug: slug.to_owned(),
@@ -335,6 +342,7 @@ fn router(
         directory: Arc::new(TestDirectory {
             verifier,
             vault: vault(),
+            control: Arc::clone(control),
             sealed: AtomicI64::new(i64::try_from(seed).unwrap() << 32),
         }),
         control: Arc::clone(control) as Arc<dyn Control>,

@@ -7,7 +7,7 @@ use serde_json::{Number, Value};
 
 use super::number::{Bound, NumberRules};
 use super::text::TextRules;
-use super::{Context, Problem};
+use super::{Context, DEEP, Problem};
 use crate::keywords;
 use crate::pointer;
 
@@ -144,7 +144,11 @@ impl<'a> Rules<'a> {
     ) -> Result<(), Problem> {
         let parts = keywords::parts(schema);
         for wanted in ["allOf", "anyOf", "oneOf"] {
-            let group: Vec<_> = parts.iter().filter(|part| part.keyword == wanted).collect();
+            let mut group: Vec<_> = parts.iter().filter(|part| part.keyword == wanted).collect();
+            if wanted != "allOf" && context.depth > DEEP {
+                // What refers to nothing ends soonest.
+                group.sort_by_key(|part| part.schema.get("$ref").is_some());
+            }
             let chosen = match wanted {
                 "allOf" => group.as_slice(),
                 _ if group.is_empty() => continue,

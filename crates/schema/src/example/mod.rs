@@ -22,6 +22,7 @@ use serde_json::{Map, Value, json};
 
 use crate::compiled::{self, CompiledSchema};
 use crate::error::{ExampleError, SchemaError};
+use crate::guard::PartCosts;
 use crate::keywords;
 use merge::{ARRAY, BOOLEAN, Choice, INTEGER, NULL, NUMBER, OBJECT, Placed, Rules, STRING};
 
@@ -33,6 +34,15 @@ const MAX_DEPTH: usize = 24;
 
 /// Combinations of branches that are tried at one place.
 const MAX_BRANCHES: usize = 24;
+
+/// Schemas that may be applied, by an upper bound, while values are judged piecemeal.
+const MAX_JUDGING: f64 = 5e6;
+
+/// How many allowed values are tried for one place.
+const MAX_ALLOWED_TRIED: usize = 200;
+
+/// Below this depth, branches that end soon are tried first.
+pub(crate) const DEEP: usize = 6;
 
 /// Schemas larger than this many parts are not judged part by part.
 const MAX_JUDGED_PARTS: usize = 2_000;
@@ -134,6 +144,8 @@ pub(crate) struct Context<'a> {
     pub(crate) open: Vec<String>,
     /// How often one target may be open at once.
     pub(crate) reopen: usize,
+    /// How many values lie around the one that is made, it included.
+    pub(crate) depth: usize,
     /// Whether a `$ref` hides what stands beside it, as up to draft 7.
     pub(crate) reference_alone: bool,
 }
@@ -159,10 +171,11 @@ pub(crate) struct Style {
 pub(crate) struct Maker<'a> {
     pub(crate) context: Context<'a>,
     steps: u32,
-    depth: usize,
+    /// What is left of [`MAX_JUDGING`].
+    work: f64,
     /// Every value is judged at its place.
     suspicious: bool,
-    judges: OnceCell<Option<jsonschema::ValidatorMap>>,
+    judges: OnceCell<Option<(jsonschema::ValidatorMap, PartCosts)>>,
     patterns: HashMap<String, Option<jsonschema::Validator>>,
 }
 
@@ -176,12 +189,13 @@ impl<'a> Maker<'a> {
             anchors: keywords::anchors(root),
             open: vec![String::new()],
             reopen,
+            depth: 0,
             reference_alone,
         };
         Self {
             context,
             steps: MAX_STEPS,
-            depth: 0,
+            work: MAX_JUDGING,
             suspicious,
             judges: OnceCell::new(),
             patterns: HashMap::new(),
@@ -196,12 +210,12 @@ impl<'a> Maker<'a> {
         pick: usize,
     ) -> Result<Value, Problem> {
         let here = schemas.first().map_or("", |placed| placed.at.as_str()).to_owned();
-        if self.depth >= MAX_DEPTH {
+        if self.context.depth >= MAX_DEPTH {
             return Err(Problem::new(&here, "the parts are nested too deep"));
         }
-        self.depth += 1;
+        self.context.depth += 1;
         let made = self.attempts(schemas, &here, name, pick);
-        self.depth -= 1;
+        self.context.depth -= 1;
         made
     }
 
@@ -259,7 +273,7 @@ impl<'a> Maker<'a> {
             rules.add(&self.context, placed.clone(), choice)?;
         }
         rules.settle(&self.context, style.optional, choice)?;
-        if style.hints && self.depth > 1 && !rules.hints.is_empty() {
+        if style.hints && self.context.depth > 1 && !rules.hints.is_empty() {
             let wanted = rules.hints[style.pick % rules.hints.len()];
             let hints = std::iter::once(wanted).chain(rules.hints.iter().copied());
             for hint in hints {
@@ -289,7 +303,7 @@ impl<'a> Maker<'a> {
     ) -> Result<Value, Problem> {
         if let Some(allowed) = &rules.allowed {
             let count = allowed.len();
-            for turn in 0..count {
+            for turn in 0..count.min(MAX_ALLOWED_TRIED) {
                 let value = allowed[(turn + style.pick) % count];
                 if self.judged(&rules.places, value) != Some(false) {
                     return Ok(value.clone());
@@ -355,7 +369,7 @@ impl<'a> Maker<'a> {
             || !number.multiples.is_empty()
         {
             INTEGER
-        } else if self.depth == 1 {
+        } else if self.context.depth == 1 {
             OBJECT
         } else {
             STRING
@@ -386,20 +400,25 @@ impl<'a> Maker<'a> {
     }
 
     /// Whether a value fits the schemas at these places; none if that cannot be told piecemeal.
-    pub(crate) fn judged(&self, places: &[String], value: &Value) -> Option<bool> {
+    pub(crate) fn judged(&mut self, places: &[String], value: &Value) -> Option<bool> {
         let root = self.context.root;
         let judges = self.judges.get_or_init(|| {
-            let small = count_parts(root) <= MAX_JUDGED_PARTS;
+            if count_parts(root) > MAX_JUDGED_PARTS {
+                return None;
+            }
             // A failure here only means that the whole is judged at the end.
-            small.then(|| compiled::options(root).build_map(root).ok()).flatten()
+            let costs = PartCosts::of(root, MAX_DEPTH + 1).ok()?;
+            Some((compiled::options(root).build_map(root).ok()?, costs))
         });
-        let judges = judges.as_ref()?;
+        let (judges, costs) = judges.as_ref()?;
         let mut all = true;
         for place in places {
-            let judge = judges
-                .get(&format!("#{}", crate::pointer::encode_fragment(place)))
-                .or_else(|| judges.get(&format!("#{place}")))?;
-            all &= judge.is_valid(value);
+            let cost = costs.at(place, value);
+            if cost > self.work {
+                return None;
+            }
+            self.work -= cost;
+            all &= judges.get(&format!("#{place}"))?.is_valid(value);
         }
         Some(all)
     }

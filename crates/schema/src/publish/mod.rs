@@ -78,12 +78,13 @@ impl EventType {
             return Some((example.clone(), false));
         }
         let schema = self.newest()?;
-        if let Ok(example) = example::of_schema(schema, 0) {
-            let written = example::documented(schema, 0).is_some();
-            return Some((example, !written));
+        let written = example::documented(schema, 0).is_some();
+        match example::of_schema(schema, 0) {
+            Ok(example) => Some((example, !written)),
+            // A written example that does not fit would mislead; a made one is better.
+            Err(_) if written => example::generate(schema, 0).ok().map(|example| (example, true)),
+            Err(_) => None,
         }
-        // A written example that does not fit would mislead; a made one is better.
-        example::generate(schema, 0).ok().map(|example| (example, true))
     }
 }
 
