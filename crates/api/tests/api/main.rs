@@ -10,6 +10,7 @@ mod messages;
 mod model;
 mod operational;
 mod shapes;
+mod sources;
 mod support;
 mod tail;
 mod tasks;

@@ -38,6 +38,12 @@ const MAX_BRANCHES: usize = 24;
 /// Schemas that may be applied, by an upper bound, while values are judged piecemeal.
 const MAX_JUDGING: f64 = 5e6;
 
+/// What compiling one schema costs, measured in schemas that are applied.
+const COMPILING: f64 = 200.0;
+
+/// Under which name parts of the schema are referred to while they are judged; nothing is fetched.
+const DOCUMENT: &str = "urn:becket:schema";
+
 /// How many allowed values are tried for one place.
 const MAX_ALLOWED_TRIED: usize = 200;
 
@@ -175,7 +181,9 @@ pub(crate) struct Maker<'a> {
     work: f64,
     /// Every value is judged at its place.
     suspicious: bool,
-    judges: OnceCell<Option<(jsonschema::ValidatorMap, PartCosts)>>,
+    /// For judging parts; none if the schema is too large for that.
+    parts: OnceCell<Option<Parts<'a>>>,
+    judges: HashMap<String, Option<jsonschema::Validator>>,
     patterns: HashMap<String, Option<jsonschema::Validator>>,
 }
 
@@ -197,7 +205,8 @@ impl<'a> Maker<'a> {
             steps: MAX_STEPS,
             work: MAX_JUDGING,
             suspicious,
-            judges: OnceCell::new(),
+            parts: OnceCell::new(),
+            judges: HashMap::new(),
             patterns: HashMap::new(),
         }
     }
@@ -402,25 +411,50 @@ impl<'a> Maker<'a> {
     /// Whether a value fits the schemas at these places; none if that cannot be told piecemeal.
     pub(crate) fn judged(&mut self, places: &[String], value: &Value) -> Option<bool> {
         let root = self.context.root;
-        let judges = self.judges.get_or_init(|| {
-            if count_parts(root) > MAX_JUDGED_PARTS {
-                return None;
-            }
-            // A failure here only means that the whole is judged at the end.
-            let costs = PartCosts::of(root, MAX_DEPTH + 1).ok()?;
-            Some((compiled::options(root).build_map(root).ok()?, costs))
-        });
-        let (judges, costs) = judges.as_ref()?;
+        let parts = self.parts.get_or_init(|| Parts::of(root)).as_ref()?;
         let mut all = true;
         for place in places {
-            let cost = costs.at(place, value);
+            let cost = parts.costs.at(place, value);
+            let known = self.judges.contains_key(place);
+            let cost = if known { cost } else { cost + parts.compiling };
             if cost > self.work {
                 return None;
             }
             self.work -= cost;
-            all &= judges.get(&format!("#{place}"))?.is_valid(value);
+            let judge =
+                self.judges.entry(place.clone()).or_insert_with(|| parts.judge(root, place));
+            all &= judge.as_ref()?.is_valid(value);
         }
         Some(all)
+    }
+}
+
+/// What is needed to judge values by parts of a schema.
+struct Parts<'a> {
+    registry: jsonschema::Registry<'a>,
+    costs: PartCosts,
+    /// What it costs to compile one part with everything that it refers to.
+    compiling: f64,
+}
+
+impl<'a> Parts<'a> {
+    /// None if the schema is too large. Other failures only mean that the whole is judged at the end.
+    fn of(root: &'a Value) -> Option<Self> {
+        let count = count_parts(root);
+        if count > MAX_JUDGED_PARTS {
+            return None;
+        }
+        let registry = jsonschema::Registry::new().add(DOCUMENT, root).ok()?.prepare().ok()?;
+        let costs = PartCosts::of(root, MAX_DEPTH + 1).ok()?;
+        #[expect(clippy::cast_precision_loss, reason = "a bound, not an account")]
+        let compiling = count as f64 * COMPILING;
+        Some(Self { registry, costs, compiling })
+    }
+
+    fn judge(&self, root: &Value, place: &str) -> Option<jsonschema::Validator> {
+        let fragment = crate::pointer::encode_fragment(place);
+        let schema = json!({ "$ref": format!("{DOCUMENT}#{fragment}") });
+        compiled::options(root).with_registry(&self.registry).build(&schema).ok()
     }
 }
 
