@@ -273,7 +273,7 @@ async fn ask(
     let (status, body) = world.call_as(token, method, &path, operation.body.clone()).await;
     let mut body = body.to_string();
     for (_, id) in ids.iter().filter(|(key, _)| masked.contains(key)) {
-        body = body.replace(id.as_str(), "MASKED");
+        body = body.replace(&format!("`{id}`"), "`MASKED`");
     }
     (status.as_u16(), body)
 }
