@@ -12,8 +12,7 @@ use crate::routes::{Route, table};
 const SCHEMAS: &str = include_str!("schemas/becket.json");
 /// The shapes of the public specification, without its texts; made from it once.
 const SPECIFICATION: &str = include_str!("schemas/generated/specification.json");
-/// What we add to shapes of the specification: properties, by the name of the shape; and a pattern
-/// that looks ahead, said without that.
+/// What we add to shapes of the specification: properties, by the name of the shape.
 const ADDITIONS: &str = include_str!("schemas/additions.json");
 
 /// Every shape by its name.

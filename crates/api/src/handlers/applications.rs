@@ -18,14 +18,17 @@ const KIND: ApplicationKind = ApplicationKind::Customer;
 /// Where addresses for trying things out lie.
 const PLAY_HOST: &str = "://play.svix.com/";
 
+/// The application that the path names, with its endpoints; `None` if there is none.
+pub(crate) async fn find(call: &Call) -> Result<Option<Arc<App>>> {
+    let apps = &call.shared.apps;
+    let name = call.path("app_id");
+    let found = apps.find(call.store(), call.owner, KIND, name, call.now_ms()).await?;
+    Ok(found.filter(|app| call.access.sees(app.key())))
+}
+
 /// The application that the path names, with its endpoints.
 pub(crate) async fn named(call: &Call) -> Result<Arc<App>> {
-    let name = call.path("app_id");
-    let apps = &call.shared.apps;
-    apps.find(call.store(), call.owner, KIND, name, call.now_ms())
-        .await?
-        .filter(|app| call.access.sees(app.key()))
-        .ok_or_else(|| ApiError::not_found("application", name))
+    find(call).await?.ok_or_else(|| missing(call))
 }
 
 /// The application that the path names, as it is in the store at this moment; `None` if none is.
@@ -195,25 +198,26 @@ pub(crate) async fn upsert(
 ) -> Result<Answer<ApplicationOut>> {
     let name = apps::name_of(KIND, call.path("app_id"));
     let uid = uid_after(body.uid.clone(), &name);
-    if let Some(application) = present(&call).await? {
-        let wanted = ApplicationChange {
-            uid: Some(uid),
-            settings: Some(body.settings()?),
-            ..ApplicationChange::default()
-        };
-        let changed = change(&call, &application, wanted, "application.updated").await?;
-        return Ok(Answer::ok(ApplicationOut::new(&changed)));
-    }
-    if matches!(name, Name::Id(_)) {
-        return Err(missing(&call));
-    }
-    check_uid(uid.as_deref(), 256, "-_.")?;
-    match make(&call, &body, uid.clone()).await? {
-        Created::New(application) => {
-            Ok(Answer(StatusCode::CREATED, ApplicationOut::new(&application)))
+    // Whoever else makes it at the same time makes the same: the second look finds it.
+    for _ in 0..2 {
+        if let Some(application) = present(&call).await? {
+            let wanted = ApplicationChange {
+                uid: Some(uid),
+                settings: Some(body.settings()?),
+                ..ApplicationChange::default()
+            };
+            let changed = change(&call, &application, wanted, "application.updated").await?;
+            return Ok(Answer::ok(ApplicationOut::new(&changed)));
         }
-        Created::NameTaken(_) | Created::NoParent => Err(taken("application", uid.as_deref())),
+        if matches!(name, Name::Id(_)) {
+            return Err(missing(&call));
+        }
+        check_uid(uid.as_deref(), 256, "-_.")?;
+        if let Created::New(application) = make(&call, &body, uid.clone()).await? {
+            return Ok(Answer(StatusCode::CREATED, ApplicationOut::new(&application)));
+        }
     }
+    Err(taken("application", uid.as_deref()))
 }
 
 /// `DELETE /api/v1/app/{app_id}`

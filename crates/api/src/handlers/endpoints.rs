@@ -31,10 +31,15 @@ use crate::wire::endpoints::{EndpointIn, EndpointPatch, FullEndpointOut};
 const EVENT_TYPES_MAX: usize = 1_000;
 
 /// Whose endpoints the path is about; `None` if it is the application for events about the gateway
-/// itself, which does not exist yet.
+/// itself, which does not exist yet. A source can be named where an application can.
 async fn whose_if_any(call: &Call) -> Result<Option<Arc<App>>> {
     if call.route.path.contains("{app_id}") {
-        applications::named(call).await.map(Some)
+        let name = call.path("app_id");
+        let found = match applications::find(call).await? {
+            Some(app) => Some(app),
+            None => sources::find(call, name).await?,
+        };
+        found.map(Some).ok_or_else(|| ApiError::not_found("application", name))
     } else if call.route.path.contains("{source_id}") {
         sources::named(call).await.map(Some)
     } else {
@@ -45,14 +50,6 @@ async fn whose_if_any(call: &Call) -> Result<Option<Arc<App>>> {
 /// Whose endpoint the path is about.
 pub(crate) async fn whose(call: &Call) -> Result<Arc<App>> {
     whose_if_any(call).await?.ok_or_else(|| missing(call))
-}
-
-/// Whose endpoint the path is about, or will be.
-async fn whose_to_be(call: &Call) -> Result<Arc<App>> {
-    match whose_if_any(call).await? {
-        Some(app) => Ok(app),
-        None => operational::find_or_make(call).await,
-    }
 }
 
 fn missing(call: &Call) -> ApiError {
@@ -293,7 +290,10 @@ pub(crate) async fn create(
     call: Call,
     JsonBody(body): JsonBody<EndpointIn>,
 ) -> Result<Answer<FullEndpointOut>> {
-    let app = whose_to_be(&call).await?;
+    let app = match whose_if_any(&call).await? {
+        Some(app) => app,
+        None => operational::find_or_make(&call).await?,
+    };
     let uid = body.uid.clone();
     make(&call, &app, body, uid).await
 }
@@ -356,21 +356,19 @@ pub(crate) async fn upsert(
     JsonBody(body): JsonBody<EndpointIn>,
 ) -> Result<Answer<FullEndpointOut>> {
     let name = name(&call);
-    let found = match whose_if_any(&call).await? {
-        Some(app) => {
-            let turn = call.shared.turns.take(app.key()).await;
-            let endpoint = call.store().endpoint_get(call.owner, app.key(), name.clone()).await?;
-            endpoint.map(|endpoint| (Arc::clone(&app), endpoint, turn))
-        }
-        None => None,
-    };
     let uid = uid_after(body.uid.clone(), &name);
-    let Some((app, endpoint, _turn)) = found else {
+    let app = match (whose_if_any(&call).await?, &name) {
+        (Some(app), _) => app,
+        (None, Name::Id(_)) => return Err(missing(&call)),
+        (None, Name::Uid(_)) => operational::find_or_make(&call).await?,
+    };
+    let _turn = call.shared.turns.take(app.key()).await;
+    let found = call.store().endpoint_get(call.owner, app.key(), name.clone()).await?;
+    let Some(endpoint) = found else {
         if matches!(name, Name::Id(_)) {
             return Err(missing(&call));
         }
         check_uid(uid.as_deref(), 256, "-_.")?;
-        let app = whose_to_be(&call).await?;
         return make(&call, &app, body, uid).await;
     };
     let mut settings = body.settings(Some(&endpoint.settings))?;

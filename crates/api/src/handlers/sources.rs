@@ -60,14 +60,16 @@ pub(crate) fn page_of<'i, T>(
     Ok(Listed::new(data, iterator, done))
 }
 
+/// The source with this id or uid, with its endpoints; `None` if there is none.
+pub(crate) async fn find(call: &Call, name: &str) -> Result<Option<Arc<App>>> {
+    let apps = &call.shared.apps;
+    let found = apps.find(call.store(), call.owner, KIND, name, call.now_ms()).await?;
+    Ok(found.filter(|app| call.access.sees(app.key())))
+}
+
 /// The source that the path names, with its endpoints.
 pub(crate) async fn named(call: &Call) -> Result<Arc<App>> {
-    let name = call.path("source_id");
-    let apps = &call.shared.apps;
-    apps.find(call.store(), call.owner, KIND, name, call.now_ms())
-        .await?
-        .filter(|app| call.access.sees(app.key()))
-        .ok_or_else(|| missing(call))
+    find(call, call.path("source_id")).await?.ok_or_else(|| missing(call))
 }
 
 fn missing(call: &Call) -> ApiError {

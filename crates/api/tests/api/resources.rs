@@ -202,8 +202,8 @@ async fn private_addresses_are_for_administrators() {
     let private = json!({ "url": "http://127.0.0.1/", "allowPrivate": true, "uid": "inside" });
     let (status, made) = call(&world, "POST", list, private.clone()).await;
     assert_eq!((status, &made["allowPrivate"]), (201, &json!(true)));
-    let access = format!("/api/v1/auth/app-portal-access/shop");
-    let (_, access) = call(&world, "POST", &access, json!({})).await;
+    let access = "/api/v1/auth/app-portal-access/shop";
+    let (_, access) = call(&world, "POST", access, json!({})).await;
     let token = access["token"].as_str().unwrap();
     assert_eq!(call_as(&world, token, "POST", list, private).await.0, 403);
     let inside = format!("{list}/inside");
