@@ -42,6 +42,8 @@ const KEY_MS: u64 = DAY_MS.unsigned_abs();
 const KEY_CHARACTERS_MAX: usize = 256;
 const CHANNELS_MAX: usize = 10;
 const TAGS_MAX: usize = 5;
+/// How many headers may go with a raw body.
+const HEADERS_MAX: usize = 50;
 /// How far ahead `deliverAt` may be.
 const DELIVER_MS: std::ops::RangeInclusive<i64> = 60_000..=DAY_MS;
 /// What was given for transformations, as JSON.
@@ -298,6 +300,10 @@ fn delivered<'g>(given: &'g MessageIn<'_>) -> Result<(&'g str, Headers)> {
             ("rawPayload", Value::String(text)) => body = text,
             ("rawPayload", Value::Null) | ("headers", Value::Null) => {}
             ("rawPayload", _) => return Err(wrong(field, "`rawPayload` is not a text", "type")),
+            ("headers", Value::Object(given)) if given.len() > HEADERS_MAX => {
+                let what = format!("`headers` has more than {HEADERS_MAX}");
+                return Err(wrong(field, what, "maxProperties"));
+            }
             ("headers", Value::Object(given)) => {
                 for (name, value) in given {
                     let name = HeaderName::from_bytes(name.as_bytes());

@@ -255,9 +255,9 @@ impl Directory for TestDirectory {
 
     fn providers(&self) -> Vec<ProviderRow> {
         let entries = Catalogue::builtin().list().into_iter();
-        let row = |entry: EntrySummary<'_>| ProviderRow {
-            slug: entry.slug.to_string(),
-            name: entry.name.to_string(),
+        let row = |entry: EntrySummary| ProviderRow {
+            slug: entry.slug,
+            name: entry.name,
             status: "proven".to_owned(),
         };
         entries.map(row).collect()
