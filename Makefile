@@ -52,4 +52,4 @@ docs: ## build the library documentation, warnings as errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
 clean: ## remove what was built and installed here (not the data folder)
-	rm -rf target fuzz/target .venv clients/node/node_modules
+	rm -rf target fuzz/target .venv .venv-schemathesis clients/node/node_modules

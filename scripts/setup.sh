@@ -55,8 +55,20 @@ install_python() {
     sha256sum <"$lock" >"$stamp"
 }
 
+# Apart from the SDKs: its dependencies are many, and none of them may change theirs.
+install_schemathesis() {
+    local lock=clients/schemathesis/requirements.txt stamp=.venv-schemathesis/.installed
+    up_to_date "$lock" "$stamp" && return
+    say "installing schemathesis into .venv-schemathesis"
+    [ -x .venv-schemathesis/bin/python ] || python3 -m venv .venv-schemathesis
+    .venv-schemathesis/bin/python -m pip install --quiet --disable-pip-version-check \
+        --require-hashes -r "$lock"
+    sha256sum <"$lock" >"$stamp"
+}
+
 install_debian
 install_rust_tools
 install_node
 install_python
+install_schemathesis
 say "everything needed is here"

@@ -27,7 +27,27 @@ pub(crate) fn schemas() -> Map<String, Value> {
             properties.extend(added);
         }
     }
+    schemas.values_mut().for_each(bound);
     schemas
+}
+
+/// Says the bounds of a whole number's format as bounds, which are checked.
+fn bound(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            let most = match object.get("format").and_then(Value::as_str) {
+                Some("uint16") => Some(u32::from(u16::MAX)),
+                Some("uint32") => Some(u32::MAX),
+                _ => None,
+            };
+            if let Some(most) = most {
+                object.entry("maximum").or_insert(json!(most));
+            }
+            object.values_mut().for_each(bound);
+        }
+        Value::Array(items) => items.iter_mut().for_each(bound),
+        _ => {}
+    }
 }
 
 /// The document as text, indented, with a final newline.

@@ -90,11 +90,11 @@ fn main() -> Result<(), becket_engine::EngineError> {
     let began = Instant::now();
     runtimes.into_iter().for_each(|runtime| engine.endpoint_put(runtime));
     let put = began.elapsed();
-    while engine.snapshot().lanes < count as usize
-        || (1..=count).any(|key| !engine.reserve(EndpointKey(key)))
-    {
-        (1..=count).for_each(|key| engine.cancel(EndpointKey(key)));
-        std::thread::sleep(Duration::from_millis(50));
+    for key in (1..=count).map(EndpointKey) {
+        while !engine.reserve(key) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        engine.cancel(key);
     }
     let ready = began.elapsed();
     let after = resident_bytes();

@@ -173,8 +173,8 @@ mod tests {
         // All come at once; those who have just had their turn stand behind.
         let mut turns = Vec::new();
         for second in 1..=6 {
-            for lane in 0..3 {
-                if rate.take(&mut tickets[lane], second * 1_000) == Ok(()) {
+            for (lane, ticket) in tickets.iter_mut().enumerate() {
+                if rate.take(ticket, second * 1_000) == Ok(()) {
                     turns.push(lane);
                 }
             }

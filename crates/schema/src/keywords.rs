@@ -124,12 +124,15 @@ pub(crate) fn parts(schema: &Value) -> Vec<Part<'_>> {
     found
 }
 
+/// What [`rewrite`] does with one schema, given its place.
+pub(crate) type Change<'c, E> = dyn FnMut(&mut Map<String, Value>, &str) -> Result<(), E> + 'c;
+
 /// Rewrites a schema from the inside out: `change` sees every schema that is an object, after the
 /// schemas inside of it, with its place.
 pub(crate) fn rewrite<E>(
     schema: &mut Value,
     at: &str,
-    change: &mut dyn FnMut(&mut Map<String, Value>, &str) -> Result<(), E>,
+    change: &mut Change<'_, E>,
 ) -> Result<(), E> {
     let Some(fields) = schema.as_object_mut() else { return Ok(()) };
     for &(keyword, shape, _) in KEYWORDS {

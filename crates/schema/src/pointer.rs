@@ -60,7 +60,7 @@ pub(crate) fn encode_fragment(pointer: &str) -> String {
     fragment
 }
 
-/// What a pointer leads to, and the pointer's own last step.
+/// What a pointer leads to.
 pub(crate) fn look_up<'a>(root: &'a Value, pointer: &str) -> Option<&'a Value> {
     root.pointer(pointer)
 }

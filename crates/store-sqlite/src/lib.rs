@@ -13,8 +13,9 @@
 //!
 //! Deliberately absent: decisions about retries or filters, secrets in the clear.
 //!
-//! Where next: `layout` for the tables, `writer` for the path of an event, `keeper` and `seal` for
-//! what comes after, `query` for reading.
+//! Where next: `tables` for the layouts, `catalog` for the small state, `writer` for the path of an
+//! event, `keeper` and `seal` for what comes after, `query` and `count` for reading, `edit` for
+//! removing payloads.
 
 mod backup;
 mod catalog;

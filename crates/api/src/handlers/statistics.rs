@@ -1,7 +1,7 @@
 //! Counts over time: of an endpoint at once, of applications and their subscriptions as tasks.
 
-use becket_model::ApplicationKind;
-use becket_store::DeliveryCounts;
+use becket_model::{ApplicationKind, DeliveryState};
+use becket_store::{DeliveryCounts, EventFilter, Page};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -35,9 +35,8 @@ pub(crate) struct AttemptStats {
     canceled: u64,
 }
 
-async fn count(call: &Call, round_ms: i64) -> Result<DeliveryCounts> {
-    let mut reached = Reached::of(call).await?;
-    let endpoint = reached.endpoint(call, call.path("endpoint_id")).await?;
+/// The stretch of time that a call asks for, in whole units of `round_ms`.
+fn stretch(call: &Call, round_ms: i64) -> Result<(i64, i64)> {
     let now_ms = call.now_ms();
     let until_ms = call.time("until")?.unwrap_or_else(|| now_ms.saturating_add(1));
     let since_ms =
@@ -49,13 +48,17 @@ async fn count(call: &Call, round_ms: i64) -> Result<DeliveryCounts> {
     let since_ms = since_ms.div_euclid(round_ms).saturating_mul(round_ms);
     let until_ms =
         until_ms.saturating_add(round_ms - 1).div_euclid(round_ms).saturating_mul(round_ms);
-    let scope = reached.scope();
-    Ok(call.store().delivery_count(scope, endpoint.key, since_ms, until_ms).await?)
+    Ok((since_ms, until_ms))
 }
 
 /// `GET /api/v1/app/{app_id}/endpoint/{endpoint_id}/stats`
 pub(crate) async fn endpoint(call: Call) -> Result<Answer<EndpointStats>> {
-    let counts = count(&call, 1).await?;
+    let mut reached = Reached::of(&call).await?;
+    let endpoint = reached.endpoint(&call, call.path("endpoint_id")).await?.key;
+    let (since_ms, until_ms) = stretch(&call, 1)?;
+    let scope = reached.scope();
+    let counts: DeliveryCounts =
+        call.store().delivery_count(scope, endpoint, since_ms, until_ms).await?;
     Ok(Answer::ok(EndpointStats {
         success: counts.delivered,
         pending: counts.waiting,
@@ -65,10 +68,37 @@ pub(crate) async fn endpoint(call: Call) -> Result<Answer<EndpointStats>> {
     }))
 }
 
-/// `GET /api/v1/app/{app_id}/endpoint/{endpoint_id}/attempt-stats`
+/// `GET /api/v1/app/{app_id}/endpoint/{endpoint_id}/attempt-stats`: the attempts for events received
+/// in the stretch, resent ones included.
 pub(crate) async fn attempts(call: Call) -> Result<Answer<AttemptStats>> {
-    let counts = count(&call, HOUR_MS).await?;
-    Ok(Answer::ok(AttemptStats { success: counts.delivered, fail: counts.failed, canceled: 0 }))
+    const PAGE: usize = 1_000;
+    let mut reached = Reached::of(&call).await?;
+    let endpoint = reached.endpoint(&call, call.path("endpoint_id")).await?.key;
+    let (since_ms, until_ms) = stretch(&call, HOUR_MS)?;
+    let filter = EventFilter {
+        endpoint: Some(endpoint),
+        since_ms: Some(since_ms),
+        until_ms: Some(until_ms),
+        ..EventFilter::default()
+    };
+    let mut stats = AttemptStats { success: 0, fail: 0, canceled: 0 };
+    let mut page = Page::newest(PAGE);
+    loop {
+        let events = call.store().event_list(reached.scope(), filter.clone(), page).await?;
+        for delivery in events.iter().flat_map(|event| &event.deliveries) {
+            if delivery.endpoint == endpoint {
+                // Only its last attempt can have succeeded.
+                let succeeded = u64::from(delivery.state == DeliveryState::Delivered);
+                stats.success += succeeded;
+                stats.fail += u64::from(delivery.attempts).saturating_sub(succeeded);
+                stats.canceled += u64::from(delivery.state == DeliveryState::Cancelled);
+            }
+        }
+        match events.last() {
+            Some(last) if events.len() == PAGE => page.before = Some(last.id),
+            _ => return Ok(Answer::ok(stats)),
+        }
+    }
 }
 
 /// Which stretch of time, and whose (`AppUsageStatsIn`).

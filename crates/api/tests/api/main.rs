@@ -9,6 +9,7 @@ mod lists;
 mod messages;
 mod model;
 mod operational;
+mod resources;
 mod shapes;
 mod sources;
 mod support;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use becket_api::{AttemptReported, OperationalReporter};
-use becket_model::{ApplicationKind, Clock, FailureReason, NextStep};
+use becket_api::{AttemptReported, OperationalReporter, Trouble};
+use becket_model::{ApplicationKind, Clock, NextStep};
 use becket_store::accept::Handoff;
 use becket_store::{Endpoint, EventFilter, Owner, Page, Scope, Slice, Store};
 use http::StatusCode;
@@ -90,17 +90,20 @@ async fn deliveries_in_trouble_are_told_with_their_last_attempt() {
     let event = made["id"].as_str().unwrap().parse().unwrap();
     for number in 1..=5 {
         let next = if number < 5 { NextStep::RetryAt(T0) } else { NextStep::Delivered };
-        // The engine reports before it records.
+        world.attempt_all(&main, next, Some(500)).await;
+    }
+    let attempts = world.get(&format!("/api/v1/app/acme/attempt/msg/{event}")).await;
+    for (at, trouble) in [(1, Trouble::Failing), (0, Trouble::Recovered)] {
         reporter.attempt(AttemptReported {
+            owner: Owner::MAIN,
             application: main.application,
             endpoint: main.id,
-            delivery: becket_model::DeliveryKey { event, endpoint: main.key, generation: 0 },
-            number,
+            event,
+            attempt: attempts["data"][at]["id"].as_str().unwrap().parse().unwrap(),
             status: Some(500),
             started_at_ms: T0,
-            next,
+            trouble,
         });
-        world.attempt_all(&main, next, Some(500)).await;
     }
     let told = told(&world, 2).await;
     assert_eq!(told[0]["type"], "message.attempt.failing");
@@ -108,7 +111,6 @@ async fn deliveries_in_trouble_are_told_with_their_last_attempt() {
     let data = &told[0]["data"];
     assert_eq!((&data["msgId"], &data["msgEventId"]), (&made["id"], &json!("e-1")));
     assert_eq!(data["lastAttempt"]["responseStatusCode"], 500);
-    let attempts = world.get(&format!("/api/v1/app/acme/attempt/msg/{event}")).await;
     assert_eq!(data["lastAttempt"]["id"], attempts["data"][1]["id"], "the fourth of five");
     assert_eq!(reporter.dropped(), 0);
 }
@@ -118,7 +120,7 @@ async fn sources_have_events_of_their_own_and_operational_ones_none() {
     let world = acme().await;
     let listener = listen(&world, Value::Null).await;
     let reporter = reporter(&world);
-    reporter.endpoint_disabled(world.app.application, world.app.id, Some(T0));
+    reporter.endpoint_disabled(Owner::MAIN, world.app.application, world.app.id, Some(T0));
     let found = told(&world, 1).await;
     assert_eq!(found[0]["type"], "ingest.endpoint.disabled");
     assert_eq!(found[0]["data"]["failSince"], "2026-01-31T12:00:00.000Z");
@@ -127,24 +129,21 @@ async fn sources_have_events_of_their_own_and_operational_ones_none() {
     // The listener itself breaks: nothing is told.
     let endpoints = world.store.config_list(Owner::MAIN).await.unwrap().endpoints;
     let own = endpoints.iter().find(|known| known.id.to_string() == listener).unwrap();
-    reporter.endpoint_disabled(own.application, own.id, None);
-    reporter.endpoint_disabled(world.app.application, world.app.id, None);
+    reporter.endpoint_disabled(Owner::MAIN, own.application, own.id, None);
+    reporter.endpoint_disabled(Owner::MAIN, world.app.application, world.app.id, None);
     assert_eq!(told(&world, 2).await.len(), 2);
     let exhausted = AttemptReported {
+        owner: Owner::MAIN,
         application: own.application,
         endpoint: own.id,
-        delivery: becket_model::DeliveryKey {
-            event: becket_model::EventId::from_bytes([0; 20]),
-            endpoint: own.key,
-            generation: 0,
-        },
-        number: 1,
+        event: becket_model::EventId::from_bytes([0; 20]),
+        attempt: becket_model::AttemptId::from_bytes([0; 20]),
         status: None,
         started_at_ms: T0,
-        next: NextStep::Failed(FailureReason::Exhausted),
+        trouble: Trouble::Exhausted,
     };
     reporter.attempt(exhausted);
-    reporter.endpoint_disabled(world.app.application, world.app.id, None);
+    reporter.endpoint_disabled(Owner::MAIN, world.app.application, world.app.id, None);
     let found = told(&world, 3).await;
     assert!(found.iter().all(|one| one["type"] == "ingest.endpoint.disabled"), "{found:?}");
 }

@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 
 use crate::support::{self, World};
 
-struct Shapes {
+/// What our document and the specification promise.
+pub struct Shapes {
     ours: Value,
     specification: Value,
 }
 
 impl Shapes {
-    fn load() -> Self {
+    pub fn load() -> Self {
         let specification = include_str!("data/specification.json");
         Self {
             ours: serde_json::from_str(&becket_api::openapi_document()).unwrap(),
@@ -21,7 +22,7 @@ impl Shapes {
     }
 
     /// Checks the answer of an operation, by its id.
-    fn check(&self, operation: &str, status: StatusCode, body: &Value) {
+    pub fn check(&self, operation: &str, status: StatusCode, body: &Value) {
         let (_, found) = self.operation(operation);
         let answer = &found["responses"][status.as_str()];
         assert!(answer.is_object(), "{operation} answered {status} {body}");

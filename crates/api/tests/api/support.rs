@@ -20,7 +20,7 @@ use becket_model::{
     PackedHeaders, RetrySchedule, Trigger,
 };
 use becket_signature::{
-    Catalogue, Credentials, Explanation, RequestView, Verifier, VerifierOptions,
+    Catalogue, Credentials, EntrySummary, Explanation, RequestView, Verifier, VerifierOptions,
 };
 use becket_store::accept::Handoff;
 use becket_store::vault::{Vault, place};
@@ -254,12 +254,13 @@ impl Directory for TestDirectory {
     }
 
     fn providers(&self) -> Vec<ProviderRow> {
-        let row = |slug: &str, status: &str| ProviderRow {
-            slug: slug.to_owned(),
-            name: slug.to_owned(),
-            status: status.to_owned(),
+        let entries = Catalogue::builtin().list().into_iter();
+        let row = |entry: EntrySummary<'_>| ProviderRow {
+            slug: entry.slug.to_string(),
+            name: entry.name.to_string(),
+            status: "proven".to_owned(),
         };
-        vec![row("github", "proven"), row("token", "declared")]
+        entries.map(row).collect()
     }
 }
 

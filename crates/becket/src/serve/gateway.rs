@@ -125,13 +125,6 @@ impl Gateway {
         self.put_in_force(next, &mut registry).await
     }
 
-    /// Reads everything from the store again.
-    pub(super) async fn refresh(&self) -> Result<(), ServeError> {
-        let mut registry = self.changing.lock().await;
-        let current = Current::clone(&self.current.load());
-        self.put_in_force(current, &mut registry).await
-    }
-
     async fn put_in_force(
         &self,
         mut next: Current,

@@ -21,7 +21,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use crate::compiled::{self, CompiledSchema};
-use crate::error::{ExampleError, SchemaError};
+use crate::error::ExampleError;
 use crate::guard::PartCosts;
 use crate::keywords;
 use merge::{ARRAY, BOOLEAN, Choice, INTEGER, NULL, NUMBER, OBJECT, Placed, Rules, STRING};
@@ -471,10 +471,3 @@ fn count_parts(root: &Value) -> usize {
 
 /// Properties in the making.
 pub(crate) type Fields = Map<String, Value>;
-
-/// A schema that could not be compiled has no example.
-impl From<SchemaError> for Problem {
-    fn from(error: SchemaError) -> Self {
-        Self::new(error.at(), &error.to_string())
-    }
-}
