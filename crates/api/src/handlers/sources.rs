@@ -287,7 +287,7 @@ pub(crate) async fn rotate_token(call: Call) -> Result<Answer<RotateTokenOut>> {
 /// `GET /api/v1/becket/source`
 pub(crate) async fn list_ours(call: Call) -> Result<Answer<Listed<becket::SourceOut>>> {
     let names = Names::load(&call).await?;
-    let page = page_of(&call, names.sources().collect(), |source| public_id(source))?;
+    let page = page_of(&call, names.sources().collect(), public_id)?;
     let data = page.data.into_iter().map(|source| ours(&call, &names, source)).collect();
     Ok(Answer::ok(Listed::new(data, page.iterator, page.done)))
 }

@@ -12,6 +12,7 @@ mod operational;
 mod resources;
 mod shapes;
 mod sources;
+mod stand_ins;
 mod support;
 mod tail;
 mod tasks;
