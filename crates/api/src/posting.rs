@@ -67,7 +67,7 @@ impl Poster {
             application,
             received_at_ms: posted.at_ms,
             event_type: Some(posted.event_type),
-            dedupe: posted.dedupe.map(|(key, for_ms)| (key, DedupeKind::DeliveryId, for_ms)),
+            dedupe: posted.dedupe.map(|(key, for_ms)| (key, DedupeKind::Posted, for_ms)),
             disposition: Disposition::Accepted,
             labels: posted.labels,
             record: posted.record,

@@ -7,9 +7,8 @@ fn compile(schema: &Value) -> CompiledSchema {
     CompiledSchema::compile(schema).unwrap_or_else(|error| panic!("{schema}: {error}"))
 }
 
-#[test]
-fn violations_name_path_rule_and_reason() {
-    let schema = json!({
+fn order() -> Value {
+    json!({
         "type": "object",
         "required": ["id", "lines"],
         "additionalProperties": false,
@@ -22,142 +21,141 @@ fn violations_name_path_rule_and_reason() {
             "pay": { "oneOf": [{ "required": ["card"] }, { "required": ["bank"] }] },
             "map": { "type": "object", "propertyNames": { "pattern": "^[a-z]+$" }, "minProperties": 1 }
         },
-        "$defs": { "line": { "type": "object", "required": ["price"], "properties": { "price": { "type": "number", "exclusiveMinimum": 0, "multipleOf": 0.01 } } } }
-    });
-    let judge = compile(&schema);
-    let good =
+        "$defs": { "line": { "type": "object", "required": ["price"], "properties": {
+            "price": { "type": "number", "exclusiveMinimum": 0, "multipleOf": 0.01 }
+        } } }
+    })
+}
+
+/// Changes one property of a good order, and expects one violation: path, rule's place, sentence.
+fn assert_violation(name: &str, value: Value, path: &str, rule_at: &str, message: &str) {
+    let judge = compile(&order());
+    let mut payload =
         json!({ "id": "ord_1", "lines": [{ "price": 1.25 }], "status": null, "kind": "order" });
-    assert_eq!(judge.violations(&good, 10), []);
-    assert!(judge.fits(&good));
-    for (change, path, rule, rule_at, message) in [
+    assert_eq!(judge.violations(&payload, 10), []);
+    assert!(judge.fits(&payload));
+    payload[name] = value;
+    let found = judge.violations(&payload, 10);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let first = &found[0];
+    assert_eq!(
+        (first.path.as_str(), first.rule_at.as_str(), first.message.as_str()),
+        (path, rule_at, message)
+    );
+    assert_eq!(Some(first.rule.as_str()), rule_at.rsplit('/').next());
+    assert!(!format!("{found:?}").contains("98765"), "no value of the payload: {found:?}");
+    assert!(!judge.violation(&payload).unwrap().contains("98765"));
+    assert!(!judge.fits(&payload));
+}
+
+#[test]
+fn violations_of_values() {
+    for (name, value, path, rule_at, message) in [
+        ("id", json!(98765), "/id", "/properties/id/type", "the value has to be a string"),
+        ("id", json!("98765"), "/id", "/properties/id/pattern", "the text has to match `^ord_`"),
         (
-            ("id", json!(98765)),
+            "id",
+            json!("ord_98765_98765"),
             "/id",
-            "type",
-            "/properties/id/type",
-            "the value has to be a string",
-        ),
-        (
-            ("id", json!("98765")),
-            "/id",
-            "pattern",
-            "/properties/id/pattern",
-            "the text has to match `^ord_`",
-        ),
-        (
-            ("id", json!("ord_98765_98765")),
-            "/id",
-            "maxLength",
             "/properties/id/maxLength",
             "the text has to have at most 12 characters",
         ),
         (
-            ("status", json!("98765")),
+            "status",
+            json!("98765"),
             "/status",
-            "enum",
             "/properties/status/enum",
             "the value has to be one of `\"open\"`, `\"paid\"`, `null`",
         ),
         (
-            ("kind", json!("98765")),
+            "kind",
+            json!("98765"),
             "/kind",
-            "const",
             "/properties/kind/const",
             "the value has to be `\"order\"`",
         ),
         (
-            ("lines", json!([])),
-            "/lines",
-            "minItems",
-            "/properties/lines/minItems",
-            "at least 1 item is needed",
+            "note",
+            json!(98765),
+            "/note",
+            "/properties/note/type",
+            "the value has to be null or a string",
         ),
+    ] {
+        assert_violation(name, value, path, rule_at, message);
+    }
+}
+
+#[test]
+fn violations_of_collections() {
+    for (name, value, path, rule_at, message) in [
+        ("lines", json!([]), "/lines", "/properties/lines/minItems", "at least 1 item is needed"),
         (
-            ("lines", json!([{ "98765": 1 }])),
+            "lines",
+            json!([{ "98765": 1 }]),
             "/lines/0",
-            "required",
             "/$defs/line/required",
             "the property `\"price\"` is missing",
         ),
         (
-            ("lines", json!([{ "price": -98765 }])),
+            "lines",
+            json!([{ "price": -98765 }]),
             "/lines/0/price",
-            "exclusiveMinimum",
             "/$defs/line/properties/price/exclusiveMinimum",
             "the number has to be more than 0",
         ),
         (
-            ("lines", json!([{ "price": 9.8765 }])),
+            "lines",
+            json!([{ "price": 9.8765 }]),
             "/lines/0/price",
-            "multipleOf",
             "/$defs/line/properties/price/multipleOf",
             "the number has to be a multiple of 0.01",
         ),
         (
-            ("lines", json!([{ "price": 1 }, { "price": 1 }])),
+            "lines",
+            json!([{ "price": 1 }, { "price": 1 }]),
             "/lines",
-            "uniqueItems",
             "/properties/lines/uniqueItems",
             "all items have to differ from each other",
         ),
         (
-            ("note", json!(98765)),
-            "/note",
-            "type",
-            "/properties/note/type",
-            "the value has to be null or a string",
-        ),
-        (
-            ("pay", json!({ "98765": 1 })),
-            "/pay",
-            "oneOf",
-            "/properties/pay/oneOf",
-            "the value fits none of the 2 alternatives, and has to fit one",
-        ),
-        (
-            ("pay", json!({ "card": 1, "bank": 98765 })),
-            "/pay",
-            "oneOf",
-            "/properties/pay/oneOf",
-            "the value fits more than one of the alternatives, and has to fit exactly one",
-        ),
-        (
-            ("map", json!({ "98765": 1 })),
+            "map",
+            json!({ "98765": 1 }),
             "/map",
-            "pattern",
             "/properties/map/propertyNames/pattern",
             "a property has a name that is not allowed: the text has to match `^[a-z]+$`",
         ),
         (
-            ("map", json!({})),
+            "map",
+            json!({}),
             "/map",
-            "minProperties",
             "/properties/map/minProperties",
             "at least 1 property is needed",
         ),
         (
-            ("98765", json!(1)),
+            "98765",
+            json!(1),
             "",
-            "additionalProperties",
             "/additionalProperties",
             "there is one property that is not allowed",
         ),
     ] {
-        let mut payload = good.clone();
-        payload[change.0] = change.1;
-        let found = judge.violations(&payload, 10);
-        assert_eq!(found.len(), 1, "{found:?}");
-        let words = (
-            found[0].path.as_str(),
-            found[0].rule.as_str(),
-            found[0].rule_at.as_str(),
-            found[0].message.as_str(),
-        );
-        assert_eq!(words, (path, rule, rule_at, message));
-        assert!(!format!("{found:?}").contains("98765"));
-        assert!(!judge.violation(&payload).unwrap().contains("98765"));
-        assert!(!judge.fits(&payload));
+        assert_violation(name, value, path, rule_at, message);
     }
+}
+
+#[test]
+fn violations_of_alternatives() {
+    let none = "the value fits none of the 2 alternatives, and has to fit one";
+    assert_violation("pay", json!({ "98765": 1 }), "/pay", "/properties/pay/oneOf", none);
+    let both = "the value fits more than one of the alternatives, and has to fit exactly one";
+    assert_violation(
+        "pay",
+        json!({ "card": 1, "bank": 98765 }),
+        "/pay",
+        "/properties/pay/oneOf",
+        both,
+    );
 }
 
 #[test]

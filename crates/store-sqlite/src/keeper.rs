@@ -66,7 +66,7 @@ pub(crate) enum Task {
     /// Count what is pending in the segments that were sealed before the start.
     Count,
     Finish(Box<AttemptFinish>, Promise<FinishOutcome>),
-    Duplicate(i64, i64, Promise<Accepted>),
+    Duplicate(i64, i64, bool, Promise<Accepted>),
     Lease {
         endpoint: u32,
         now_ms: i64,
@@ -143,8 +143,8 @@ impl Keeper {
         match task {
             Task::Adopt(late) => self.adopt(late),
             Task::Count => self.count_all(),
-            Task::Duplicate(seq, now_ms, promise) => {
-                let result = self.repeat(seq, now_ms);
+            Task::Duplicate(seq, now_ms, replays, promise) => {
+                let result = self.repeat(seq, now_ms, replays);
                 let mut answers = Answers::default();
                 answers.accepted(promise, result);
                 answers.send();
@@ -366,7 +366,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn repeat(&mut self, seq: i64, now_ms: i64) -> Result<Accepted> {
+    fn repeat(&mut self, seq: i64, now_ms: i64, replays: bool) -> Result<Accepted> {
         let failed = database("record a repeat");
         let gone = || StoreError::Database {
             operation: "record a repeat",
@@ -376,7 +376,7 @@ impl Keeper {
         let (event, plan) = self.with(&segment, |connection| {
             let facts = write::facts(connection, seq).map_err(failed)?.ok_or_else(gone)?;
             write::insert_duplicate(connection, seq, now_ms).map_err(failed)?;
-            let again = write::has_failed(connection, &facts).map_err(failed)?;
+            let again = replays && write::has_failed(connection, &facts).map_err(failed)?;
             let plan = if again {
                 Some(write::plan_replay(connection, &facts, None).map_err(failed)?)
             } else {

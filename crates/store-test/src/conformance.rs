@@ -70,7 +70,7 @@ macro_rules! conformance {
                 events_without_deliveries_need_a_choice unknown_events_are_not_replayed
                 replays_survive_a_crash;
             duplicates: repeats_are_recorded repeats_of_live_events_start_nothing
-                a_repeat_of_a_failed_event_replays_it
+                a_repeat_of_a_failed_event_replays_it a_repeat_of_a_posted_event_starts_nothing
                 a_repeat_of_a_partly_failed_event_starts_nothing the_latest_delivery_counts;
             payloads: expunging_removes_the_payload_only expunging_is_done_once
                 deliveries_carry_what_is_left expunging_leaves_dedupe_alone

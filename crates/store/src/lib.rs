@@ -205,7 +205,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Deduplicates, stores the event with its planned deliveries, and returns when both are
     /// durable. A repeat answers with the first event; if all of that event's deliveries have
-    /// failed for good, it is also replayed.
+    /// failed for good, it is also replayed, unless it is of a kind that [never
+    /// is](DedupeKind::replays).
     async fn event_accept(&self, scope: Scope, accept: EventAccept) -> Result<Accepted>;
 
     /// One event without its bytes.

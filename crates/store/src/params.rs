@@ -19,6 +19,20 @@ pub enum DedupeKind {
     DeliveryId,
     /// The body, because the sender gives no id.
     BodyHash,
+    /// What a program said when it posted the event through the API. A repeat of such an event is
+    /// told and starts nothing again, whatever became of the first.
+    Posted,
+}
+
+impl DedupeKind {
+    /// Whether a repeat of an event whose deliveries have all failed for good replays it.
+    #[must_use]
+    pub const fn replays(self) -> bool {
+        match self {
+            Self::DeliveryId | Self::BodyHash => true,
+            Self::Posted => false,
+        }
+    }
 }
 
 /// An event to be stored.

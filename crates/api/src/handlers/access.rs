@@ -13,8 +13,7 @@ use axum::Extension;
 use becket_model::{ApplicationId, ApplicationKind};
 use becket_store::vault::place;
 use becket_store::{
-    Application, ApplicationNew, Created, DocumentContent, DocumentKind, DocumentName, Slice,
-    WriteIf, Written,
+    Application, DocumentContent, DocumentKind, DocumentName, Slice, WriteIf, Written,
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -24,12 +23,15 @@ use crate::access::{Capability, Role, hex};
 use crate::apps::App;
 use crate::auth::Auth;
 use crate::call::{Answer, Call, JsonBody};
+use crate::handlers::applications;
 use crate::handlers::tokens::{self, PORTAL_EXPIRY_S};
 use crate::problem::{ApiError, Result};
+use crate::wire::applications::ApplicationIn;
 
 /// How long a one-time code can be exchanged, in milliseconds.
 const CODE_MS: i64 = 3_600_000;
 const SLICE: usize = 200;
+const UID_CHARACTERS_MAX: usize = 256;
 
 /// The application (of customers, else a source) with this id or uid, if the caller may see it.
 pub(crate) async fn app_named(call: &Call, name: &str) -> Result<Arc<App>> {
@@ -57,10 +59,10 @@ pub(crate) fn public_id(application: &Application) -> String {
 }
 
 /// What a portal access may do and how long.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct PortalIn {
-    application: Option<serde_json::Value>,
+    application: Option<ApplicationIn>,
     capabilities: Option<Vec<Capability>>,
     expiry: Option<u64>,
     feature_flags: Option<Vec<String>>,
@@ -78,12 +80,12 @@ pub(crate) struct PortalOut {
 /// `POST /api/v1/auth/app-portal-access/{app_id}`
 pub(crate) async fn portal(
     call: Call,
-    JsonBody(mut body): JsonBody<PortalIn>,
+    JsonBody(body): JsonBody<PortalIn>,
 ) -> Result<Answer<PortalOut>> {
     let name = call.path("app_id").to_owned();
     let app = match (app_of(&call, ApplicationKind::Customer, &name).await?, &body.application) {
         (Some(app), _) => app,
-        (None, Some(_)) => make_application(&call, &name, body.application.take()).await?,
+        (None, Some(wanted)) => make_application(&call, &name, wanted).await?,
         (None, None) => app_named(&call, &name).await?,
     };
     give_access(&call, &app, body).await.map(Answer::ok)
@@ -100,52 +102,18 @@ pub(crate) async fn source_portal(
     give_access(&call, &source, body).await.map(Answer::ok)
 }
 
-/// What the specification says of an application that is made on the way.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ApplicationIn {
-    name: String,
-    uid: Option<String>,
-    throttle_rate: Option<u32>,
-    #[serde(default)]
-    metadata: Option<std::collections::BTreeMap<String, String>>,
-}
-
-async fn make_application(
-    call: &Call,
-    name: &str,
-    wanted: Option<serde_json::Value>,
-) -> Result<Arc<App>> {
+async fn make_application(call: &Call, name: &str, wanted: &ApplicationIn) -> Result<Arc<App>> {
     if name.parse::<ApplicationId>().is_ok() {
         return Err(ApiError::not_found("application", name)
             .hint("to make it on the way, name it by its uid in the path"));
     }
-    let wanted: ApplicationIn = serde_json::from_value(wanted.unwrap_or_default())
-        .map_err(|error| ApiError::body("application", error.to_string()))?;
     if wanted.uid.as_deref().is_some_and(|uid| uid != name) {
         return Err(ApiError::body("application.uid", "differs from the uid in the path"));
     }
-    let (api, now_ms) = (&call.shared.api, call.now_ms());
-    let mut tail = [0; 14];
-    api.noise.fill(&mut tail);
-    let new = ApplicationNew {
-        kind: ApplicationKind::Customer,
-        id: ApplicationId::new(now_ms, tail),
-        uid: Some(name.to_owned()),
-        settings: becket_model::ApplicationSettings {
-            name: wanted.name,
-            metadata: wanted.metadata.unwrap_or_default(),
-            rate: wanted.throttle_rate.map(becket_model::Rate::per_second),
-            ..becket_model::ApplicationSettings::default()
-        },
-        credentials: None,
-    };
-    if let Created::New(application) = api.store.application_create(call.owner, new, now_ms).await?
-    {
-        call.shared.apps.forget(application.key);
-        api.control.application_changed(&application).await;
-        call.audit("application.created", &application.id);
-    }
+    let uid = Some(name.to_owned());
+    applications::check_uid(uid.as_deref(), UID_CHARACTERS_MAX, "-_.")?;
+    // Somebody may have been quicker; then it is there as well.
+    applications::make(call, wanted, uid).await?;
     app_named(call, name).await
 }
 

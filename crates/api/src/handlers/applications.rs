@@ -115,7 +115,8 @@ pub(crate) async fn list(call: Call) -> Result<Answer<Listed<ApplicationOut>>> {
     Ok(Answer::ok(Listed { data, iterator, prev_iterator, done }))
 }
 
-async fn make(
+/// Makes an application, unless its uid is taken.
+pub(crate) async fn make(
     call: &Call,
     body: &ApplicationIn,
     uid: Option<String>,

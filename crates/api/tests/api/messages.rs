@@ -394,7 +394,7 @@ async fn attempts_are_shown_and_forgotten() {
         json!({ "success": 1, "pending": 0, "sending": 0, "fail": 0, "canceled": 0 })
     );
     let stats = world.get(&format!("{ACME}/endpoint/main/attempt-stats")).await;
-    assert_eq!(stats, json!({ "success": 1, "fail": 0, "canceled": 0 }));
+    assert_eq!(stats, json!({ "success": 1, "fail": 3, "canceled": 0 }));
     let destinations = world.get(&format!("{ACME}/msg/{id}/endpoint")).await;
     assert_eq!(destinations["data"][0]["statusText"], "success");
     let (status, answer) = world

@@ -2,6 +2,7 @@
 //! is compared with what the model says.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use http::Method;
 use proptest::prelude::*;
@@ -163,13 +164,14 @@ impl Run {
                 let mut body = fields(value);
                 body["uid"] = json!(APPS[at]);
                 let (status, made) = self.call(Method::POST, "/api/v1/app", body).await;
-                if self.model.apps.contains_key(&at) {
-                    assert_eq!(status, 409);
-                } else {
-                    assert_eq!(status, 201);
-                    let app = App { id: text(&made["id"]), value, ..App::default() };
-                    self.model.apps.insert(at, app);
-                    self.check_app(at).await;
+                match self.model.apps.entry(at) {
+                    Entry::Occupied(_) => assert_eq!(status, 409),
+                    Entry::Vacant(place) => {
+                        assert_eq!(status, 201);
+                        let id = text(&made["id"]);
+                        place.insert(App { id, value, ..App::default() });
+                        self.check_app(at).await;
+                    }
                 }
             }
             Step::AppUpsert(at, value) => {

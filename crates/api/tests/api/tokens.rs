@@ -119,6 +119,7 @@ async fn a_portal_link_is_exchanged_once() {
         ("acme", json!({ "expiry": 604_801 }), 422),
         ("acme", json!({ "capabilities": ["Everything"] }), 422),
         ("new", json!({ "application": { "name": "x", "uid": "other" } }), 422),
+        ("no%20uid", json!({ "application": { "name": "x" } }), 422),
         ("app_000000000000000000000000000", json!({ "application": { "name": "x" } }), 404),
     ] {
         let path = format!("{PORTAL}/{path}");

@@ -217,7 +217,12 @@ impl Reader {
         match &mut frame.kind {
             Kind::List(items) => items.push(value),
             Kind::Named { fields, name, merged } => match name.take() {
-                Some(name) if name.merge => merged.push(value),
+                Some(name) if name.merge => {
+                    if !value.is_object() && !value.is_array() {
+                        return Err(unreadable(at, "`<<` has to be given a mapping"));
+                    }
+                    merged.push(value);
+                }
                 Some(name) => {
                     frame.weight = frame.weight.saturating_add(NODE_WEIGHT + name.text.len());
                     fields.insert(name.text, value);

@@ -27,11 +27,12 @@ impl Writer {
             }
         };
         if let Some(seq) = first_seq {
+            let replays = accept.dedupe.is_some_and(|(_, kind, _)| kind.replays());
             if seq < self.segment.first {
-                self.shared.keeper.push(Task::Duplicate(seq, now_ms, promise));
+                self.shared.keeper.push(Task::Duplicate(seq, now_ms, replays, promise));
                 return Ok(());
             }
-            return match self.repeat(seq, now_ms) {
+            return match self.repeat(seq, now_ms, replays) {
                 Ok((event, replayed)) => {
                     effects.push(Effect::Duplicate { promise, event, replayed, now_ms });
                     Ok(())

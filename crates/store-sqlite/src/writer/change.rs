@@ -13,7 +13,12 @@ use crate::write;
 
 impl Writer {
     /// Records a repeat of an event of this segment, and starts it again if it has failed.
-    pub(super) fn repeat(&mut self, seq: i64, now_ms: i64) -> Result<(EventId, Vec<Replayed>)> {
+    pub(super) fn repeat(
+        &mut self,
+        seq: i64,
+        now_ms: i64,
+        replays: bool,
+    ) -> Result<(EventId, Vec<Replayed>)> {
         let failed = database("record a repeat");
         let facts = write::facts(&self.connection, seq).map_err(failed)?.ok_or_else(|| {
             StoreError::Database {
@@ -22,7 +27,8 @@ impl Writer {
             }
         })?;
         write::insert_duplicate(&self.connection, seq, now_ms).map_err(failed)?;
-        if facts.planned.is_empty()
+        if !replays
+            || facts.planned.is_empty()
             || !write::has_failed(&self.connection, &facts).map_err(failed)?
         {
             return Ok((facts.event, Vec::new()));

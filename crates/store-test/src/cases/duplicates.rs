@@ -1,7 +1,7 @@
 //! Repeats: that they are recorded, and that a repeat of a failed event starts it again.
 
 use becket_model::{DeliveryKey, DeliveryState, EventId, NextStep};
-use becket_store::{Accepted, DuplicateRow, Replayed};
+use becket_store::{Accepted, DedupeKind, DuplicateRow, EventAccept, Replayed};
 
 use crate::Harness;
 use crate::fixture::{EXHAUSTED, MAIN, T0, Wishes, World, event};
@@ -86,6 +86,27 @@ pub async fn a_repeat_of_a_failed_event_replays_it<H: Harness>() {
     let replayed = repeat(&world, id, T0 + 5).await;
     assert_eq!(replayed, [fresh(world.a[0], 2), fresh(world.a[1], 2)]);
     assert_eq!(world.store.duplicate_list(MAIN, id, 10).await.unwrap().len(), 4);
+}
+
+/// A posted event that has failed for good is told to its repeats and not started again, also when
+/// its segment has been sealed.
+pub async fn a_repeat_of_a_posted_event_starts_nothing<H: Harness>() {
+    let mut world = World::<H>::new().await;
+    let alpha = world.alpha;
+    let posted = |at_ms| {
+        let accept = event(alpha, at_ms).keyed(1);
+        let dedupe = accept.dedupe.map(|(key, _, window_ms)| (key, DedupeKind::Posted, window_ms));
+        EventAccept { dedupe, ..accept }
+    };
+    let id = world.store_event(posted(T0).waiting(&world.a[..1])).await;
+    world.end_all(world.a[0], T0, EXHAUSTED).await;
+    for at in 1..=2 {
+        let again = world.accept(posted(T0 + at)).await;
+        assert_eq!(again, Accepted::Duplicate { event: id, replayed: Vec::new() });
+        if !world.reopen().await {
+            return;
+        }
+    }
 }
 
 /// A repeat of an event that failed at one endpoint and reached another starts nothing.

@@ -33,7 +33,8 @@ impl State {
             });
         }
         if let Some(first) = self.first_of(&accept) {
-            return Ok(self.repeat(first, accept.received_at_ms));
+            let replays = accept.dedupe.is_some_and(|(_, kind, _)| kind.replays());
+            return Ok(self.repeat(first, accept.received_at_ms, replays));
         }
         let (mut start, mut tail) = ([0; 2], [0; 12]);
         noise.fill(&mut start);
@@ -68,7 +69,7 @@ impl State {
     }
 
     /// Records a repeat, and starts the event again if everything it had to do has failed.
-    fn repeat(&mut self, event: EventId, received_at_ms: i64) -> Accepted {
+    fn repeat(&mut self, event: EventId, received_at_ms: i64, replays: bool) -> Accepted {
         let mut replayed = Vec::new();
         if let Some(first) = self.events.get_mut(&event) {
             first.duplicates_ms.push(received_at_ms);
@@ -76,7 +77,7 @@ impl State {
             let failed = |endpoint| {
                 first.latest(endpoint).is_some_and(|last| last.state == DeliveryState::Failed)
             };
-            if endpoints.iter().all(|endpoint| failed(*endpoint)) {
+            if replays && endpoints.iter().all(|endpoint| failed(*endpoint)) {
                 replayed = endpoints
                     .into_iter()
                     .map(|endpoint| first.replay(event, endpoint, received_at_ms))
