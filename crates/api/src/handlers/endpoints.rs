@@ -13,7 +13,7 @@ use becket_model::{ApplicationKind, EndpointId, EndpointSettings, EndpointState,
 use becket_store::vault::place;
 use becket_store::{
     Application, Changed, Created, DocumentKind, DocumentName, Endpoint, EndpointChange,
-    EndpointNew, Name, Slice,
+    EndpointNew, Name, Owner, Slice,
 };
 use http::StatusCode;
 
@@ -165,18 +165,20 @@ pub(crate) fn check_changeable(endpoint: &Endpoint) -> Result<()> {
         .hint("change it there; here it can be paused, disabled and replayed to"))
 }
 
-/// Whether an endpoint may reach private addresses: only if an administrator said so for this URL.
+/// Whether an endpoint may reach private addresses: only if an administrator of the installation's own
+/// environment said so for this URL. Other environments are tenants, who share the network with others.
 fn allow_private(
     call: &Call,
     asked: Option<bool>,
     url: &str,
     old: Option<&EndpointSettings>,
 ) -> Result<bool> {
-    let admin = call.access.role == Role::Admin;
+    let admin = call.access.role == Role::Admin && call.owner == Owner::MAIN;
     match asked {
-        Some(true) if !admin => {
-            Err(ApiError::new("forbidden", "only an admin token may set `allowPrivate`"))
-        }
+        Some(true) if !admin => Err(ApiError::new(
+            "forbidden",
+            "only an admin token of the first environment may set `allowPrivate`",
+        )),
         Some(asked) => Ok(asked),
         None => Ok(old.is_some_and(|old| old.allow_private && (admin || old.url == url))),
     }

@@ -14,7 +14,7 @@ use becket_ingress::{
     SourceTable, Target, TimedBody,
 };
 use becket_model::{
-    Clock, EndpointId, EndpointKey, EndpointSettings, EndpointState, EventId, SourceId,
+    ApplicationId, Clock, EndpointId, EndpointKey, EndpointSettings, EndpointState, EventId,
 };
 use becket_signature::{Catalogue, Credentials, SignRequest, Verifier, VerifierOptions};
 use becket_store::{
@@ -241,7 +241,7 @@ async fn declare(store: &dyn Store, sources: &[SourceSetup]) -> SourceTable {
     let declared = sources.iter().enumerate().map(|(number, source)| SourceDeclaration {
         uid: source.uid.to_owned(),
         provider: source.provider.to_owned(),
-        id: SourceId::new(NOW_MS, [number as u8; 10]),
+        id: ApplicationId::new(NOW_MS, [number as u8; 14]),
         endpoints: source
             .endpoints
             .iter()
@@ -256,7 +256,8 @@ async fn declare(store: &dyn Store, sources: &[SourceSetup]) -> SourceTable {
     });
     let known = store.config_declare(Owner::MAIN, declared.collect(), NOW_MS).await.unwrap();
     let runtimes = sources.iter().map(|source| {
-        let key = known.sources.iter().find(|known| known.uid == source.uid).unwrap().key;
+        let key =
+            known.sources().find(|known| known.uid.as_deref() == Some(source.uid)).unwrap().key;
         let entry = Catalogue::builtin().get(source.provider).unwrap();
         let options = VerifierOptions::default();
         let verifier = Verifier::new(Arc::clone(&entry), &source.credentials, &options).unwrap();
