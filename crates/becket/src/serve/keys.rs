@@ -30,13 +30,16 @@ pub(super) struct Kept {
     pub(super) file: Option<PathBuf>,
 }
 
+/// Master keys with their versions.
+pub(super) type MasterKeys = Vec<(u8, [u8; 32])>;
+
 /// The keys that open stored secrets, the last of which seals: one in base64, or several separated
 /// by white space or commas, each with its version and a colon before it.
 pub(super) fn master_keys(
     config: &Config,
     folder: &Path,
     noise: &dyn Noise,
-) -> Result<(Vec<(u8, [u8; 32])>, Kept), ServeError> {
+) -> Result<(MasterKeys, Kept), ServeError> {
     let given = match (&config.master_key, &config.master_key_file) {
         (Some(key), _) => Some(Zeroizing::new(key.expose().to_owned())),
         (None, Some(file)) => Some(read(file)?),
@@ -59,9 +62,9 @@ pub(super) fn master_keys(
     Ok((keys, kept))
 }
 
-fn read_keys(text: &str) -> Option<Vec<(u8, [u8; 32])>> {
+fn read_keys(text: &str) -> Option<MasterKeys> {
     let parts = text.split(|character: char| character.is_whitespace() || character == ',');
-    let mut keys: Vec<(u8, [u8; 32])> = Vec::new();
+    let mut keys: MasterKeys = Vec::new();
     for part in parts.filter(|part| !part.is_empty()) {
         let (version, encoded) = match part.split_once(':') {
             Some((version, encoded)) => (version.parse().ok()?, encoded),
