@@ -80,8 +80,9 @@ fn after_a_failed_sync_nothing_is_acknowledged_until_the_files_were_reopened() {
     );
     place.configure("", &place.data(), "", &rest);
     let trace = place.folder.join("strace.log");
-    // Counted for each thread: the one that commits meets its 25th sync under load.
-    let gateway = under_strace(&place, &trace, "25");
+    // Counted for each thread: a start takes some thirty syncs, so that the one that commits meets its
+    // 80th under load.
+    let gateway = under_strace(&place, &trace, "80");
     let mut sequence = Sequence::new(place.address, "/in/github");
     let failed = wait_until(Duration::from_secs(30), || !sequence.send());
     assert!(failed, "the injected failure was never met");
