@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use base64::Engine as _;
 use becket_signature::{
     Catalogue, CredentialKind, CredentialSpec, Entry, Expr, unsigned_body_warning,
 };
@@ -78,8 +77,7 @@ fn check_tokens(reader: &mut Reader<'_>, config: &mut Config) {
         reader.files.insert(path);
     }
     if let Some(key) = &config.master_key {
-        let decoded = base64::engine::general_purpose::STANDARD.decode(key.expose().trim());
-        if decoded.map_or(true, |bytes| bytes.len() != 32) {
+        if crate::serve::read_keys(key.expose()).is_none() {
             error(
                 reader,
                 "master_key_unusable",

@@ -62,7 +62,8 @@ pub(super) fn master_keys(
     Ok((keys, kept))
 }
 
-fn read_keys(text: &str) -> Option<MasterKeys> {
+/// Reads keys as they are given: one in base64, or several, each with its version before it.
+pub(crate) fn read_keys(text: &str) -> Option<MasterKeys> {
     let parts = text.split(|character: char| character.is_whitespace() || character == ',');
     let mut keys: MasterKeys = Vec::new();
     for part in parts.filter(|part| !part.is_empty()) {

@@ -16,6 +16,7 @@ mod error;
 mod fallback;
 mod gateway;
 mod keys;
+pub(crate) use keys::read_keys;
 mod listen;
 mod log;
 mod rotation;
