@@ -76,16 +76,16 @@ fn check_tokens(reader: &mut Reader<'_>, config: &mut Config) {
         }
         reader.files.insert(path);
     }
-    if let Some(key) = &config.master_key {
-        if crate::serve::read_keys(key.expose()).is_none() {
-            error(
-                reader,
-                "master_key_unusable",
-                &["master_key", "master_key_file"],
-                "the master key is not 32 bytes in base64".to_owned(),
-                "make one with `openssl rand -base64 32`",
-            );
-        }
+    if let Some(key) = &config.master_key
+        && crate::serve::read_keys(key.expose()).is_none()
+    {
+        error(
+            reader,
+            "master_key_unusable",
+            &["master_key", "master_key_file"],
+            "the master key is not 32 bytes in base64".to_owned(),
+            "make one with `openssl rand -base64 32`",
+        );
     }
 }
 
