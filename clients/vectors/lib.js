@@ -2,6 +2,8 @@
 import { createRequire } from "node:module";
 import { readFileSync, writeFileSync, existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
 
 export const require = createRequire(import.meta.url);
 
@@ -76,10 +78,10 @@ export async function make({ slug, made, judged, base, judge, vectors }) {
       }
     }
     const { name, entry, secrets, public_keys, credentials, method, url, public_url, headers, verify_at } = vector;
-    const { expect, refusal, secret_index, handshake, facts } = vector;
+    const { expect, refusal, secret_index, handshake, facts, fetched } = vector;
     out.push({
       name, entry, secrets, public_keys, credentials, method, url, public_url, headers,
-      body_base64: vector.body.toString("base64"), verify_at, expect, refusal, secret_index, facts, handshake, origin,
+      body_base64: vector.body.toString("base64"), verify_at, fetched, expect, refusal, secret_index, facts, handshake, origin,
     });
   }
   return { slug, text: JSON.stringify(out, null, 1) + "\n" };
@@ -108,4 +110,46 @@ export function tampered(body) {
   const copy = Buffer.from(body);
   copy[copy.length >> 1] ^= 1;
   return copy;
+}
+
+let judges;
+
+/**
+ * Asks a Python SDK: `python/providers/*.py` register functions by name, and each gets the vector (its body in
+ * `body_base64`), the key and the time, and answers with whether its SDK accepts.
+ */
+export function pythonJudge(name) {
+  return (vector, key) =>
+    new Promise((resolve, reject) => {
+      judges ??= startJudges();
+      judges.waiting.push({ resolve, reject });
+      const { body, ...rest } = vector;
+      judges.process.stdin.write(JSON.stringify({ name, vector: { ...rest, body_base64: body.toString("base64") }, key }) + "\n");
+    });
+}
+
+function startJudges() {
+  const python = fileURLToPath(new URL("./.venv/bin/python", import.meta.url));
+  const process = spawn(python, [fileURLToPath(new URL("./python/judge.py", import.meta.url))], { stdio: ["pipe", "pipe", "inherit"] });
+  const started = { process, waiting: [] };
+  createInterface({ input: process.stdout }).on("line", (line) => {
+    const { accepted, failure } = JSON.parse(line);
+    const { resolve, reject } = started.waiting.shift();
+    if (failure) reject(new Error(failure));
+    else resolve(accepted);
+  });
+  return started;
+}
+
+/** Ends the Python process, if one was started. */
+export function endJudges() {
+  judges?.process.stdin.end();
+}
+
+/** The version of an installed Python package, for `origin`. */
+export function pythonVersion(name) {
+  const lock = readFileSync(new URL("./python/requirements.txt", import.meta.url), "utf8");
+  const line = lock.split("\n").find((text) => text.toLowerCase().startsWith(`${name.toLowerCase()}==`));
+  if (!line) throw new Error(`${name} is not in python/requirements.txt`);
+  return `PyPI ${name} ${line.split("==")[1].split(/[ ;\\]/)[0]}`;
 }
