@@ -190,3 +190,37 @@ fn another_master_key_is_made_while_running() {
     assert!(!refused.wait_end(Duration::from_secs(20)).success());
     assert!(place.log().contains("another master key"), "{}", place.log_tail());
 }
+
+/// Like the key in the data folder, a key file outside it holds several keys after a rotation, and
+/// both the configuration's check and the start must read them.
+#[test]
+fn a_key_file_survives_a_rotation_and_restarts() {
+    let sink = Sink::start(|_| 200);
+    let place = place();
+    let key_file = place.folder.join("kept-elsewhere.key");
+    std::fs::write(&key_file, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n")
+        .expect("the folder can be written");
+    let start = || {
+        let mut command = place.command();
+        command.env("BECKET_MASTER_KEY_FILE", &key_file);
+        let gateway = Gateway::spawn(&place, command);
+        gateway.wait_ready(Duration::from_secs(20));
+        gateway
+    };
+    let gateway = start();
+    fill(&place, &sink);
+    assert!(!place.data().join("master.key").exists(), "a second key was made");
+    made(&place, "POST", "/api/v1/becket/keys/rotate", &json!({}));
+    let both = std::fs::read_to_string(&key_file).expect("the key file can be read");
+    assert_eq!(both.lines().count(), 2, "the old key was forgotten at once");
+    gateway.kill();
+
+    let gateway = start();
+    assert_eq!(secret_of(&place), format!("whsec_{ENDPOINT_KEY}"));
+    gateway.stop();
+    let new = both.lines().last().expect("the new key").to_owned();
+    std::fs::write(&key_file, format!("{new}\n")).expect("the key file can be written");
+    let gateway = start();
+    assert_eq!(secret_of(&place), format!("whsec_{ENDPOINT_KEY}"));
+    gateway.stop();
+}
