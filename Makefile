@@ -10,7 +10,7 @@ CRASH_CYCLES ?= 200
 FUZZ_SECONDS ?= 60
 PROFILE ?= dev
 
-.PHONY: help setup run test check audit bench crash fuzz fmt docs clean
+.PHONY: help setup run test check audit bench crash fuzz vectors fmt docs clean
 
 help: ## print this list
 	@echo "usage: make TARGET"
@@ -45,6 +45,9 @@ crash: setup ## kill -9 under load, CRASH_CYCLES times (200), and look for lost 
 fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each
 	@scripts/fuzz.sh $(FUZZ_SECONDS)
 
+vectors: ## make the signature vectors anew with the providers' own SDKs
+	@scripts/vectors.sh
+
 fmt: ## format all code
 	cargo fmt --all
 
@@ -52,4 +55,5 @@ docs: ## build the library documentation, warnings as errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
 clean: ## remove what was built and installed here (not the data folder)
-	rm -rf target fuzz/target .venv .venv-schemathesis clients/node/node_modules
+	rm -rf target fuzz/target .venv .venv-schemathesis clients/node/node_modules \
+		clients/vectors/node_modules clients/vectors/.venv

@@ -35,12 +35,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(verifier) = Verifier::new(entry, &credentials, &VerifierOptions::default()) else {
         return;
     };
-    let request = RequestView {
-        method: "POST",
-        url,
-        headers: &headers,
-        body,
-    };
+    let request = RequestView { method: "POST", url, headers: &headers, body };
     let verdict = verifier.verify(&request, NOW);
     assert_eq!(verdict, verifier.verify(&request, NOW), "verifying is pure");
     assert_eq!(verdict, verifier.explain(&request, NOW).verdict);
@@ -66,10 +61,9 @@ fn headers(text: &str) -> HeaderMap {
         let Some((name, value)) = line.split_once(':') else {
             continue;
         };
-        if let (Ok(name), Ok(value)) = (
-            name.trim().parse::<HeaderName>(),
-            HeaderValue::from_str(value.trim()),
-        ) {
+        if let (Ok(name), Ok(value)) =
+            (name.trim().parse::<HeaderName>(), HeaderValue::from_str(value.trim()))
+        {
             map.append(name, value);
         }
     }

@@ -56,7 +56,7 @@ export default async () => {
   const rotating = entry('class = "hmac"\ndigest = "sha256"\nsignature = { at = ["header:x-sig-primary", "header:x-sig-secondary"] }');
   const form = entry('class = "hmac"\ndigest = "sha256"\nmessage = "{form:a}|{form:b}"\nsignature = { at = "form:sig" }');
   const capture = `${head}[[scheme]]\nclass = "hmac"\ndigest = "sha256"\nsignature = { at = "header:x-hook-signature" }\n[[handshake]]\nname = "secret"\nverify_first = false\nwhen = [{ at = "header:x-hook-secret", charset = "token" }]\nrespond = { status = 200, headers = { x-hook-secret = "{header:x-hook-secret}" } }\ncapture = { name = "secret", from = "header:x-hook-secret" }\n`;
-  const crc = `${head}[[scheme]]\nclass = "hmac"\ndigest = "sha256"\nsignature = { at = "header:x-sig", prefix = "sha256=", encoding = "base64" }\n[[handshake]]\nname = "crc"\nverify_first = false\nwhen = [{ at = "query:crc_token", charset = "token" }]\nrespond = { content_type = "application/json", body = '{{"response_token":"sha256={hmac_b64(query:crc_token)}"}}' }\n`;
+  const crc = `${head}[[scheme]]\nclass = "hmac"\ndigest = "sha256"\nwhen = [{ at = "body", starts_with = ["{", "["] }]\nsignature = { at = "header:x-sig", prefix = "sha256=", encoding = "base64" }\n[[handshake]]\nname = "crc"\nverify_first = false\nwhen = [{ at = "query:crc_token", charset = "token" }]\nrespond = { content_type = "application/json", body = '{{"response_token":"sha256={hmac_b64(query:crc_token)}"}}' }\n`;
   const hmac = (algorithm, text) => createHmac(algorithm, "s3cret").update(text).digest("hex");
   const wrong = "0".repeat(64);
   return [

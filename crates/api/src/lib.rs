@@ -54,7 +54,8 @@ pub use openapi::text as openapi_document;
 pub use problem::CODES as ERROR_CODES;
 pub use reporter::{AttemptReported, OperationalReporter, Trouble};
 pub use state::{
-    ApiState, Control, ControlError, Directory, EndpointSecret, KeysRotated, ProviderRow,
+    ApiState, CapturedSecret, Control, ControlError, Directory, EndpointSecret, KeysRotated,
+    LetOut, LetOutcome, ProviderCredential, ProviderDetails, ProviderRow, ProviderSample,
     SourceCredentials, SourceDetails,
 };
 

@@ -27,6 +27,7 @@ pub const CODES: &[(&str, u16, &str)] = &[
     ("endpoint_disabled", 409, "The endpoint takes no deliveries"),
     ("endpoint_removed", 409, "The endpoint is no longer declared"),
     ("nothing_to_replay", 409, "There is nothing to replay"),
+    ("nothing_waits", 409, "No secret waits to be accepted"),
     ("declared", 409, "It belongs to the configuration"),
     ("secret_declared", 409, "The secret belongs to the configuration"),
     ("idempotency_conflict", 409, "The idempotency key is in use"),

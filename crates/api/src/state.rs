@@ -12,11 +12,12 @@ use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
 use becket_model::{
-    ApplicationKey, ApplicationSettings, Clock, EndpointKey, EventRecord, Noise, RetrySchedule,
+    ApplicationKey, ApplicationSettings, Clock, EndpointKey, EventId, EventRecord, Noise,
+    RetrySchedule, Verification,
 };
 use becket_signature::Explanation;
 use becket_store::accept::Handoff;
-use becket_store::{Application, DedupeKey, Endpoint, Owner, Result, Store};
+use becket_store::{Application, DedupeKey, Endpoint, Owner, Result, Scope, Store};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -114,6 +115,9 @@ pub trait Directory: Send + Sync + 'static {
 
     /// Every provider that can be named in a source, by slug.
     fn providers(&self) -> Vec<ProviderRow>;
+
+    /// Everything that setting up a source of this provider takes; `None` when there is no such provider.
+    fn provider(&self, slug: &str) -> Option<ProviderDetails>;
 }
 
 /// What the configuration says about a source.
@@ -125,6 +129,8 @@ pub struct SourceDetails {
     pub warnings: Vec<String>,
     /// The event types that are kept; `None` keeps all.
     pub event_types: Option<Vec<String>>,
+    /// What becomes of requests that cannot be verified.
+    pub verification: Verification,
 }
 
 /// With what a source of the API verifies, and where it receives; sealed in the store.
@@ -140,6 +146,42 @@ pub struct SourceCredentials {
     /// The last parts of its receiving URLs, newest first, each with the end of its time in
     /// milliseconds since 1970.
     pub url_tokens: Vec<(String, Option<i64>)>,
+    /// What handshakes brought along, oldest first; also of a source of the file.
+    pub captured: Vec<CapturedSecret>,
+}
+
+/// A secret that a provider's handshake brought along.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapturedSecret {
+    /// `secret`, or the name of a named credential of the entry.
+    pub name: String,
+    /// The secret.
+    pub value: String,
+    /// The entry that it was captured for; for another one it means nothing.
+    pub provider: String,
+    /// Whether it verifies; otherwise it waits for the operator.
+    pub accepted: bool,
+    /// When it came, in milliseconds since 1970.
+    pub received_at_ms: i64,
+}
+
+/// How many accepted secrets of handshakes are kept.
+const CAPTURED_MAX: usize = 8;
+
+impl SourceCredentials {
+    /// Forgets the oldest captured secrets beyond a limit, and all but the newest that waits.
+    pub fn keep_newest(&mut self) {
+        let count =
+            |accepted: bool| self.captured.iter().filter(|c| c.accepted == accepted).count();
+        let mut over_accepted = count(true).saturating_sub(CAPTURED_MAX);
+        let mut over_waiting = count(false).saturating_sub(1);
+        self.captured.retain(|captured| {
+            let over = if captured.accepted { &mut over_accepted } else { &mut over_waiting };
+            let goes = *over > 0;
+            *over = over.saturating_sub(1);
+            !goes
+        });
+    }
 }
 
 impl std::fmt::Debug for SourceCredentials {
@@ -173,8 +215,80 @@ pub struct ProviderRow {
     pub slug: String,
     /// The name for people.
     pub name: String,
-    /// `proven` if its own SDK's signatures were verified, `declared` if only its document was read.
+    /// `proven` if something of the provider's own was compared, `declared` if documents were read, `own` if the
+    /// entry is of the configuration file.
     pub status: String,
+}
+
+/// A provider with its set-up guide, for people who make a source.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderDetails {
+    /// The name used in the configuration.
+    pub slug: String,
+    /// The name for people.
+    pub name: String,
+    /// As in [`ProviderRow::status`].
+    pub status: String,
+    /// `sdk`, `document` or `shared`, if it is proven.
+    pub proof: Option<String>,
+    /// Where the facts come from.
+    pub facts_from: String,
+    /// Where common descriptions of the provider are wrong.
+    pub corrects: Option<String>,
+    /// The provider's own page.
+    pub docs_url: Option<String>,
+    /// Where to click, what to copy, what to test; Markdown.
+    pub guide: String,
+    /// When the provider sends again, in words.
+    pub retries: String,
+    /// How long the provider waits for an answer, in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// What a valid signature does not prove.
+    pub warning: Option<String>,
+    /// What has to be given.
+    pub credentials: Vec<ProviderCredential>,
+    /// Settings of the entry that may be given: name and meaning.
+    pub parameters: BTreeMap<String, String>,
+    /// Where the event type is.
+    pub event_type_at: Vec<String>,
+    /// Where the delivery id is.
+    pub delivery_id_at: Vec<String>,
+    /// The challenges that are answered by themselves.
+    pub handshakes: Vec<String>,
+    /// The networks that the provider publishes.
+    pub networks: Vec<String>,
+    /// Where it publishes them.
+    pub networks_url: Option<String>,
+    /// Small realistic events.
+    pub samples: Vec<ProviderSample>,
+}
+
+/// One thing that a source of a provider needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProviderCredential {
+    /// Its name.
+    pub name: String,
+    /// `secret`, `public_key` or `named`.
+    pub kind: String,
+    /// What the provider calls it.
+    pub label: String,
+    /// Whether a source works without it.
+    pub optional: bool,
+}
+
+/// An event as the provider would send it, without its signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderSample {
+    /// Its event type, if the provider says one.
+    pub event_type: Option<String>,
+    /// Its method.
+    pub method: String,
+    /// The body's content type.
+    pub content_type: String,
+    /// The body.
+    pub body: String,
 }
 
 /// What the API may ask of the running gateway.
@@ -206,11 +320,45 @@ pub trait Control: Send + Sync + 'static {
     /// What went wrong and what to do; what was sealed again stays so, and calling it again goes on.
     async fn keys_rotate(&self) -> Result<KeysRotated, ControlError>;
 
+    /// Lets one refused request out of quarantine: judged again with the secrets of now, and made
+    /// an event on the way of what arrives. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// When the store could not do it; then it is still in quarantine.
+    async fn let_out(&self, scope: Scope, number: i64, how: LetOut) -> Result<LetOutcome>;
+
     /// Reads the configuration again and applies it; answers with what is worth a warning.
     ///
     /// # Errors
     /// What is wrong with the new configuration; the old one stays.
     async fn reload(&self) -> Result<Vec<String>, ControlError>;
+}
+
+/// Who lets a refused request out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LetOut {
+    /// Who asks: the name of a token.
+    pub by: String,
+    /// Why it is let out even if it cannot be verified; without a reason it has to be genuine.
+    pub reason: Option<String>,
+}
+
+/// What became of a refused request that was to be let out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LetOutcome {
+    /// It is an event now.
+    Accepted(EventId),
+    /// It is the repeat of this event, which came otherwise.
+    Repeat(EventId),
+    /// It stays in quarantine.
+    Stays {
+        /// Why: a stable code.
+        code: String,
+        /// The same in words.
+        words: String,
+    },
+    /// It is not in quarantine, or no longer.
+    Absent,
 }
 
 /// What sealing the secrets again came to.

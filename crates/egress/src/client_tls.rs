@@ -67,7 +67,11 @@ async fn load(
     }
 }
 
-fn build(extra_roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
+/// The authorities that are trusted: the bundled ones, the system's own, and the given ones. Reads
+/// files and takes milliseconds.
+pub(crate) fn trusted(
+    extra_roots: Vec<CertificateDer<'static>>,
+) -> Result<RootCertStore, rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     let native = rustls_native_certs::load_native_certs();
@@ -78,6 +82,11 @@ fn build(extra_roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rust
     for root in extra_roots {
         roots.add(root)?;
     }
+    Ok(roots)
+}
+
+fn build(extra_roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
+    let roots = trusted(extra_roots)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

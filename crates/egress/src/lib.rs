@@ -33,3 +33,15 @@ mod stream;
 pub use outcome::{AttemptError, AttemptOutcome, RetryAfter, Timings};
 pub use resolve::{Resolve, ResolveError, SystemResolver};
 pub use send::{Egress, EgressConfig, EgressError, OutboundRequest};
+
+/// The certificate authorities that connections trust: the bundled set, the system's own, and
+/// `extra_roots`. For judging certificates that come inside an answer. Reads files: not on a thread
+/// that delivers.
+///
+/// # Errors
+/// [`EgressError::RootCertificate`] if one of `extra_roots` is no certificate.
+pub fn trusted_roots(
+    extra_roots: &[rustls_pki_types::CertificateDer<'static>],
+) -> Result<rustls::RootCertStore, EgressError> {
+    client_tls::trusted(extra_roots.to_vec()).map_err(EgressError::RootCertificate)
+}

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use becket_model::EventId;
-use becket_signature::{Ack, HandshakeAnswer};
+use becket_signature::{Ack, Acknowledgement, HandshakeAnswer};
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Method, Response, StatusCode};
@@ -115,7 +115,7 @@ fn whole(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) 
 }
 
 /// The answer to an accepted request; the event's id is always in a header.
-pub(crate) fn accepted(event: EventId, ack: Option<&Ack>) -> Reply {
+pub(crate) fn accepted(event: EventId, ack: Option<Acknowledgement>) -> Reply {
     let id = event.to_string();
     let mut reply = match ack {
         None => {
@@ -125,7 +125,7 @@ pub(crate) fn accepted(event: EventId, ack: Option<&Ack>) -> Reply {
             body.push_str("\"}");
             whole(StatusCode::OK, JSON, body)
         }
-        Some(ack) => acknowledgement(ack),
+        Some(ack) => as_wanted(ack.status, ack.headers, ack.body),
     };
     if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(id)) {
         reply.headers_mut().insert(EVENT_ID, value);
@@ -133,22 +133,24 @@ pub(crate) fn accepted(event: EventId, ack: Option<&Ack>) -> Reply {
     reply
 }
 
-fn acknowledgement(ack: &Ack) -> Reply {
-    let mut reply = Response::new(ReplyBody::whole(ack.body.clone()));
-    *reply.status_mut() = StatusCode::from_u16(ack.status).unwrap_or(StatusCode::OK);
-    if let Ok(value) = HeaderValue::from_str(&ack.content_type)
-        && !ack.body.is_empty()
-    {
-        reply.headers_mut().insert(CONTENT_TYPE, value);
+/// The answer that an operator has set for a source.
+pub(crate) fn fixed(ack: &Ack) -> Acknowledgement {
+    let mut headers = Vec::new();
+    if !ack.body.is_empty() {
+        headers.push((CONTENT_TYPE.as_str().to_owned(), ack.content_type.clone()));
     }
-    reply
+    Acknowledgement { status: ack.status, headers, body: ack.body.clone().into_bytes() }
 }
 
 /// The answer to a handshake, as the entry wants it.
 pub(crate) fn handshake(answer: HandshakeAnswer) -> Reply {
-    let mut reply = Response::new(ReplyBody::whole(answer.body));
-    *reply.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
-    for (name, value) in answer.headers {
+    as_wanted(answer.status, answer.headers, answer.body)
+}
+
+fn as_wanted(status: u16, headers: Vec<(String, String)>, body: Vec<u8>) -> Reply {
+    let mut reply = Response::new(ReplyBody::whole(body));
+    *reply.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    for (name, value) in headers {
         let name = HeaderName::try_from(name);
         if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
             reply.headers_mut().append(name, value);

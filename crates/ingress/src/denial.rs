@@ -6,6 +6,9 @@ use http::StatusCode;
 use crate::body::Unread;
 use crate::report::Outcome;
 
+/// The body is larger than the source takes; its beginning is kept.
+pub(crate) const TOO_LARGE: &str = "too_large";
+
 /// Why a request is not accepted, and how that is answered.
 pub(crate) struct Denial {
     pub outcome: Outcome,
@@ -61,6 +64,12 @@ pub(crate) fn unavailable(outcome: Outcome, code: &'static str, retry_after_s: u
     Denial::new(outcome, StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after_s(retry_after_s)
 }
 
+/// It cannot be judged or answered now, because something outside is not at hand.
+pub(crate) fn not_now(outcome: Outcome, code: &'static str, retry_after_s: u64) -> Denial {
+    let detail = "The request could not be checked now; send it again later.";
+    Denial::new(outcome, StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after_s(retry_after_s)
+}
+
 /// The store could not take it.
 pub(crate) fn store(error: &StoreError) -> Denial {
     unavailable(Outcome::StoreUnavailable, error.code(), error.retry_after_s())
@@ -78,7 +87,7 @@ pub(crate) fn unread(unread: &Unread) -> Denial {
         Unread::TooLarge(_) => Denial::new(
             Outcome::TooLarge,
             StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
+            TOO_LARGE,
             "The body is too large.",
         )
         .unproven()

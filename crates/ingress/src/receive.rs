@@ -11,10 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use becket_model::endpoint::type_matches;
-use becket_model::{Clock, Disposition, EventLabels, EventRecord, PlanTarget};
-use becket_signature::{Genuine, RequestView, Verdict};
-use becket_store::{Accepted, DedupeKey, DedupeKind, EventAccept, QuarantineWrite, Scope, Store};
+use becket_model::{Clock, Disposition, Verification};
+use becket_signature::{Refusal, RequestView, Verdict};
+use becket_store::{Accepted, EventAccept, QuarantineWrite, Scope, Store};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -23,23 +22,18 @@ use http_body::Body;
 use crate::address::{client_address, contains};
 use crate::answer::{self, Reply};
 use crate::body::{TimedBody, Unread, read_whole};
-use crate::dedupe;
 use crate::denial::{self, Denial};
 use crate::limit::{AddressRates, BodyBudget, Connections, ServerLimits, SourceRates};
-use crate::payload::Payload;
+use crate::outside::{Nowhere, Outside};
+use crate::prepare::{How, prepare, targets_of};
+use crate::prove::Proven;
 use crate::record::{RecordFacts, pack, path_and_query};
 use crate::report::{Observer, Outcome, Telling};
-use crate::source::{IdPlace, OnInvalid, SourceRuntime, SourceTable};
+use crate::source::{SourceRuntime, SourceTable};
 use becket_store::accept::{Finishing, Handoff, plan_and_accept};
 
-/// How long the engine has a delivery to itself, in milliseconds.
-const LEASE_MS: i64 = 300_000;
-/// How much of a refused body is kept.
-const QUARANTINE_BODY_MAX: usize = 64 * 1024;
 /// Keeping a refused request is best effort; its sender is not made to wait for it longer than this.
 const QUARANTINE_WAIT: Duration = Duration::from_millis(500);
-/// Longer delivery ids and event types are no such things.
-const FACT_BYTES_MAX: usize = 1_024;
 
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,30 +52,31 @@ impl From<SocketAddr> for Peer {
 
 /// Receives requests for sources. Shared by all listeners.
 pub struct Ingress {
-    store: Arc<dyn Store>,
-    sources: Arc<ArcSwap<SourceTable>>,
-    handoff: Arc<dyn Handoff>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) sources: Arc<ArcSwap<SourceTable>>,
+    pub(crate) handoff: Arc<dyn Handoff>,
+    pub(crate) outside: Arc<dyn Outside>,
     pub(crate) observer: Arc<dyn Observer>,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: ServerLimits,
     pub(crate) connections: Arc<Connections>,
     refusals: AddressRates,
     source_rates: SourceRates,
     bodies: BodyBudget,
-    unfinished: Arc<AtomicUsize>,
+    pub(crate) unfinished: Arc<AtomicUsize>,
 }
 
 /// A request that has been read.
-struct Received<'r> {
-    source: &'r Arc<SourceRuntime>,
-    head: &'r Parts,
-    url: String,
-    remote: IpAddr,
-    body: Bytes,
+pub(crate) struct Received<'r> {
+    pub(crate) source: &'r Arc<SourceRuntime>,
+    pub(crate) head: &'r Parts,
+    pub(crate) url: String,
+    pub(crate) remote: IpAddr,
+    pub(crate) body: Bytes,
 }
 
 impl Received<'_> {
-    fn view(&self) -> RequestView<'_> {
+    pub(crate) fn view(&self) -> RequestView<'_> {
         RequestView {
             method: self.head.method.as_str(),
             url: &self.url,
@@ -111,6 +106,7 @@ impl Ingress {
             store,
             sources,
             handoff,
+            outside: Arc::new(Nowhere),
             observer,
             clock,
             connections: Arc::new(Connections::new(&limits)),
@@ -120,6 +116,12 @@ impl Ingress {
             unfinished: Arc::new(AtomicUsize::new(0)),
             limits,
         }
+    }
+
+    /// Connects it to the outside; without that, whoever needs keys or a visit has to come again.
+    #[must_use]
+    pub fn with_outside(self, outside: Arc<dyn Outside>) -> Self {
+        Self { outside, ..self }
     }
 
     /// How many connections are open.
@@ -204,126 +206,61 @@ impl Ingress {
 
         let now_ms = self.clock.now_ms();
         let now_s = now_ms.div_euclid(1_000);
-        if let Some(answer) = source.verifier.handshake(&received.view(), now_s) {
-            telling.outcome = Outcome::Handshake;
-            if let Some(captured) = &answer.captured {
-                self.observer.captured(&source.uid, captured);
+        let observed = source.rules.verification == Verification::Observe;
+        let verdict = match self.prove(telling, received, now_s).await {
+            Ok(Proven::Answered(reply)) => return Ok(reply),
+            Ok(Proven::Judged(verdict)) => verdict,
+            // Who only observes does not send anybody away for a key that is not at hand.
+            Err(denial) if observed && denial.outcome == Outcome::KeyUnavailable => {
+                Verdict::Refused(Refusal::KeyUnavailable)
             }
-            return Ok(answer::handshake(answer));
-        }
-        if !source.rules.methods.contains(&received.head.method) {
-            return Err(Box::new(denial::method()));
-        }
-        let genuine = match source.verifier.verify(&received.view(), now_s) {
-            Verdict::Genuine(genuine) => genuine,
-            Verdict::Refused(refusal) => {
+            Err(denial) => return Err(denial),
+        };
+        telling.refusal = match verdict {
+            Verdict::Genuine(_) => None,
+            Verdict::Refused(refusal) => Some(refusal),
+        };
+        match verdict {
+            Verdict::Refused(refusal) if source.rules.verification == Verification::Enforce => {
                 let status = StatusCode::from_u16(source.entry.failure_status())
                     .unwrap_or(StatusCode::UNAUTHORIZED);
                 let detail = "The request could not be verified.";
                 let denial = Denial::new(Outcome::Refused, status, refusal.code(), detail);
                 return Err(Box::new(denial.unproven().kept()));
             }
-        };
+            Verdict::Genuine(_) | Verdict::Refused(_) => {}
+        }
         if let Some(rate) = source.rules.rate
             && let Err(wait_ms) = self.source_rates.take(source.key, rate, now_ms)
         {
             return Err(Box::new(denial::too_many("source_rate", wait_ms)));
         }
-        self.accept(telling, received, &genuine, now_ms).await
+        self.accept(telling, received, verdict, now_ms).await
     }
 
-    /// From a genuine request to the answer that names its event.
+    /// From a judged request to the answer that names its event.
     async fn accept(
         &self,
         telling: &mut Telling<'_>,
         received: &Received<'_>,
-        genuine: &Genuine,
+        verdict: Verdict,
         now_ms: i64,
     ) -> Result<Reply, Box<Denial>> {
-        let source = received.source;
-        let rules = &source.rules;
-        let mut payload = Payload::new(&received.head.headers, &received.body);
-        if payload.is_too_deep(rules) {
-            let denial = Denial::new(
-                Outcome::TooLarge,
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "json_too_deep",
-                "The JSON is nested too deep.",
-            );
-            return Err(Box::new(denial.kept()));
-        }
-        let facts = source.verifier.facts(&received.view());
-        let fact = |text: Option<String>| text.filter(|text| text.len() <= FACT_BYTES_MAX);
-        telling.event_type = fact(facts.event_type);
-        let event_type = telling.event_type.clone();
-
-        let filtered = rules.event_types.as_deref().is_some_and(|kept| {
-            !kept.iter().any(|pattern| type_matches(pattern, event_type.as_deref()))
-        });
-        let violation =
-            if filtered { None } else { payload.violation(rules, event_type.as_deref()) };
-        if let (Some(violation), OnInvalid::Reject { status }) = (&violation, rules.on_invalid) {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
-            let words = &violation.words;
-            let denial = Denial::new(Outcome::Invalid, status, violation.code, words).kept();
-            return Err(Box::new(denial));
-        }
-        let delivery_id = match &rules.dedupe.id_at {
-            None => fact(facts.delivery_id),
-            Some(place) => fact(overridden_id(place, received, &mut payload)),
-        };
-        let dedupe = dedupe_of(received, delivery_id.as_deref(), event_type.as_deref());
-        let record = pack(
-            received.head,
-            &RecordFacts {
-                remote: received.remote,
-                url: &received.url,
-                delivery_id: delivery_id.as_deref(),
-                genuine: Some(genuine),
-                invalid: violation.as_ref().map(|violation| violation.words.as_str()),
-            },
-            &received.body,
-        );
-        let disposition = match (filtered, &violation) {
-            (true, _) => Disposition::Filtered,
-            (false, Some(_)) => Disposition::Invalid,
-            (false, None) => Disposition::Accepted,
-        };
-        let accept = EventAccept {
-            application: source.key,
-            received_at_ms: now_ms,
-            event_type,
-            dedupe,
-            disposition,
-            labels: EventLabels::default(),
-            record: record.map_err(|_| Box::new(denial::unpackable()))?,
-            planned: Vec::new(),
-            due_ms: None,
-            lease_until_ms: now_ms.saturating_add(LEASE_MS),
-        };
-        telling.code = violation.map(|violation| violation.code);
-        self.commit(telling, source, accept).await
+        let how = How { verdict: &verdict, released: None };
+        let prepared = prepare(received, how, now_ms, &mut telling.event_type)?;
+        telling.code = prepared.broken;
+        self.commit(telling, received, prepared.accept).await
     }
 
     async fn commit(
         &self,
         telling: &mut Telling<'_>,
-        source: &SourceRuntime,
+        received: &Received<'_>,
         accept: EventAccept,
     ) -> Result<Reply, Box<Denial>> {
+        let source = received.source;
         let disposition = accept.disposition;
-        let targets: Vec<PlanTarget<'_>> = match disposition {
-            Disposition::Filtered => Vec::new(),
-            Disposition::Accepted | Disposition::Invalid => source
-                .targets
-                .iter()
-                .map(|target| PlanTarget {
-                    key: target.key,
-                    state: target.state,
-                    settings: &target.settings,
-                })
-                .collect(),
-        };
+        let targets = targets_of(source, disposition);
         let scope = Scope::of(source.owner, source.key);
         let (store, handoff) = (Arc::clone(&self.store), Arc::clone(&self.handoff));
         let committing = plan_and_accept(store, handoff, scope, accept, &targets);
@@ -345,8 +282,10 @@ impl Ingress {
         };
         let event = accepted.event();
         telling.event = Some(event);
-        let ack = source.rules.ack.as_ref().or_else(|| source.entry.ack());
-        Ok(answer::accepted(event, ack))
+        Ok(match &source.rules.ack {
+            Some(ack) => answer::accepted(event, Some(answer::fixed(ack))),
+            None => answer::accepted(event, source.verifier.acknowledgement(&received.view())),
+        })
     }
 
     /// Answers a request that is not accepted; keeps it, if that is wanted and its sender has not
@@ -384,11 +323,11 @@ impl Ingress {
             remote: received.remote,
             url: &received.url,
             delivery_id: None,
-            genuine: None,
+            verdict: None,
             invalid: None,
+            cut: denial.code == denial::TOO_LARGE,
         };
-        let part = &received.body[..received.body.len().min(QUARANTINE_BODY_MAX)];
-        let Ok(record): Result<EventRecord, _> = pack(received.head, &facts, part) else { return };
+        let Ok(record) = pack(received.head, &facts, &received.body) else { return };
         let refused = QuarantineWrite {
             received_at_ms: now_ms,
             code: denial.code.to_owned(),
@@ -453,7 +392,7 @@ fn admit(received: &Received<'_>) -> Result<(), Box<Denial>> {
 }
 
 /// The URL as the sender knows it: the configured one with what the request adds to it.
-fn public_url(source: &SourceRuntime, head: &Parts, peer: Peer) -> String {
+pub(crate) fn public_url(source: &SourceRuntime, head: &Parts, peer: Peer) -> String {
     let path = path_and_query(head);
     if let Some(base) = &source.public_url {
         let below = path.strip_prefix("/in/").unwrap_or_default();
@@ -468,44 +407,4 @@ fn public_url(source: &SourceRuntime, head: &Parts, peer: Peer) -> String {
     let host = head.uri.authority().map(http::uri::Authority::as_str).or(host).unwrap_or_default();
     let scheme = if peer.tls { "https://" } else { "http://" };
     [scheme, host, path].concat()
-}
-
-fn overridden_id(
-    place: &IdPlace,
-    received: &Received<'_>,
-    payload: &mut Payload<'_>,
-) -> Option<String> {
-    let text = match place {
-        IdPlace::Header(name) => received.head.headers.get(name)?.to_str().ok()?.to_owned(),
-        IdPlace::Json(path) => match path.find(payload.json()?)? {
-            serde_json::Value::String(text) => text.clone(),
-            serde_json::Value::Number(number) => number.to_string(),
-            _ => return None,
-        },
-    };
-    (!text.is_empty()).then_some(text)
-}
-
-fn dedupe_of(
-    received: &Received<'_>,
-    delivery_id: Option<&str>,
-    event_type: Option<&str>,
-) -> Option<(DedupeKey, DedupeKind, u64)> {
-    let source = received.source;
-    let rules = &source.rules.dedupe;
-    if !rules.enabled {
-        return None;
-    }
-    Some(match delivery_id {
-        Some(id) => {
-            let key = dedupe::delivery_id_key(source.key, id);
-            (key, DedupeKind::DeliveryId, rules.id_window_ms)
-        }
-        None => {
-            let method = received.head.method.as_str();
-            let path = path_and_query(received.head);
-            let key = dedupe::body_key(source.key, method, path, event_type, &received.body);
-            (key, DedupeKind::BodyHash, rules.hash_window_ms)
-        }
-    })
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::IpAddr;
 
 use becket_model::{EventRecord, PackedHeaders, RecordError};
-use becket_signature::Genuine;
+use becket_signature::Verdict;
 use http::request::Parts;
 
 /// What is kept beside headers and body.
@@ -12,8 +12,10 @@ pub(crate) struct RecordFacts<'a> {
     pub remote: IpAddr,
     pub url: &'a str,
     pub delivery_id: Option<&'a str>,
-    pub genuine: Option<&'a Genuine>,
+    pub verdict: Option<&'a Verdict>,
     pub invalid: Option<&'a str>,
+    /// Whether only the beginning of the body is given.
+    pub cut: bool,
 }
 
 /// The path and query as they were received.
@@ -43,8 +45,15 @@ pub(crate) fn pack(
     if let Some(id) = facts.delivery_id {
         packed.push(EventRecord::DELIVERY_ID, id.as_bytes());
     }
-    if let Some(Ok(verdict)) = facts.genuine.map(serde_json::to_vec) {
+    let verdict = facts.verdict.map(|verdict| match verdict {
+        Verdict::Genuine(genuine) => serde_json::to_vec(genuine),
+        Verdict::Refused(_) => serde_json::to_vec(verdict),
+    });
+    if let Some(Ok(verdict)) = verdict {
         packed.push(EventRecord::VERDICT, &verdict);
+    }
+    if facts.cut {
+        packed.push(EventRecord::CUT, b"");
     }
     if let Some(rule) = facts.invalid {
         packed.push(EventRecord::INVALID, rule.as_bytes());
@@ -82,8 +91,9 @@ mod tests {
             remote: "2001:db8::1".parse().unwrap(),
             url: "https://hooks.example.com/in/github/x?a=%20b",
             delivery_id: Some("d-1"),
-            genuine: None,
+            verdict: None,
             invalid: None,
+            cut: false,
         };
         let record = pack(&head, &facts, b"\x00body\r\n").unwrap();
         assert_eq!(record.fact(EventRecord::METHOD), Some("POST"));

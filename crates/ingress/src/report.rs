@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use becket_model::EventId;
-use becket_signature::Captured;
+use becket_signature::Refusal;
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +24,10 @@ pub enum Outcome {
     Refused,
     /// A provider's handshake, answered.
     Handshake,
+    /// A provider's handshake that could not be followed now; the sender was asked to come back.
+    HandshakeFailed,
+    /// The keys to judge it by could not be fetched; the sender was asked to come back.
+    KeyUnavailable,
     /// Too much, from an address or for a source.
     RateLimited,
     /// The body or the headers are too large, or the JSON too deep.
@@ -48,13 +52,15 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, for metrics and tests.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Accepted,
         Self::Duplicate,
         Self::Filtered,
         Self::Invalid,
         Self::Refused,
         Self::Handshake,
+        Self::HandshakeFailed,
+        Self::KeyUnavailable,
         Self::RateLimited,
         Self::TooLarge,
         Self::NotFound,
@@ -77,6 +83,8 @@ impl Outcome {
             Self::Invalid => "invalid",
             Self::Refused => "refused",
             Self::Handshake => "handshake",
+            Self::HandshakeFailed => "handshake_failed",
+            Self::KeyUnavailable => "key_unavailable",
             Self::RateLimited => "rate_limited",
             Self::TooLarge => "too_large",
             Self::NotFound => "not_found",
@@ -113,6 +121,24 @@ pub struct RequestReport<'a> {
     /// Why it was not accepted: a code of [`becket_signature::Refusal`], of
     /// [`becket_store::StoreError`], or of a rule.
     pub code: Option<&'static str>,
+    /// What verification had against it, if it was verified. With an event, the source only
+    /// observes.
+    pub refusal: Option<Refusal>,
+}
+
+/// A refused request that has become an event after all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseReport<'a> {
+    /// Its number in quarantine.
+    pub number: i64,
+    /// The source it was sent to.
+    pub source: &'a str,
+    /// The event that it made or repeated.
+    pub event: EventId,
+    /// Whether it repeated an event that had come otherwise.
+    pub repeat: bool,
+    /// What verification still has against it: a person has let it out all the same.
+    pub refusal: Option<Refusal>,
 }
 
 /// What happened to a connection outside of any request.
@@ -139,11 +165,11 @@ pub trait Observer: Send + Sync + 'static {
     /// Called exactly once for each request to a source.
     fn request(&self, report: &RequestReport<'_>);
 
+    /// Called once for each request that is let out of quarantine.
+    fn released(&self, _report: &ReleaseReport<'_>) {}
+
     /// Called for what happens to connections.
     fn connection(&self, _event: ConnectionEvent) {}
-
-    /// Called with the value that a handshake brought along and that has to be kept. It is a secret.
-    fn captured(&self, _source: &str, _captured: &Captured) {}
 }
 
 /// Collects what is to be told about a request and tells it when dropped, also if the request's
@@ -159,6 +185,7 @@ pub(crate) struct Telling<'a> {
     pub bytes: u64,
     pub remote: IpAddr,
     pub code: Option<&'static str>,
+    pub refusal: Option<Refusal>,
 }
 
 impl<'a> Telling<'a> {
@@ -174,6 +201,7 @@ impl<'a> Telling<'a> {
             bytes: 0,
             remote,
             code: None,
+            refusal: None,
         }
     }
 }
@@ -191,6 +219,7 @@ impl Drop for Telling<'_> {
             duration_us,
             remote: self.remote,
             code: self.code,
+            refusal: self.refusal,
         });
     }
 }

@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use becket_model::{ApplicationKey, EndpointKey, EndpointSettings, EndpointState, Rate};
+use becket_model::{
+    ApplicationKey, EndpointKey, EndpointSettings, EndpointState, Rate, Verification,
+};
 use becket_signature::{Ack, Entry, Verifier};
 use becket_store::Owner;
 use http::{HeaderName, Method};
@@ -82,6 +84,8 @@ pub struct Rules {
     pub ack: Option<Ack>,
     /// How deep JSON may be nested (default 64).
     pub json_depth_max: usize,
+    /// Whether requests that cannot be verified are refused (default) or only noted.
+    pub verification: Verification,
 }
 
 impl Default for Rules {
@@ -101,6 +105,7 @@ impl Default for Rules {
             dedupe: DedupeRules::default(),
             ack: None,
             json_depth_max: 64,
+            verification: Verification::Enforce,
         }
     }
 }
@@ -209,6 +214,17 @@ impl SourceTable {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<SourceRuntime>> {
         self.by_name.get(name)
+    }
+
+    /// The source with this number.
+    #[must_use]
+    pub fn by_key(&self, key: ApplicationKey) -> Option<&Arc<SourceRuntime>> {
+        self.by_name.values().find(|source| source.key == key)
+    }
+
+    /// Every source, once for each of its names.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<SourceRuntime>> {
+        self.by_name.values()
     }
 
     /// How many names there are.

@@ -30,6 +30,28 @@ impl ApplicationKind {
     }
 }
 
+/// What becomes of a request to a source that cannot be verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verification {
+    /// It is refused, and kept in quarantine.
+    #[default]
+    Enforce,
+    /// It is accepted all the same; what verification found is noted on the event.
+    Observe,
+}
+
+impl Verification {
+    /// The word used in the configuration, the API and the CLI.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        }
+    }
+}
+
 /// What is set for an application; every field has a default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -46,6 +68,9 @@ pub struct ApplicationSettings {
     pub provider: String,
     /// What the public API calls the kind of source; empty unless the API made it.
     pub source_type: String,
+    /// What becomes of requests to a source that cannot be verified. The file's sources have it
+    /// there.
+    pub verification: Verification,
 }
 
 impl ApplicationSettings {

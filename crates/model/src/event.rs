@@ -53,6 +53,27 @@ pub struct EventLabels {
     /// Recognises the same request again: hash of idempotency key and body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_hash: Option<String>,
+    /// Why verification refused the request that was accepted all the same: by a source that only
+    /// observes, or by a person. Absent when it is genuine, or was posted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unverified: Option<String>,
+    /// There when it was refused at first and let out of quarantine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub released: Option<Released>,
+}
+
+/// How an event came out of quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Released {
+    /// When the request arrived and was refused, in milliseconds since 1970.
+    pub first_received_at_ms: i64,
+    /// The code of the refusal then.
+    pub refused_as: String,
+    /// Who let it out: the name of a token.
+    pub by: String,
+    /// Why, if it was let out without verification; absent if it was verified again and passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl EventLabels {
@@ -135,6 +156,8 @@ impl EventRecord {
     pub const URL: &'static str = ":url";
     /// The payload rule that was broken, if the source accepts such events.
     pub const INVALID: &'static str = ":invalid";
+    /// There when only the beginning of the body is here.
+    pub const CUT: &'static str = ":cut";
     /// There when the payload was removed: the moment, in milliseconds since 1970.
     pub const EXPUNGED: &'static str = ":expunged";
 

@@ -18,7 +18,7 @@ pub mod event;
 pub mod id;
 pub mod retry;
 
-pub use application::{ApplicationKind, ApplicationSettings};
+pub use application::{ApplicationKind, ApplicationSettings, Verification};
 pub use attempt_detail::{AttemptDetail, AttemptTimings, KeptBody, ResponseDetail};
 pub use breaker::{Breaker, BreakerState};
 pub use bucket::{Rate, TokenBucket};
@@ -27,7 +27,7 @@ pub use delivery::{
 };
 pub use endpoint::{EndpointSettings, EndpointState, Origin, PlanTarget, plan_deliveries};
 pub use environment::{Clock, Noise};
-pub use event::{Disposition, EventLabels, EventRecord, PackedHeaders, RecordError};
+pub use event::{Disposition, EventLabels, EventRecord, PackedHeaders, RecordError, Released};
 pub use id::{
     ApplicationId, ApplicationKey, AttemptId, EndpointId, EndpointKey, EventId, EventSeq, IdError,
     IntegrationId, SeqClock, SourceId, TaskId, TokenId,

@@ -1,13 +1,13 @@
 //! The entries that come with Becket.
 //!
 //! Invariants: the texts are compiled in; each is parsed when it is first asked for, so that starting costs
-//! nothing. The list below is the only place that names files; `tests/catalogue.rs` compares it with the folder.
+//! nothing. `build.rs` lists the folder; `tests/catalogue.rs` reads every entry.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use serde::Serialize;
 
-use crate::entry::{Entry, Status};
+use crate::entry::{Entry, Proof, Status};
 
 struct Builtin {
     slug: &'static str,
@@ -15,48 +15,25 @@ struct Builtin {
     parsed: OnceLock<Arc<Entry>>,
 }
 
-macro_rules! builtin {
-    ($($slug:literal),* $(,)?) => {
-        [$(Builtin {
-            slug: $slug,
-            text: include_str!(concat!("../../../catalogue/", $slug, ".toml")),
-            parsed: OnceLock::new(),
-        }),*]
-    };
-}
+/// Slugs and texts, sorted by slug.
+static TEXTS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/catalogue_list.rs"));
 
-static CATALOGUE: Catalogue = Catalogue { entries: &BUILTIN };
-
-static BUILTIN: [Builtin; 24] = builtin![
-    "basic",
-    "clerk",
-    "discord",
-    "facebook",
-    "github",
-    "gitlab",
-    "hmac",
-    "linear",
-    "none",
-    "openai",
-    "paddle",
-    "resend",
-    "sanity",
-    "sendgrid",
-    "shopify",
-    "slack",
-    "square",
-    "standardwebhooks",
-    "stripe",
-    "svix",
-    "token",
-    "twilio",
-    "whatsapp",
-    "zoom",
-];
+static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| Catalogue {
+    entries: TEXTS
+        .iter()
+        .map(|&(slug, text)| Builtin { slug, text, parsed: OnceLock::new() })
+        .collect(),
+});
 
 /// The built-in providers.
 pub struct Catalogue {
-    entries: &'static [Builtin],
+    entries: Vec<Builtin>,
+}
+
+impl std::fmt::Debug for Catalogue {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Catalogue").field("entries", &self.entries.len()).finish()
+    }
 }
 
 /// One line of the list of providers.
@@ -66,8 +43,10 @@ pub struct EntrySummary {
     pub slug: String,
     /// The name as people write it.
     pub name: String,
-    /// Whether vectors prove the entry.
+    /// Whether the entry is proven.
     pub status: Status,
+    /// What proves it.
+    pub proof: Option<Proof>,
 }
 
 impl Catalogue {
@@ -78,8 +57,7 @@ impl Catalogue {
 
     /// The entry of this slug.
     pub fn get(&self, slug: &str) -> Option<Arc<Entry>> {
-        let position = self.entries.binary_search_by(|builtin| builtin.slug.cmp(slug)).ok()?;
-        Some(Arc::clone(self.entries[position].entry()))
+        Some(Arc::clone(self.find(slug)?.entry()))
     }
 
     /// All slugs in alphabetical order.
@@ -97,6 +75,7 @@ impl Catalogue {
                     slug: entry.slug.clone(),
                     name: entry.name.clone(),
                     status: entry.status,
+                    proof: entry.proof,
                 }
             })
             .collect()
@@ -104,7 +83,12 @@ impl Catalogue {
 
     /// The text of an entry as it was written, to show or to start an own entry from.
     pub fn text(&self, slug: &str) -> Option<&'static str> {
-        self.entries.iter().find(|builtin| builtin.slug == slug).map(|builtin| builtin.text)
+        self.find(slug).map(|builtin| builtin.text)
+    }
+
+    fn find(&self, slug: &str) -> Option<&Builtin> {
+        let position = self.entries.binary_search_by(|builtin| builtin.slug.cmp(slug)).ok()?;
+        Some(&self.entries[position])
     }
 }
 

@@ -71,4 +71,6 @@ pub struct VerifierOptions {
     pub max_age_s: Option<u64>,
     /// How far ahead a signed timestamp may be, in seconds, instead of the entry's own value.
     pub max_future_s: Option<u64>,
+    /// How many requests a minute the source takes, for providers that ask; absent: not limited.
+    pub rate_per_minute: Option<u64>,
 }

@@ -3,26 +3,38 @@
 //! Invariants: unknown keys are errors; nothing is computed here; everything that the interpreter does is
 //! said by these fields and never by the slug. `docs/catalogue.md` explains each field with examples.
 //! Checks that span fields are in `check`, the small languages inside strings in `template`.
-//! Deliberately absent: JWT, named message builders and fetched keys, which become further classes, template
-//! functions and key sources of this same format. Next: `scheme`.
+//! Next: `scheme`, and `answers` for handshakes and acknowledgements.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::answers::{AckSpec, HandshakeRule};
 use crate::error::EntryError;
-use crate::scheme::{Class, Condition, Scheme};
-use crate::template::{OneOrMany, Place, Template};
+use crate::scheme::{Class, Scheme};
+use crate::template::{OneOrMany, Place};
 
 /// How well an entry is backed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Valid and invalid vectors, made or judged by the provider's own software, agree with the entry.
+    /// Something of the provider's own agrees with the entry; [`Proof`] says what.
     Proven,
-    /// Written from the provider's documents; no vectors from the provider's own software.
+    /// Described by the provider or by others; nothing made by the provider has been compared.
     #[default]
     Declared,
+}
+
+/// What proves a proven entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    /// Vectors made or judged by the provider's own software.
+    Sdk,
+    /// A vector that the provider's own document prints.
+    Document,
+    /// The provider's own text describes the scheme of another proven entry (`like`).
+    Shared,
 }
 
 /// One provider: how its requests are proven genuine, what they carry, and how it wants to be answered.
@@ -36,15 +48,30 @@ pub struct Entry {
     /// Whether vectors prove the entry.
     #[serde(default)]
     pub status: Status,
+    /// What proves it, when it is proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
+    /// The slug of the proven entry with the same scheme, for the proof `shared`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub like: Option<String>,
     /// Where the facts come from: package and version, or document.
     #[serde(default)]
     pub source: String,
+    /// Where widely copied descriptions of this provider are wrong, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrects: Option<String>,
     /// What the operator must do at the provider and what to beware of (Markdown).
     #[serde(default)]
     pub guide: String,
     /// When and how often the provider sends again, in words.
     #[serde(default)]
     pub retries: String,
+    /// How long the provider waits for an answer, in milliseconds, where its own text says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// From where the provider sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ips: Option<Addresses>,
     /// The provider's own page about its webhooks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docs_url: Option<String>,
@@ -53,7 +80,7 @@ pub struct Entry {
     pub failure_status: u16,
     /// The answer to an accepted request, when the provider demands a certain one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ack: Option<Ack>,
+    pub ack: Option<AckSpec>,
     /// The largest body that the provider sends, in bytes, when it is more than the usual limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_limit_bytes: Option<u64>,
@@ -63,6 +90,9 @@ pub struct Entry {
     /// Settings that the operator may change without writing an entry, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, ParameterSpec>,
+    /// Where the JSON document is that `json:` reads; the first place that is there. The body, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<OneOrMany<Place>>,
     /// Where the event type is found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_type: Option<FactSpec>,
@@ -75,33 +105,59 @@ pub struct Entry {
     /// Requests that are answered at once and are no events.
     #[serde(default, rename = "handshake", skip_serializing_if = "Vec::is_empty")]
     pub handshakes: Vec<HandshakeRule>,
+    /// Small realistic events, for trying things out.
+    #[serde(default, rename = "sample", skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<Sample>,
+}
+
+/// The networks from which a provider sends.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Addresses {
+    /// Addresses or networks (`192.0.2.0/24`) as the provider publishes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
+    /// The page where they are published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The day on which they were looked up, `2026-11-22`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
+}
+
+/// A request as the provider would send it, without its signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// The event type that is found in it; absent when the entry finds none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<String>,
+    /// The body.
+    pub body: String,
+    /// The body's content type.
+    #[serde(default = "json_type")]
+    pub content_type: String,
+    /// The method.
+    #[serde(default = "post")]
+    pub method: String,
+    /// The query, without its question mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// Headers besides the content type; the event type's own header is set by itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+}
+
+fn json_type() -> String {
+    "application/json".to_owned()
+}
+
+fn post() -> String {
+    "POST".to_owned()
 }
 
 fn failure_status_default() -> u16 {
     401
-}
-
-/// The answer to an accepted request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ack {
-    /// A status from 200 to 299.
-    #[serde(default = "ack_status_default")]
-    pub status: u16,
-    /// The answer's `Content-Type`.
-    #[serde(default = "content_type_default")]
-    pub content_type: String,
-    /// The answer's body, as it is.
-    #[serde(default)]
-    pub body: String,
-}
-
-fn ack_status_default() -> u16 {
-    200
-}
-
-fn content_type_default() -> String {
-    "text/plain; charset=utf-8".to_owned()
 }
 
 /// One thing the operator must give.
@@ -174,51 +230,6 @@ pub struct FactSpec {
     pub at: OneOrMany<Place>,
 }
 
-/// One handshake: when a request looks like this, it is answered like that.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HandshakeRule {
-    /// A name for logs and explanations.
-    pub name: String,
-    /// Whether the request must be genuine before it is answered.
-    pub verify_first: bool,
-    /// All must hold.
-    pub when: Vec<Condition>,
-    /// The answer.
-    pub respond: Respond,
-    /// A secret that the request brings, to be kept by the caller.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub capture: Option<Capture>,
-}
-
-/// The answer of a handshake.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Respond {
-    /// The answer's status.
-    #[serde(default = "ack_status_default")]
-    pub status: u16,
-    /// The answer's `Content-Type`; none is sent with an empty body.
-    #[serde(default = "content_type_default")]
-    pub content_type: String,
-    /// Further headers.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, Template>,
-    /// The body.
-    #[serde(default)]
-    pub body: Template,
-}
-
-/// A value that a handshake hands over.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Capture {
-    /// `secret`, or the name of a named credential.
-    pub name: String,
-    /// Where it is in the request.
-    pub from: Place,
-}
-
 impl Entry {
     /// Reads an entry and checks it. Errors name the key and, where known, line and column.
     pub fn from_toml(text: &str) -> Result<Entry, EntryError> {
@@ -269,7 +280,7 @@ impl Entry {
     }
 
     /// The demanded answer to an accepted request.
-    pub fn ack(&self) -> Option<&Ack> {
+    pub fn ack(&self) -> Option<&AckSpec> {
         self.ack.as_ref()
     }
 
@@ -286,6 +297,11 @@ impl Entry {
     /// Whether every scheme signs the body, so that a genuine request is also an unchanged one.
     pub fn signs_body(&self) -> bool {
         !self.schemes.is_empty() && self.schemes.iter().all(Scheme::signs_body)
+    }
+
+    /// The events that come with the entry, for trying things out.
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
     }
 
     /// Whether the delivery id is covered by the signature; if not, whoever resends a genuine request

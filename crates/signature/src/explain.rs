@@ -1,15 +1,18 @@
 //! Saying what was checked, what was expected and what is probably wrong, in the operator's words.
 //!
-//! Invariants: for the operator only; shows expected signatures (which are useless without the request) but
-//! never a secret: tokens and the secret inside a hashed message are replaced. Slow by design: hypotheses
-//! are tried one after the other. Next: `likely_cause`.
+//! Invariants: for the operator only; never shows a secret (tokens and the secret inside a hashed message are
+//! replaced), and never a signature that was computed here: those are in a type of their own, which only
+//! tools that have the secrets at hand ask for. Slow by design. Next: `doctor`, which finds the cause.
 
 use std::collections::BTreeMap;
 
-use ring::hmac;
 use serde::Serialize;
 
+use crate::candidates::Texts;
+use crate::doctor::{Doctor, Effort};
 use crate::encoding;
+use crate::hashing::MacKey;
+use crate::judging::{hmac_tag, plain_hash};
 use crate::keys::Key;
 use crate::likely_cause::{Finding, LikelyCause};
 use crate::request::RequestView;
@@ -18,7 +21,7 @@ use crate::scope::Scope;
 use crate::timestamp;
 use crate::url_text;
 use crate::verdict::{Refusal, Verdict};
-use crate::verifier::{Texts, Verifier, hmac_tag, plain_hash, timestamp_text};
+use crate::verifier::{Verifier, timestamp_text};
 
 const SIGNED_TEXT_BYTES_MAX: usize = 4096;
 
@@ -37,8 +40,6 @@ pub struct Explanation {
     pub signed_text: Option<SignedText>,
     /// The signature's text as it came, one per place.
     pub signature_received: Vec<String>,
-    /// What the signature would be, one per configured secret, as the provider writes it.
-    pub signature_expected: Vec<String>,
     /// The signed time of sending.
     pub timestamp: Option<TimestampReport>,
     /// Which secret fitted, counted from 0.
@@ -49,6 +50,19 @@ pub struct Explanation {
     pub sentence: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// How much was tried to find the cause.
+    pub effort: Effort,
+}
+
+/// An explanation with the signatures that would have passed. For tools that were given the secrets; whatever
+/// answers other people has no use for it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ExplanationWithSignatures {
+    /// The explanation.
+    #[serde(flatten)]
+    pub explanation: Explanation,
+    /// What the signature would be, one per configured secret, as the provider writes it.
+    pub signature_expected: Vec<String>,
 }
 
 /// One step of verification.
@@ -96,7 +110,34 @@ pub struct TimestampReport {
 
 impl Verifier {
     /// Verifies a request and says why the verdict is what it is. For tools and people, not for the hot path.
+    /// A [`Doctor`] knows more.
     pub fn explain(&self, request: &RequestView<'_>, now_s: i64) -> Explanation {
+        Doctor::new(self).explain(request, now_s)
+    }
+
+    /// The signatures that would have passed, one per configured secret, as the provider writes them.
+    pub(crate) fn expected_signatures(&self, request: &RequestView<'_>) -> Vec<String> {
+        let url = url_text::registered(self.public_url.as_deref(), request.url);
+        let Ok((index, texts)) = self.choose(request, &url) else {
+            return Vec::new();
+        };
+        let scheme = &self.entry.schemes[index];
+        if matches!(scheme.class, Class::Token | Class::Basic) {
+            return Vec::new();
+        }
+        let scope = self.scope(request, &url, scheme, &texts);
+        let stamp = timestamp_text(&scope, scheme).ok().flatten();
+        let scope = Scope { timestamp: stamp.as_deref(), ..scope };
+        expected(&scope, scheme, &self.schemes[index].keys)
+    }
+
+    /// Describes the verdict; a refusal's cause is found by `cause`.
+    pub(crate) fn describe_verdict(
+        &self,
+        request: &RequestView<'_>,
+        now_s: i64,
+        cause: impl FnOnce(Refusal) -> (Finding, Effort),
+    ) -> Explanation {
         let verdict = self.verify(request, now_s);
         let url = url_text::registered(self.public_url.as_deref(), request.url);
         let mut explanation = Explanation {
@@ -105,7 +146,6 @@ impl Verifier {
             steps: Vec::new(),
             signed_text: None,
             signature_received: Vec::new(),
-            signature_expected: Vec::new(),
             timestamp: None,
             secret_index: match &verdict {
                 Verdict::Genuine(genuine) => genuine.secret_index,
@@ -114,6 +154,7 @@ impl Verifier {
             likely_cause: None,
             sentence: String::new(),
             hint: None,
+            effort: Effort::default(),
             verdict,
         };
         match self.choose(request, &url) {
@@ -139,7 +180,8 @@ impl Verifier {
                 };
             }
             Verdict::Refused(refusal) => {
-                let Finding { cause, sentence, hint } = self.likely_cause(request, now_s, *refusal);
+                let (Finding { cause, sentence, hint }, effort) = cause(*refusal);
+                explanation.effort = effort;
                 explanation.likely_cause = Some(cause);
                 explanation.sentence = sentence;
                 explanation.hint = hint;
@@ -198,7 +240,6 @@ impl Verifier {
         let scope = Scope { timestamp: stamp.as_deref(), ..scope };
         if scheme.signature.is_some() && !shows_secret {
             explanation.signed_text = self.signed_text(&scope, scheme);
-            explanation.signature_expected = expected(&scope, scheme, &prepared.keys);
         }
         let secrets = prepared.keys.len();
         let matched = explanation.secret_index.is_some();
@@ -243,7 +284,8 @@ impl Verifier {
             self.credentials.named.keys().map(|name| (name.clone(), format!("[{name}]"))).collect();
         let first = scheme.url_variants.first().copied().unwrap_or(UrlVariant::Exact);
         let url = url_text::variant(scope.url, first);
-        let shown = Scope { url: &url, named: &hidden, secret: Some(b"[secret]"), ..*scope };
+        let shown =
+            Scope { url: &url, named: &hidden, secret: Some(b"[secret]"), hmac: None, ..*scope };
         let whole = shown.render(&scheme.message).ok()?;
         let beginning = &whole[..whole.len().min(SIGNED_TEXT_BYTES_MAX)];
         Some(SignedText {
@@ -253,6 +295,20 @@ impl Verifier {
             length_bytes: whole.len(),
             cut: beginning.len() < whole.len(),
         })
+    }
+}
+
+impl Doctor<'_> {
+    /// The same with the signatures that would have passed; see [`ExplanationWithSignatures`].
+    pub fn explain_with_signatures(
+        &self,
+        request: &RequestView<'_>,
+        now_s: i64,
+    ) -> ExplanationWithSignatures {
+        ExplanationWithSignatures {
+            explanation: self.explain(request, now_s),
+            signature_expected: self.verifier().expected_signatures(request),
+        }
     }
 }
 
@@ -301,7 +357,7 @@ fn expected(scope: &Scope<'_>, scheme: &Scheme, keys: &[Key]) -> Vec<String> {
                     let scope = Scope { secret: Some(secret), ..scope };
                     plain_hash(&scope, scheme).ok()?.as_ref().to_vec()
                 }
-                Key::TokenHash(_) | Key::Public(_) => return None,
+                Key::TokenHash(_) | Key::Public(_) | Key::Jwt(_) => return None,
             };
             let text = encoding::encode(&bytes, spec.encoding);
             Some(format!("{}{text}", spec.prefix))
@@ -309,6 +365,6 @@ fn expected(scope: &Scope<'_>, scheme: &Scheme, keys: &[Key]) -> Vec<String> {
         .collect()
 }
 
-fn tag(scope: &Scope<'_>, scheme: &Scheme, key: &hmac::Key) -> Option<Vec<u8>> {
+fn tag(scope: &Scope<'_>, scheme: &Scheme, key: &MacKey) -> Option<Vec<u8>> {
     Some(hmac_tag(scope, &scheme.message, key).ok()?.as_ref().to_vec())
 }

@@ -1,9 +1,10 @@
 //! Answering challenges as the entry says.
 //!
 //! Invariants: rules are tried in order; a rule that wants the request verified first is skipped when it is
-//! not genuine, so that the caller's verification then refuses it.
+//! not genuine, so that the caller's verification then refuses it; a URL to visit has one of the entry's hosts.
 
-use crate::entry::HandshakeRule;
+use crate::answers::HandshakeRule;
+use crate::fetched::{self, FetchedKeys};
 use crate::request::{Captured, HandshakeAnswer, RequestView};
 use crate::scope::Scope;
 use crate::url_text;
@@ -12,17 +13,26 @@ use crate::verifier::Verifier;
 impl Verifier {
     /// The answer to a handshake; `None` when the request is an ordinary one.
     pub fn handshake(&self, request: &RequestView<'_>, now_s: i64) -> Option<HandshakeAnswer> {
+        self.handshake_with(request, now_s, None)
+    }
+
+    /// The same with keys that were fetched for this request, for handshakes that are verified first: see
+    /// [`Verifier::key_request`].
+    pub fn handshake_with(
+        &self,
+        request: &RequestView<'_>,
+        now_s: i64,
+        fetched: Option<&FetchedKeys>,
+    ) -> Option<HandshakeAnswer> {
         if self.entry.handshakes.is_empty() {
             return None;
         }
         let url = url_text::registered(self.public_url.as_deref(), request.url);
-        let scope = Scope {
-            hmac: self.challenge_key(),
-            ..Scope::new(*request, &url, &self.credentials.named)
-        };
+        let scope = Scope { hmac: self.challenge_key(), ..self.base_scope(request, &url) };
         self.entry.handshakes.iter().find_map(|rule| {
             let wanted = rule.when.iter().all(|condition| scope.holds(condition));
-            if !wanted || (rule.verify_first && !self.verify(request, now_s).is_genuine()) {
+            let genuine = || self.verify_with(request, now_s, fetched).is_genuine();
+            if !wanted || (rule.verify_first && !genuine()) {
                 return None;
             }
             answer(rule, &scope)
@@ -47,7 +57,17 @@ fn answer(rule: &HandshakeRule, scope: &Scope<'_>) -> Option<HandshakeAnswer> {
         Some(capture) => Some(Captured {
             name: capture.name.clone(),
             value: scope.text(&capture.from)?.into_owned(),
+            confirm: capture.confirm,
         }),
+    };
+    let visit = match &rule.visit {
+        None => None,
+        Some(visit) => {
+            let url = scope.text(&visit.url)?;
+            // Whoever sends the request names the URL: it must be one of the provider's.
+            fetched::host_allowed(&visit.hosts, &url).then_some(())?;
+            Some(url.into_owned())
+        }
     };
     Some(HandshakeAnswer {
         name: rule.name.clone(),
@@ -55,5 +75,6 @@ fn answer(rule: &HandshakeRule, scope: &Scope<'_>) -> Option<HandshakeAnswer> {
         headers,
         body,
         captured,
+        visit,
     })
 }

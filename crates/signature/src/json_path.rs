@@ -38,27 +38,46 @@ impl JsonPath {
         Ok(JsonPath { text: text.to_owned(), segments })
     }
 
+    /// The path to one member of an object, whatever its name contains.
+    pub(crate) fn key(name: &str) -> Self {
+        JsonPath { text: name.to_owned(), segments: vec![name.to_owned()] }
+    }
+
     /// The steps of the path.
     pub fn segments(&self) -> &[String] {
         &self.segments
     }
 
-    /// The value's text: the content of a string, the raw text of anything else; `None` for null.
+    /// The value's text: the content of a string, the raw text of anything else; `None` for null. Steps may
+    /// lead on into a string whose content is JSON itself.
     pub(crate) fn find<'b>(&self, body: &'b [u8]) -> Option<Cow<'b, str>> {
-        let mut deserializer = serde_json::Deserializer::from_slice(body);
-        let raw = Steps(&self.segments).deserialize(&mut deserializer).ok()??;
-        deserializer.end().ok()?;
-        let text = raw.get();
-        if text == "null" {
-            None
-        } else if text.starts_with('"') {
-            match serde_json::from_str::<&str>(text) {
-                Ok(plain) => Some(Cow::Borrowed(plain)),
-                Err(_) => serde_json::from_str::<String>(text).ok().map(Cow::Owned),
-            }
-        } else {
-            Some(Cow::Borrowed(text))
+        find(&self.segments, body).or_else(|| {
+            (1..self.segments.len()).find_map(|length| {
+                let inner = find(&self.segments[..length], body)?;
+                if !inner.starts_with(['{', '[']) {
+                    return None;
+                }
+                let found = find(&self.segments[length..], inner.as_bytes())?;
+                Some(Cow::Owned(found.into_owned()))
+            })
+        })
+    }
+}
+
+fn find<'b>(segments: &[String], body: &'b [u8]) -> Option<Cow<'b, str>> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let raw = Steps(segments).deserialize(&mut deserializer).ok()??;
+    deserializer.end().ok()?;
+    let text = raw.get();
+    if text == "null" {
+        None
+    } else if text.starts_with('"') {
+        match serde_json::from_str::<&str>(text) {
+            Ok(plain) => Some(Cow::Borrowed(plain)),
+            Err(_) => serde_json::from_str::<String>(text).ok().map(Cow::Owned),
         }
+    } else {
+        Some(Cow::Borrowed(text))
     }
 }
 
@@ -66,6 +85,34 @@ impl fmt::Display for JsonPath {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.text)
     }
+}
+
+/// The first key of a JSON object that is none of these.
+pub(crate) fn first_key(document: &[u8], except: &[String]) -> Option<String> {
+    struct First<'e>(&'e [String]);
+
+    impl<'de> Visitor<'de> for First<'_> {
+        type Value = Option<String>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a JSON object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut first = None;
+            while let Some((key, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
+                if first.is_none() && !self.0.contains(&key) {
+                    first = Some(key);
+                }
+            }
+            Ok(first)
+        }
+    }
+
+    let mut deserializer = serde_json::Deserializer::from_slice(document);
+    let found = deserializer.deserialize_map(First(except)).ok()?;
+    deserializer.end().ok()?;
+    found
 }
 
 struct Steps<'p>(&'p [String]);
@@ -177,6 +224,11 @@ mod tests {
 
     #[test]
     fn finds_values_as_they_were_written() {
+        let nested = br#"{"data":"{\"a\":{\"b\":\"x\"}}","plain":"y"}"#;
+        let path = JsonPath::parse("data.a.b").expect("parses");
+        assert_eq!(path.find(nested).as_deref(), Some("x"));
+        let path = JsonPath::parse("plain.a").expect("parses");
+        assert_eq!(path.find(nested), None);
         let body = br#"{"a":{"b":[{"c":1.00},{"c":"x\ny"}],"b.c":true},"n":null,"d":1,"d":2}"#;
         for (path, expected) in [
             ("a.b.0.c", Some("1.00")),
@@ -196,5 +248,12 @@ mod tests {
         assert_eq!(path.find(br#"{"a":1} trailing"#), None);
         assert_eq!(path.find(b""), None);
         assert_eq!(path.find(b"[[[["), None);
+        assert_eq!(JsonPath::key("a.b").find(br#"{"a.b":1}"#).as_deref(), Some("1"));
+        assert_eq!(first_key(br#"{"b":1,"a":2}"#, &[]).as_deref(), Some("b"));
+        assert_eq!(first_key(br#"{"b":1,"a":2"#, &[]), None);
+        assert_eq!(first_key(b"{}", &[]), None);
+        assert_eq!(first_key(b"[1]", &[]), None);
+        let except = ["b".to_owned()];
+        assert_eq!(first_key(br#"{"b":1,"a":2}"#, &except).as_deref(), Some("a"));
     }
 }

@@ -3,64 +3,59 @@
 //! Invariants: done once per verifier; error texts say what form is expected and never show the value.
 //! Public keys are recognised by their form: PEM, JWK, hex, base64. Next: `der` for the ASN.1 inside.
 
-use ring::{digest, hmac, signature};
+use p256::ecdsa::signature::hazmat::PrehashVerifier;
+use ring::signature::{self, UnparsedPublicKey};
 use zeroize::Zeroizing;
 
 use crate::der;
 use crate::encoding::base64_any;
+use crate::hashing::{MacKey, Tag, hash};
+use crate::jwt::JwtKey;
 use crate::scheme::{Class, Digest, EcdsaForm, KeySpec, KeyStep, Scheme};
 
 /// A key that is ready for use.
 pub(crate) enum Key {
-    Hmac(hmac::Key),
+    Hmac(MacKey),
     /// The secret's bytes, for messages that contain it.
     Bytes(Zeroizing<Vec<u8>>),
     /// The SHA-256 of a token, so that comparing takes the same time for every length.
-    TokenHash(digest::Digest),
+    TokenHash(Tag),
     Public(PublicKey),
+    Jwt(JwtKey),
 }
 
 /// A public key in the form that ring takes.
 pub(crate) enum PublicKey {
-    /// 32 bytes (Ed25519), an uncompressed point (P-256) or PKCS#1 DER (RSA).
+    /// 32 bytes (Ed25519), an uncompressed point (P-256, P-384) or PKCS#1 DER (RSA).
     Bytes(Vec<u8>),
     /// Modulus and exponent of an RSA key.
     RsaNumbers { n: Vec<u8>, e: Vec<u8> },
 }
 
-impl Digest {
-    /// The HMAC of this hash.
-    pub(crate) fn hmac(self) -> hmac::Algorithm {
-        match self {
-            Digest::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-            Digest::Sha256 => hmac::HMAC_SHA256,
-            Digest::Sha384 => hmac::HMAC_SHA384,
-            Digest::Sha512 => hmac::HMAC_SHA512,
-        }
-    }
-
-    /// The plain hash.
-    pub(crate) fn plain(self) -> &'static digest::Algorithm {
-        match self {
-            Digest::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
-            Digest::Sha256 => &digest::SHA256,
-            Digest::Sha384 => &digest::SHA384,
-            Digest::Sha512 => &digest::SHA512,
-        }
-    }
+/// Turns a secret into the key's bytes; the first that the entry's steps allow.
+pub(crate) fn transform(secret: &str, spec: &KeySpec) -> Result<Zeroizing<Vec<u8>>, String> {
+    let mut all = transform_all(secret, spec)?;
+    Ok(all.swap_remove(0))
 }
 
-/// Turns a secret into the key's bytes.
-pub(crate) fn transform(secret: &str, spec: &KeySpec) -> Result<Zeroizing<Vec<u8>>, String> {
+/// Every key that a secret stands for: one, unless the entry names several chains of steps. Never empty.
+fn transform_all(secret: &str, spec: &KeySpec) -> Result<Vec<Zeroizing<Vec<u8>>>, String> {
     let secret = secret.trim_end_matches(['\r', '\n']);
     if secret.is_empty() {
         return Err("it is empty".to_owned());
     }
-    let steps = spec
-        .when
-        .iter()
-        .find(|rule| secret.starts_with(&rule.prefix))
-        .map_or(&spec.transform, |rule| &rule.transform);
+    if spec.any.is_empty() {
+        let rule = spec.when.iter().find(|rule| secret.starts_with(&rule.prefix));
+        let steps = rule.map_or(&spec.transform, |rule| &rule.transform);
+        return Ok(vec![apply_steps(secret, steps)?]);
+    }
+    let outcomes: Vec<_> = spec.any.iter().map(|steps| apply_steps(secret, steps)).collect();
+    let problem = outcomes.iter().find_map(|outcome| outcome.as_ref().err().cloned());
+    let keys: Vec<_> = outcomes.into_iter().filter_map(Result::ok).collect();
+    if keys.is_empty() { Err(problem.unwrap_or_default()) } else { Ok(keys) }
+}
+
+fn apply_steps(secret: &str, steps: &[KeyStep]) -> Result<Zeroizing<Vec<u8>>, String> {
     let mut bytes = Zeroizing::new(secret.as_bytes().to_vec());
     for step in steps {
         let next = match step {
@@ -74,10 +69,17 @@ pub(crate) fn transform(secret: &str, spec: &KeySpec) -> Result<Zeroizing<Vec<u8
             KeyStep::Hex => hex::decode(&*bytes).map_err(|_| {
                 "it is not hexadecimal, which this provider's secrets are: copy it again, whole"
             })?,
-            KeyStep::Sha1 => digest::digest(Digest::Sha1.plain(), &bytes).as_ref().to_vec(),
-            KeyStep::Sha256 => digest::digest(Digest::Sha256.plain(), &bytes)
-                .as_ref()
-                .to_vec(),
+            KeyStep::Append(text) => [&bytes[..], text.as_bytes()].concat(),
+            KeyStep::Prepend(text) => [text.as_bytes(), &bytes[..]].concat(),
+            KeyStep::Lower => bytes.to_ascii_lowercase(),
+            KeyStep::Nfkd => icu_normalizer::DecomposingNormalizerBorrowed::new_nfkd()
+                .normalize(&String::from_utf8_lossy(&bytes))
+                .into_owned()
+                .into_bytes(),
+            KeyStep::Md5 => hash(Digest::Md5, &bytes).as_ref().to_vec(),
+            KeyStep::Sha1 => hash(Digest::Sha1, &bytes).as_ref().to_vec(),
+            KeyStep::Sha256 => hash(Digest::Sha256, &bytes).as_ref().to_vec(),
+            KeyStep::Sha512 => hash(Digest::Sha512, &bytes).as_ref().to_vec(),
         };
         bytes = Zeroizing::new(next);
     }
@@ -87,16 +89,20 @@ pub(crate) fn transform(secret: &str, spec: &KeySpec) -> Result<Zeroizing<Vec<u8
     Ok(bytes)
 }
 
-/// Prepares a shared secret for a scheme.
-pub(crate) fn prepare_secret(secret: &str, scheme: &Scheme) -> Result<Key, String> {
-    let bytes = transform(secret, &scheme.key)?;
-    Ok(match scheme.class {
-        Class::Hmac => {
-            Key::Hmac(hmac::Key::new(scheme.digest.unwrap_or(Digest::Sha256).hmac(), &bytes))
-        }
-        Class::Token | Class::Basic => Key::TokenHash(digest::digest(&digest::SHA256, &bytes)),
-        _ => Key::Bytes(bytes),
-    })
+/// Prepares a shared secret for a scheme: one key, or several where the entry names several chains of steps.
+pub(crate) fn prepare_secret(secret: &str, scheme: &Scheme) -> Result<Vec<Key>, String> {
+    let digest = scheme.digest.unwrap_or(Digest::Sha256);
+    transform_all(secret, &scheme.key)?
+        .into_iter()
+        .map(|bytes| {
+            Ok(match scheme.class {
+                Class::Hmac => Key::Hmac(MacKey::new(digest, &bytes)),
+                Class::Jwt => Key::Jwt(JwtKey::secret(&bytes)?),
+                Class::Token | Class::Basic => Key::TokenHash(hash(Digest::Sha256, &bytes)),
+                _ => Key::Bytes(bytes),
+            })
+        })
+        .collect()
 }
 
 /// Reads a public key for a scheme.
@@ -110,6 +116,9 @@ pub(crate) fn prepare_public(text: &str, scheme: &Scheme) -> Result<Key, String>
     if text.is_empty() {
         return Err("it is empty".to_owned());
     }
+    if let Some(spec) = &scheme.jwt {
+        return JwtKey::public(text, spec).map(Key::Jwt);
+    }
     if text.starts_with('{') {
         return jwk(text, scheme.class).map(Key::Public);
     }
@@ -119,16 +128,8 @@ pub(crate) fn prepare_public(text: &str, scheme: &Scheme) -> Result<Key, String>
             32 => bytes,
             _ => exactly(der::spki_key(&bytes), 32, "an Ed25519 key")?,
         },
-        Class::EcdsaP256 => match bytes.as_slice() {
-            [4, ..] if bytes.len() == 65 => bytes,
-            [2 | 3, ..] if bytes.len() == 33 => {
-                return Err(
-                    "it is a compressed point: give the key as PEM or as an uncompressed point"
-                        .to_owned(),
-                );
-            }
-            _ => exactly(der::spki_key(&bytes), 65, "a P-256 key")?,
-        },
+        Class::EcdsaP256 => point(bytes, 65, "a P-256 key")?,
+        Class::EcdsaP384 => point(bytes, 97, "a P-384 key")?,
         _ => match der::spki_key(&bytes) {
             Some(inner) => inner,
             None if der::is_pkcs1(&bytes) => bytes,
@@ -136,6 +137,18 @@ pub(crate) fn prepare_public(text: &str, scheme: &Scheme) -> Result<Key, String>
         },
     };
     Ok(Key::Public(PublicKey::Bytes(key)))
+}
+
+/// An uncompressed point, alone or in its wrapping.
+fn point(bytes: Vec<u8>, length: usize, what: &str) -> Result<Vec<u8>, String> {
+    match bytes.first() {
+        Some(4) if bytes.len() == length => Ok(bytes),
+        Some(2 | 3) if bytes.len() == length / 2 + 1 => {
+            Err("it is a compressed point: give the key as PEM or as an uncompressed point"
+                .to_owned())
+        }
+        _ => exactly(der::spki_key(&bytes), length, what),
+    }
 }
 
 fn exactly(key: Option<Vec<u8>>, length: usize, what: &str) -> Result<Vec<u8>, String> {
@@ -184,6 +197,10 @@ fn jwk(text: &str, class: Class) -> Result<PublicKey, String> {
             let point = [vec![4], member("x")?, member("y")?].concat();
             exactly(Some(point), 65, "a P-256 key").map(PublicKey::Bytes)
         }
+        Class::EcdsaP384 if is("kty", "EC") && is("crv", "P-384") => {
+            let point = [vec![4], member("x")?, member("y")?].concat();
+            exactly(Some(point), 97, "a P-384 key").map(PublicKey::Bytes)
+        }
         Class::RsaPkcs1 | Class::RsaPss if is("kty", "RSA") => {
             Ok(PublicKey::RsaNumbers { n: member("n")?, e: member("e")? })
         }
@@ -194,22 +211,25 @@ fn jwk(text: &str, class: Class) -> Result<PublicKey, String> {
 impl PublicKey {
     /// Whether the signature is this key's over the message.
     pub(crate) fn verify(&self, scheme: &Scheme, message: &[u8], given: &[u8]) -> bool {
-        let form = scheme.signature.as_ref().map(|spec| spec.form);
-        let digest = scheme.digest.unwrap_or(Digest::Sha256);
+        let form = scheme.signature.as_ref().map(|spec| spec.form).unwrap_or_default();
+        let digest = scheme.digest.unwrap_or(match scheme.class {
+            Class::EcdsaP384 => Digest::Sha384,
+            _ => Digest::Sha256,
+        });
         let outcome = match (self, scheme.class) {
             (PublicKey::Bytes(key), Class::Ed25519) => {
-                signature::UnparsedPublicKey::new(&signature::ED25519, key).verify(message, given)
+                UnparsedPublicKey::new(&signature::ED25519, key).verify(message, given)
             }
-            (PublicKey::Bytes(key), Class::EcdsaP256) => {
-                let algorithm = match form {
-                    Some(EcdsaForm::Raw) => &signature::ECDSA_P256_SHA256_FIXED,
-                    _ => &signature::ECDSA_P256_SHA256_ASN1,
-                };
-                signature::UnparsedPublicKey::new(algorithm, key).verify(message, given)
+            (PublicKey::Bytes(key), Class::EcdsaP256 | Class::EcdsaP384) => {
+                match ecdsa(scheme.class, digest, form) {
+                    Some(algorithm) => {
+                        UnparsedPublicKey::new(algorithm, key).verify(message, given)
+                    }
+                    None => return sha1_over_p256(key, form, message, given),
+                }
             }
             (PublicKey::Bytes(key), Class::RsaPkcs1 | Class::RsaPss) => {
-                signature::UnparsedPublicKey::new(rsa(scheme.class, digest), key)
-                    .verify(message, given)
+                UnparsedPublicKey::new(rsa(scheme.class, digest), key).verify(message, given)
             }
             (PublicKey::RsaNumbers { n, e }, Class::RsaPkcs1 | Class::RsaPss) => {
                 signature::RsaPublicKeyComponents { n, e }.verify(
@@ -224,14 +244,43 @@ impl PublicKey {
     }
 }
 
+/// What ring verifies; `None` for SHA-1, which it does not have for these curves.
+fn ecdsa(
+    class: Class,
+    digest: Digest,
+    form: EcdsaForm,
+) -> Option<&'static signature::EcdsaVerificationAlgorithm> {
+    Some(match (class, digest, form) {
+        (Class::EcdsaP256, Digest::Sha256, EcdsaForm::Der) => &signature::ECDSA_P256_SHA256_ASN1,
+        (Class::EcdsaP256, Digest::Sha256, EcdsaForm::Raw) => &signature::ECDSA_P256_SHA256_FIXED,
+        (Class::EcdsaP384, Digest::Sha384, EcdsaForm::Der) => &signature::ECDSA_P384_SHA384_ASN1,
+        (Class::EcdsaP384, Digest::Sha384, EcdsaForm::Raw) => &signature::ECDSA_P384_SHA384_FIXED,
+        (Class::EcdsaP384, Digest::Sha256, EcdsaForm::Der) => &signature::ECDSA_P384_SHA256_ASN1,
+        _ => return None,
+    })
+}
+
+/// Obsolete, and still what one large marketplace signs with.
+fn sha1_over_p256(key: &[u8], form: EcdsaForm, message: &[u8], given: &[u8]) -> bool {
+    use p256::ecdsa::{Signature, VerifyingKey};
+    let signature = match form {
+        EcdsaForm::Der => Signature::from_der(given),
+        EcdsaForm::Raw => Signature::from_slice(given),
+    };
+    let (Ok(key), Ok(signature)) = (VerifyingKey::from_sec1_bytes(key), signature) else {
+        return false;
+    };
+    key.verify_prehash(hash(Digest::Sha1, message).as_ref(), &signature).is_ok()
+}
+
 fn rsa(class: Class, digest: Digest) -> &'static signature::RsaParameters {
     match (class, digest) {
-        // PSS with SHA-1 is refused when the entry is checked.
+        // PSS with SHA-1, and anything with MD5, is refused when the entry is checked.
         (Class::RsaPss, Digest::Sha384) => &signature::RSA_PSS_2048_8192_SHA384,
         (Class::RsaPss, Digest::Sha512) => &signature::RSA_PSS_2048_8192_SHA512,
         (Class::RsaPss, _) => &signature::RSA_PSS_2048_8192_SHA256,
         (_, Digest::Sha1) => &signature::RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
-        (_, Digest::Sha256) => &signature::RSA_PKCS1_2048_8192_SHA256,
+        (_, Digest::Sha256 | Digest::Md5) => &signature::RSA_PKCS1_2048_8192_SHA256,
         (_, Digest::Sha384) => &signature::RSA_PKCS1_2048_8192_SHA384,
         (_, Digest::Sha512) => &signature::RSA_PKCS1_2048_8192_SHA512,
     }

@@ -63,6 +63,30 @@ pub struct HandshakeAnswer {
     pub body: Vec<u8>,
     /// A value that the request brought and that the caller must keep.
     pub captured: Option<Captured>,
+    /// A URL that the caller must GET, guarded like every connection, before it answers.
+    pub visit: Option<String>,
+}
+
+/// The answer that an entry demands for an accepted request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// The status to answer with.
+    pub status: u16,
+    /// The headers to answer with.
+    pub headers: Vec<(String, String)>,
+    /// The body to answer with.
+    pub body: Vec<u8>,
+}
+
+/// A fixed answer for accepted requests, as an operator sets it for a source instead of the entry's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ack {
+    /// A status from 200 to 299.
+    pub status: u16,
+    /// The answer's `Content-Type`.
+    pub content_type: String,
+    /// The answer's body, as it is.
+    pub body: String,
 }
 
 impl std::fmt::Debug for HandshakeAnswer {
@@ -74,6 +98,7 @@ impl std::fmt::Debug for HandshakeAnswer {
             .field("status", &self.status)
             .field("body_bytes", &self.body.len())
             .field("captured", &self.captured.as_ref().map(|c| &c.name))
+            .field("visit", &self.visit.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -85,6 +110,8 @@ pub struct Captured {
     pub name: String,
     /// The value; a secret.
     pub value: String,
+    /// Whether the operator must accept it before it is used.
+    pub confirm: bool,
 }
 
 impl std::fmt::Debug for Captured {

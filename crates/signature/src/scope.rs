@@ -6,12 +6,16 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use ring::{digest, hmac};
-
-use crate::encoding;
+use crate::builders::BuildSpec;
+use crate::candidates::{field, token_field};
+use crate::functions;
+use crate::hashing::{MacKey, hash};
+use crate::json_path::first_key;
+use crate::jwt;
+use crate::multipart;
 use crate::request::RequestView;
-use crate::scheme::{Charset, Condition, Encoding, SplitSpec};
-use crate::template::{Expr, Function, Template};
+use crate::scheme::{Charset, Condition, Digest, SignatureSpec};
+use crate::template::{Expr, Function, Place, Template};
 use crate::url_text;
 
 /// Everything a template may read.
@@ -23,9 +27,19 @@ pub(crate) struct Scope<'a> {
     pub named: &'a BTreeMap<String, String>,
     pub timestamp: Option<&'a str>,
     /// The signature's text and how it is split, for `field:`.
-    pub signature: Option<(&'a str, &'a SplitSpec)>,
+    pub signature: Option<(&'a str, &'a SignatureSpec)>,
     pub secret: Option<&'a [u8]>,
-    pub hmac: Option<&'a hmac::Key>,
+    /// The signature's text is a token, so that its fields are the members of the token's header.
+    pub is_token: bool,
+    /// The key with which challenges are answered.
+    pub hmac: Option<&'a MacKey>,
+    /// Where the JSON document is; the body when absent.
+    pub payload: Option<&'a [Place]>,
+    /// How `{built}` is made.
+    pub build: Option<&'a BuildSpec>,
+    /// The claims of a token, as JSON.
+    pub claims: Option<&'a [u8]>,
+    pub rate_per_minute: Option<u64>,
     pub event_type: Option<&'a str>,
     pub delivery_id: Option<&'a str>,
 }
@@ -35,7 +49,7 @@ pub(crate) struct Scope<'a> {
 pub(crate) enum Absent<'a> {
     /// It is not in the request.
     Missing(&'a Expr),
-    /// The header came more than once, or holds bytes that are no text.
+    /// The header, parameter, field or part came more than once.
     Repeated(&'a Expr),
 }
 
@@ -54,7 +68,12 @@ impl<'a> Scope<'a> {
             timestamp: None,
             signature: None,
             secret: None,
+            is_token: false,
             hmac: None,
+            payload: None,
+            build: None,
+            claims: None,
+            rate_per_minute: None,
             event_type: None,
             delivery_id: None,
         }
@@ -82,14 +101,48 @@ impl<'a> Scope<'a> {
                 }
                 first.map(|value| Cow::Borrowed(value.as_bytes()))
             }
-            Expr::Query(name) => url_text::query_value(self.request.url, name).map(bytes),
-            Expr::Form(name) => url::form_urlencoded::parse(self.form_body())
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| bytes(value)),
-            Expr::Json(path) => path.find(self.request.body).map(bytes),
-            Expr::Field(name) => {
-                self.signature.and_then(|(text, split)| field(text, split, name)).map(borrowed)
+            Expr::Query(name) => {
+                let query = url_text::query(self.request.url).unwrap_or_default();
+                return only(query.as_bytes(), name, expr);
             }
+            Expr::Form(name) => return only(self.form_body(), name, expr),
+            Expr::Part(name) => {
+                if multipart::is_repeated(&self.request, name) {
+                    return Err(Absent::Repeated(expr));
+                }
+                multipart::part(&self.request, name).map(Cow::Borrowed)
+            }
+            Expr::Json(path) => match self.payload() {
+                Some(Cow::Borrowed(document)) => path.find(document).map(bytes),
+                Some(Cow::Owned(document)) => path.find(&document).map(|text| owned(&text)),
+                None => None,
+            },
+            Expr::FirstKey(except) => self
+                .payload()
+                .and_then(|document| first_key(&document, except))
+                .map(|key| owned(&key)),
+            Expr::Claim(path) => self.claims.and_then(|claims| path.find(claims)).map(bytes),
+            Expr::Token => std::str::from_utf8(self.request.body)
+                .ok()
+                .and_then(|text| jwt::Token::parse(text.trim()))
+                .map(|token| Cow::Owned(token.claims().to_vec())),
+            Expr::Built => match self.build {
+                Some(spec) => return spec.build(self),
+                None => None,
+            },
+            Expr::RatePerMinute => Some(match self.rate_per_minute {
+                Some(rate) => Cow::Owned(rate.to_string().into_bytes()),
+                None => borrowed("*"),
+            }),
+            Expr::Host => url_text::host(self.url).map(borrowed),
+            Expr::PathQuery => Some(borrowed(url_text::path_query(self.url))),
+            Expr::Field(name) => self.signature.and_then(|(text, spec)| {
+                if self.is_token {
+                    token_field(text, spec, name).map(|value| owned(&value))
+                } else {
+                    field(text, spec, name).map(bytes)
+                }
+            }),
             Expr::Credential(name) => self.named.get(name).map(|value| borrowed(value)),
             Expr::Optional(inner) => match self.value(inner) {
                 Err(Absent::Missing(_)) => Some(Cow::Borrowed([].as_slice())),
@@ -139,6 +192,11 @@ impl<'a> Scope<'a> {
         {
             return false;
         }
+        if let Some(wanted) = &condition.starts_with
+            && !wanted.iter().any(|wanted| value.starts_with(wanted.as_bytes()))
+        {
+            return false;
+        }
         if let Some(name) = &condition.equals_credential {
             let same =
                 self.named.get(name).is_some_and(|wanted| same_secret(wanted.as_bytes(), &value));
@@ -149,38 +207,52 @@ impl<'a> Scope<'a> {
         condition.charset.is_none_or(|set| fits(set, &value))
     }
 
-    fn form_body(&self) -> &'a [u8] {
+    /// The raw form, or nothing when the body does not say that it is one.
+    pub fn form_body(&self) -> &'a [u8] {
         form_bytes(&self.request)
     }
 
+    /// The JSON document that `json:` reads: the first of the entry's places that is there.
+    pub fn payload(&self) -> Option<Cow<'a, [u8]>> {
+        let Some(places) = self.payload else {
+            return Some(Cow::Borrowed(self.request.body));
+        };
+        // The places themselves see the body as it came.
+        let outer = Scope { payload: None, ..*self };
+        places.iter().find_map(|place| outer.render(place).ok())
+    }
+
     fn call(&self, function: Function, arguments: &'a [Expr], whole: &'a Expr) -> Value<'a> {
-        let mut input = Vec::new();
-        for argument in arguments {
-            input.extend_from_slice(&self.value(argument)?);
-        }
-        let tag = |encoding| {
-            let key = self.hmac.ok_or(Absent::Missing(whole))?;
-            let tag = hmac::sign(key, &input);
-            Ok(encoding::encode(tag.as_ref(), encoding))
+        let input = match arguments {
+            [only] => self.value(only)?,
+            several => {
+                let mut input = Vec::new();
+                for argument in several {
+                    input.extend_from_slice(&self.value(argument)?);
+                }
+                Cow::Owned(input)
+            }
         };
-        let hash = |algorithm, encoding| {
-            encoding::encode(digest::digest(algorithm, &input).as_ref(), encoding)
-        };
-        let text = match function {
-            Function::Sha256Hex => hash(&digest::SHA256, Encoding::Hex),
-            Function::Sha256Base64 => hash(&digest::SHA256, Encoding::Base64),
-            Function::Sha1Hex => hash(&digest::SHA1_FOR_LEGACY_USE_ONLY, Encoding::Hex),
-            Function::HmacHex => tag(Encoding::Hex)?,
-            Function::HmacBase64 => tag(Encoding::Base64)?,
-            Function::JsonText => json_text(&String::from_utf8_lossy(&input)),
-            Function::Lower => String::from_utf8_lossy(&input).to_lowercase(),
-        };
-        Ok(Cow::Owned(text.into_bytes()))
+        functions::apply(function, &input, self.hmac).map(Cow::Owned).ok_or(Absent::Missing(whole))
     }
 }
 
 fn borrowed(text: &str) -> Cow<'_, [u8]> {
     Cow::Borrowed(text.as_bytes())
+}
+
+/// The value of a parameter that must come once: whoever adds a second one hopes that somebody reads that.
+fn only<'a>(pairs: &'a [u8], name: &str, expr: &'a Expr) -> Value<'a> {
+    let mut values = url::form_urlencoded::parse(pairs).filter(|(key, _)| key == name);
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(Absent::Repeated(expr)),
+        (Some((_, value)), None) => Ok(bytes(value)),
+        (None, None) => Err(Absent::Missing(expr)),
+    }
+}
+
+fn owned<'b>(text: &str) -> Cow<'b, [u8]> {
+    Cow::Owned(text.as_bytes().to_vec())
 }
 
 fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
@@ -193,27 +265,28 @@ fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
 /// Compares without telling how long the wanted text is or where the first difference lies.
 pub(crate) fn same_secret(wanted: &[u8], given: &[u8]) -> bool {
     use subtle::ConstantTimeEq;
-    let wanted = digest::digest(&digest::SHA256, wanted);
-    let given = digest::digest(&digest::SHA256, given);
+    let wanted = hash(Digest::Sha256, wanted);
+    let given = hash(Digest::Sha256, given);
     wanted.as_ref().ct_eq(given.as_ref()).into()
 }
 
 fn fits(set: Charset, value: &[u8]) -> bool {
-    if value.is_empty() || value.len() > 256 {
-        return false;
-    }
-    value.iter().all(|byte| match set {
-        Charset::Digits => byte.is_ascii_digit(),
-        Charset::Token => {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'=' | b'+' | b'/')
-        }
-    })
+    let longest = if set == Charset::Hex { 64 } else { 256 };
+    (1..=longest).contains(&value.len()) && value.iter().all(|byte| set.holds(*byte))
 }
 
-/// The content of a JSON string for this text, without the quotes.
-fn json_text(text: &str) -> String {
-    let quoted = serde_json::Value::from(text).to_string();
-    quoted[1..quoted.len() - 1].to_owned()
+impl Charset {
+    /// Whether a byte is one of the set's.
+    pub(crate) fn holds(self, byte: u8) -> bool {
+        match self {
+            Charset::Digits => byte.is_ascii_digit(),
+            Charset::Hex => byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'),
+            Charset::Token => {
+                byte.is_ascii_alphanumeric()
+                    || matches!(byte, b'-' | b'_' | b'.' | b'=' | b'+' | b'/')
+            }
+        }
+    }
 }
 
 /// The media type without parameters, in lower case.
@@ -227,12 +300,14 @@ pub(crate) fn content_type<'a>(request: &RequestView<'a>) -> Option<Cow<'a, str>
     })
 }
 
+/// Whether the body says that it is a form.
+pub(crate) fn is_form(request: &RequestView<'_>) -> bool {
+    content_type(request).is_some_and(|kind| kind == "application/x-www-form-urlencoded")
+}
+
 /// The body if it says that it is a form, else nothing.
 fn form_bytes<'a>(request: &RequestView<'a>) -> &'a [u8] {
-    match content_type(request) {
-        Some(kind) if kind == "application/x-www-form-urlencoded" => request.body,
-        _ => &[],
-    }
+    if is_form(request) { request.body } else { &[] }
 }
 
 /// Names and values sorted by name, then value, doubles removed, joined without separators. Names are
@@ -250,36 +325,4 @@ fn sorted_form(request: &RequestView<'_>) -> Vec<u8> {
         joined.extend_from_slice(value.as_bytes());
     }
     joined
-}
-
-/// The items of a signature's text.
-pub(crate) fn items<'a>(
-    text: &'a str,
-    split: Option<&'a SplitSpec>,
-) -> impl Iterator<Item = &'a str> {
-    let separator = split.and_then(|split| split.items.as_deref());
-    let mut rest = Some(text);
-    std::iter::from_fn(move || {
-        let text = rest?;
-        let item = match separator.and_then(|separator| text.split_once(separator)) {
-            Some((item, after)) => {
-                rest = Some(after);
-                item
-            }
-            None => {
-                rest = None;
-                text
-            }
-        };
-        Some(item.trim())
-    })
-}
-
-/// The first field of this name in a signature's text.
-pub(crate) fn field<'a>(text: &'a str, split: &'a SplitSpec, name: &str) -> Option<&'a str> {
-    let pair = split.pair.as_deref()?;
-    items(text, Some(split)).find_map(|item| {
-        let (key, value) = item.split_once(pair)?;
-        (key.trim() == name).then(|| value.trim())
-    })
 }

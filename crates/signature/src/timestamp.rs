@@ -11,6 +11,13 @@ pub(crate) fn parse(text: &str, unit: TimestampUnit) -> Option<i64> {
     match unit {
         TimestampUnit::S => whole(text),
         TimestampUnit::Ms => whole(text).map(|ms| ms.div_euclid(1000)),
+        TimestampUnit::Us => whole(text).map(|us| us.div_euclid(1_000_000)),
+        TimestampUnit::Ns => whole(text).map(|ns| ns.div_euclid(1_000_000_000)),
+        TimestampUnit::SOrMs => {
+            let divisor = if text.trim_start_matches('-').len() >= 13 { 1000 } else { 1 };
+            whole(text).map(|time| time.div_euclid(divisor))
+        }
+        TimestampUnit::Compact => compact(text),
         TimestampUnit::Rfc3339 => text
             .parse::<jiff::Timestamp>()
             .ok()
@@ -27,6 +34,32 @@ pub(crate) fn parse(text: &str, unit: TimestampUnit) -> Option<i64> {
     }
 }
 
+/// Fourteen digits of date and time, with an optional `T` between them and `Z` at the end.
+fn compact(text: &str) -> Option<i64> {
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let (date, time) = match text.split_once('T') {
+        Some(halves) => halves,
+        None => text.split_at_checked(8)?,
+    };
+    let digits =
+        |part: &str, length| part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(date, 8) || !digits(time, 6) {
+        return None;
+    }
+    let part = |text: &str, from: usize| text[from..from + 2].parse::<i8>().ok();
+    let civil = jiff::civil::DateTime::new(
+        date[..4].parse().ok()?,
+        part(date, 4)?,
+        part(date, 6)?,
+        part(time, 0)?,
+        part(time, 2)?,
+        part(time, 4)?,
+        0,
+    )
+    .ok()?;
+    Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
+}
+
 fn whole(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -39,10 +72,16 @@ fn whole(text: &str) -> Option<i64> {
 pub(crate) fn print(now_s: i64, unit: TimestampUnit) -> String {
     match unit {
         TimestampUnit::S => now_s.to_string(),
-        TimestampUnit::Ms => now_s.saturating_mul(1000).to_string(),
+        TimestampUnit::Ms | TimestampUnit::SOrMs => now_s.saturating_mul(1000).to_string(),
+        TimestampUnit::Us => now_s.saturating_mul(1_000_000).to_string(),
+        TimestampUnit::Ns => now_s.saturating_mul(1_000_000_000).to_string(),
         TimestampUnit::Rfc3339 => {
             jiff::Timestamp::from_second(now_s).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
         }
+        TimestampUnit::Compact => jiff::Timestamp::from_second(now_s)
+            .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+            .strftime("%Y%m%dT%H%M%SZ")
+            .to_string(),
         TimestampUnit::HttpDate => {
             let seconds = u64::try_from(now_s).unwrap_or(0).min(253_402_300_799);
             httpdate::fmt_http_date(UNIX_EPOCH + std::time::Duration::from_secs(seconds))
@@ -74,9 +113,16 @@ mod tests {
 
     #[test]
     fn every_unit_reads_what_it_prints() {
-        for unit in
-            [TimestampUnit::S, TimestampUnit::Ms, TimestampUnit::Rfc3339, TimestampUnit::HttpDate]
-        {
+        for unit in [
+            TimestampUnit::S,
+            TimestampUnit::Ms,
+            TimestampUnit::Us,
+            TimestampUnit::Ns,
+            TimestampUnit::SOrMs,
+            TimestampUnit::Rfc3339,
+            TimestampUnit::HttpDate,
+            TimestampUnit::Compact,
+        ] {
             assert_eq!(parse(&print(1_767_225_600, unit), unit), Some(1_767_225_600));
             for wrong in ["", "x", "1e9", "0x10", " ", "99999999999999999999"] {
                 assert_eq!(parse(wrong, unit), None, "{wrong:?}");
@@ -86,6 +132,18 @@ mod tests {
         }
         let naive = parse("2026-01-01T00:00:00", TimestampUnit::Rfc3339);
         assert_eq!(naive, Some(1_767_225_600));
+        for (text, unit) in [
+            ("20260101000000", TimestampUnit::Compact),
+            ("20260101T000000Z", TimestampUnit::Compact),
+            ("1767225600", TimestampUnit::SOrMs),
+            ("1767225600999", TimestampUnit::SOrMs),
+            ("1767225600999999", TimestampUnit::Us),
+        ] {
+            assert_eq!(parse(text, unit), Some(1_767_225_600), "{text}");
+        }
+        for text in ["20260101", "20261301T000000Z", "2026010100000", "2026-101T000000Z"] {
+            assert_eq!(parse(text, TimestampUnit::Compact), None, "{text}");
+        }
     }
 
     #[test]

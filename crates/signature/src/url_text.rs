@@ -29,11 +29,24 @@ pub(crate) fn path(url: &str) -> &str {
     }
 }
 
-/// The first value of a query parameter, decoded.
-pub(crate) fn query_value<'a>(url: &'a str, name: &str) -> Option<Cow<'a, str>> {
-    url::form_urlencoded::parse(query(url)?.as_bytes())
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value)
+/// The path with its query.
+pub(crate) fn path_query(url: &str) -> &str {
+    let url = url.split_once('#').map_or(url, |(before, _)| before);
+    match url.find("://") {
+        Some(position) => {
+            let after = &url[position + 3..];
+            after.find(['/', '?']).map_or("", |start| &after[start..])
+        }
+        None => url,
+    }
+}
+
+/// The host with its port, if it has one.
+pub(crate) fn host(url: &str) -> Option<&str> {
+    let (_, after) = url.split_once("://")?;
+    let authority = after.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    (!host.is_empty()).then_some(host)
 }
 
 /// The URL that the sender signed: the registered one with the query of this request.
@@ -114,8 +127,11 @@ mod tests {
     fn parts_and_registered_url() {
         assert_eq!(path("https://a.example/x/y?z#f"), "/x/y");
         assert_eq!(path("https://a.example"), "");
+        assert_eq!(path_query("https://a.example/x?y=1#f"), "/x?y=1");
+        assert_eq!(path_query("https://a.example"), "");
+        assert_eq!(host("https://u@a.example:8443/x@y"), Some("a.example:8443"));
+        assert_eq!(host("/x"), None);
         assert_eq!(query("https://a.example/x?a=1&b=%20#f"), Some("a=1&b=%20"));
-        assert_eq!(query_value("https://a.example/?a=1&b=%20", "b").as_deref(), Some(" "));
         assert_eq!(
             registered(Some("https://p.example/in?old=1"), "http://10.0.0.1/in?n=2"),
             "https://p.example/in?n=2"

@@ -69,15 +69,23 @@ pub enum Refusal {
     MissingPart,
     /// The signature covers a hash of the body, and the body has another hash.
     BodyMismatch,
-    /// A header that must be single came more than once.
+    /// A header, parameter or field that must be single came more than once.
     RepeatedHeader,
     /// The request's kind of body (or its method) is one that no scheme of the entry signs.
     UnsupportedBody,
+    /// The provider's key is needed and could not be fetched. Worth another try.
+    KeyUnavailable,
+    /// The provider publishes no key of the name that the request gives.
+    UnknownKey,
+    /// The request names a place for its key that is not the provider's.
+    UntrustedKeyUrl,
+    /// The token is genuine, and a claim in it is not as it must be.
+    ClaimMismatch,
 }
 
 impl Refusal {
     /// Every refusal, for documentation and tests.
-    pub const ALL: [Refusal; 13] = [
+    pub const ALL: [Refusal; 17] = [
         Refusal::MissingSignature,
         Refusal::MalformedSignature,
         Refusal::UnsupportedSignature,
@@ -91,6 +99,10 @@ impl Refusal {
         Refusal::BodyMismatch,
         Refusal::RepeatedHeader,
         Refusal::UnsupportedBody,
+        Refusal::KeyUnavailable,
+        Refusal::UnknownKey,
+        Refusal::UntrustedKeyUrl,
+        Refusal::ClaimMismatch,
     ];
 
     /// The stable code, the same text as in JSON.
@@ -109,6 +121,10 @@ impl Refusal {
             Refusal::BodyMismatch => "body_mismatch",
             Refusal::RepeatedHeader => "repeated_header",
             Refusal::UnsupportedBody => "unsupported_body",
+            Refusal::KeyUnavailable => "key_unavailable",
+            Refusal::UnknownKey => "unknown_key",
+            Refusal::UntrustedKeyUrl => "untrusted_key_url",
+            Refusal::ClaimMismatch => "claim_mismatch",
         }
     }
 }

@@ -3,32 +3,31 @@
 //! Invariants: [`Verifier::verify`] is pure; every given secret is compared with every signature that came,
 //! without an early end, on decoded bytes, in constant time; a signature that is present and wrong never
 //! lets a weaker scheme decide; the timestamp is judged after the signature, so that "stale" means that the
-//! sender knew the secret. Deliberately absent: clocks, networks, a provider's name.
-//! Next: `scope` evaluates templates, `handshake`, `sign` and `explain` share the preparation made here.
+//! sender knew the secret; a key that would have to be fetched and was not refuses.
+//! Deliberately absent: clocks, networks, a provider's name.
+//! Next: `preparing` makes the keys ready, `candidates` finds signatures, `judging` compares them; `scope`
+//! evaluates templates; `handshake`, `sign` and `explain` share the preparation.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ring::{digest, hmac};
-use subtle::ConstantTimeEq;
-
+use crate::candidates::{Layout, Texts, signature_texts};
 use crate::credentials::{Credentials, VerifierOptions};
-use crate::encoding::{self, SIGNATURE_BYTES_MAX};
-use crate::entry::Entry;
+use crate::entry::{Entry, FactSpec};
 use crate::error::EntryError;
+use crate::fetched::{self, FetchedKeys, KeyRequest};
+use crate::hashing::MacKey;
+use crate::judging::match_keys;
+use crate::jwt::{self, Token};
 use crate::keys::{self, Key};
-use crate::request::{Facts, RequestView};
-use crate::scheme::{Class, Scheme, SignatureSpec, Tolerance, UrlVariant};
-use crate::scope::{self, Absent, Scope};
-use crate::template::{Expr, Template};
+use crate::preparing::{Prepared, check_public_keys, prepare};
+use crate::request::{Acknowledgement, Facts, RequestView};
+use crate::scheme::{Class, Requirement, Scheme};
+use crate::scope::{Absent, Scope, is_form};
+use crate::template::Expr;
 use crate::timestamp;
 use crate::url_text;
 use crate::verdict::{Genuine, Refusal, Verdict};
-
-/// At most this many places may hold signatures, and at most this many signatures are looked at in each.
-pub(crate) const PLACES_MAX: usize = 8;
-const CANDIDATES_MAX: usize = 64;
 
 /// An entry with its keys, ready to judge requests. Cheap to share behind an `Arc`, made once per source.
 pub struct Verifier {
@@ -36,22 +35,10 @@ pub struct Verifier {
     pub(crate) credentials: Credentials,
     pub(crate) public_url: Option<String>,
     pub(crate) schemes: Vec<Prepared>,
+    rate_per_minute: Option<u64>,
+    /// Facts or the acknowledgement read fields of the signature or claims of a token.
+    facts_read_signature: bool,
 }
-
-/// What is prepared of one scheme; its index is that of the entry's list.
-pub(crate) struct Prepared {
-    pub name: Arc<str>,
-    pub keys: Vec<Key>,
-    pub max_age: Tolerance,
-    pub max_future: Tolerance,
-    /// The timestamp's text is spliced into the message, so that it must be there first.
-    pub signs_stamp: bool,
-    /// The operator gave keys for other schemes of this entry and none for this one.
-    pub unused: bool,
-}
-
-/// The signature texts of one request.
-pub(crate) type Texts<'a> = [Option<Cow<'a, str>>; PLACES_MAX];
 
 impl std::fmt::Debug for Verifier {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -78,15 +65,21 @@ impl Verifier {
             .iter()
             .map(|scheme| prepare(&entry, scheme, credentials, options))
             .collect::<Result<Vec<_>, _>>()?;
+        check_public_keys(&entry, &schemes)?;
         let any_keys = schemes.iter().any(|prepared| !prepared.keys.is_empty());
         for (prepared, scheme) in schemes.iter_mut().zip(&entry.schemes) {
-            prepared.unused = any_keys && prepared.keys.is_empty() && scheme.class != Class::None;
+            prepared.unused = any_keys
+                && prepared.keys.is_empty()
+                && scheme.class != Class::None
+                && scheme.public_key.fetch.is_none();
         }
         Ok(Verifier {
+            facts_read_signature: entry.facts_read_signature(),
             entry,
             credentials: credentials.clone(),
             public_url: options.public_url.clone(),
             schemes,
+            rate_per_minute: options.rate_per_minute,
         })
     }
 
@@ -95,56 +88,221 @@ impl Verifier {
         &self.entry
     }
 
-    /// Judges a request at this time (unix seconds).
+    /// Judges a request at this time (unix seconds), with the keys that are configured or built in.
     pub fn verify(&self, request: &RequestView<'_>, now_s: i64) -> Verdict {
-        match self.decide(request, now_s) {
+        self.verify_with(request, now_s, None)
+    }
+
+    /// Judges a request with keys that were fetched for it: see [`Verifier::key_request`].
+    pub fn verify_with(
+        &self,
+        request: &RequestView<'_>,
+        now_s: i64,
+        fetched: Option<&FetchedKeys>,
+    ) -> Verdict {
+        match self.decide(request, now_s, fetched) {
             Ok(genuine) => Verdict::Genuine(genuine),
             Err(refusal) => Verdict::Refused(refusal),
         }
     }
 
-    /// What the request says about its event. Reads the body only if the entry says that it is there.
-    pub fn facts(&self, request: &RequestView<'_>) -> Facts {
-        let scope = Scope::new(*request, request.url, &self.credentials.named);
-        let first = |fact: &Option<crate::entry::FactSpec>| {
-            fact.as_ref()?.at.iter().find_map(|place| {
-                let text = scope.text(place)?;
-                (!text.is_empty()).then(|| text.into_owned())
-            })
+    /// What must be fetched before this request can be judged. `None` when the configured or built-in keys
+    /// suffice, or when the request is refused whatever the key is. Errors name a place for the key that is
+    /// not the provider's.
+    pub fn key_request(&self, request: &RequestView<'_>) -> Result<Option<KeyRequest>, Refusal> {
+        if !self.schemes.iter().any(|prepared| prepared.fetches) {
+            return Ok(None);
+        }
+        let url = url_text::registered(self.public_url.as_deref(), request.url);
+        let Ok((index, texts)) = self.choose(request, &url) else {
+            return Ok(None);
         };
-        Facts {
-            event_type: first(&self.entry.event_type),
-            delivery_id: first(&self.entry.delivery_id),
+        let scheme = &self.entry.schemes[index];
+        match (&scheme.public_key.fetch, self.schemes[index].fetches) {
+            (Some(spec), true) => {
+                let scope = self.scope(request, &url, scheme, &texts);
+                fetched::key_request(spec, &scope).map(Some)
+            }
+            _ => Ok(None),
         }
     }
 
-    fn decide(&self, request: &RequestView<'_>, now_s: i64) -> Result<Genuine, Refusal> {
+    /// What the request says about its event. Reads the body only if the entry says that it is there. Meant
+    /// for requests that were found genuine.
+    pub fn facts(&self, request: &RequestView<'_>) -> Facts {
+        let deciding = self.deciding_scheme(request);
+        self.with_described(request, |scope| {
+            let first = |fact: &Option<FactSpec>, only_signed: Option<&Scheme>| {
+                let mut places = fact.as_ref()?.at.iter();
+                places.find_map(|place| {
+                    let counts = only_signed.is_none_or(|scheme| scheme.signs(place));
+                    let text = counts.then(|| scope.text(place)).flatten()?;
+                    (!text.is_empty()).then(|| text.into_owned())
+                })
+            };
+            Facts {
+                event_type: first(&self.entry.event_type, None),
+                delivery_id: first(&self.entry.delivery_id, deciding),
+            }
+        })
+    }
+
+    /// The scheme that decides, if the delivery id may be in several places of which it signs some: those
+    /// count then. Whoever resends a genuine request can fill the others, and make another event of it.
+    fn deciding_scheme(&self, request: &RequestView<'_>) -> Option<&Scheme> {
+        let places = self.entry.delivery_id.as_ref().filter(|fact| fact.at.len() > 1)?;
+        let url = url_text::registered(self.public_url.as_deref(), request.url);
+        let (index, _) = self.choose(request, &url).ok()?;
+        let scheme = self.entry.schemes.get(index)?;
+        places.at.iter().any(|place| scheme.signs(place)).then_some(scheme)
+    }
+
+    /// The answer that the entry demands for this request once it is accepted. `None` when any answer will
+    /// do, or when the request lacks what the answer would repeat.
+    pub fn acknowledgement(&self, request: &RequestView<'_>) -> Option<Acknowledgement> {
+        let ack = self.entry.ack.as_ref()?;
+        self.with_described(request, |scope| {
+            let body = scope.render(&ack.body).ok()?.into_owned();
+            let mut headers = Vec::with_capacity(ack.headers.len() + 1);
+            if !body.is_empty() {
+                headers.push(("content-type".to_owned(), ack.content_type.clone()));
+            }
+            for (name, template) in &ack.headers {
+                let value = scope.text(template)?;
+                // An echoed value must not be able to write further headers.
+                http::HeaderValue::from_str(&value).ok()?;
+                headers.push((name.clone(), value.into_owned()));
+            }
+            Some(Acknowledgement { status: ack.status, headers, body })
+        })
+    }
+
+    /// Evaluates something against a request, with fields and claims if the entry's facts need them.
+    fn with_described<R>(
+        &self,
+        request: &RequestView<'_>,
+        call: impl FnOnce(&Scope<'_>) -> R,
+    ) -> R {
+        let url = url_text::registered(self.public_url.as_deref(), request.url);
+        let scope = self.base_scope(request, &url);
+        if !self.facts_read_signature {
+            return call(&scope);
+        }
+        let Ok((index, texts)) = self.choose(request, &url) else {
+            return call(&scope);
+        };
+        let scheme = &self.entry.schemes[index];
+        let claims = self.first_claims(scheme, &texts);
+        let scope = self.scope(request, &url, scheme, &texts);
+        call(&Scope { claims: claims.as_deref(), ..scope })
+    }
+
+    fn decide(
+        &self,
+        request: &RequestView<'_>,
+        now_s: i64,
+        fetched: Option<&FetchedKeys>,
+    ) -> Result<Genuine, Refusal> {
         let url = url_text::registered(self.public_url.as_deref(), request.url);
         let (index, texts) = self.choose(request, &url)?;
         let scheme = &self.entry.schemes[index];
         let prepared = &self.schemes[index];
         let scope = self.scope(request, &url, scheme, &texts);
+        if scheme.class == Class::Jwt {
+            return self.decide_token(&scope, scheme, prepared, &texts, now_s, fetched);
+        }
         let stamp = timestamp_text(&scope, scheme);
         let stamp = if prepared.signs_stamp { Ok(stamp?) } else { stamp };
         let scope = Scope { timestamp: stamp.as_ref().ok().and_then(Option::as_deref), ..scope };
-        let secret_index = match_keys(&scope, scheme, prepared, &texts)?;
-        for rule in &scheme.require {
-            let found = scope.render(&rule.at).map_err(refusal_of)?;
-            let wanted = scope.render(&rule.equals).map_err(refusal_of)?;
-            if !same_text(&found, &wanted) {
-                return Err(Refusal::BodyMismatch);
+        let layout = scheme.signature.as_ref().map(|spec| self.layout(scheme, spec));
+        let secret_index = match layout {
+            None => None,
+            Some(layout) if prepared.fetches => {
+                let keys = fetched_keys(&scope, scheme, None, fetched)?;
+                match_keys(&scope, scheme, &keys, layout, &texts)?;
+                None
             }
+            Some(layout) => {
+                let index = match_keys(&scope, scheme, &prepared.keys, layout, &texts)?;
+                prepared.givens.get(index).copied()
+            }
+        };
+        for rule in &scheme.require {
+            require(&scope, rule)?;
         }
         // A time inside the body is only missed once the body is known to be the sender's.
-        let timestamp_s = match (&scheme.timestamp, stamp?) {
-            (Some(spec), Some(text)) => {
-                let sent = timestamp::parse(&text, spec.unit).ok_or(Refusal::MalformedTimestamp)?;
-                timestamp::judge(sent, now_s, prepared.max_age, prepared.max_future)?;
-                Some(sent)
-            }
-            _ => None,
-        };
+        let timestamp_s = judge_time(scheme, prepared, stamp?.as_deref(), now_s)?;
         Ok(Genuine { secret_index, scheme: Arc::clone(&prepared.name), timestamp_s })
+    }
+
+    /// The same for a token, whose claims only exist once it is genuine.
+    fn decide_token(
+        &self,
+        scope: &Scope<'_>,
+        scheme: &Scheme,
+        prepared: &Prepared,
+        texts: &Texts<'_>,
+        now_s: i64,
+        fetched: Option<&FetchedKeys>,
+    ) -> Result<Genuine, Refusal> {
+        let (Some(signature), Some(spec)) = (&scheme.signature, &scheme.jwt) else {
+            return Err(Refusal::UnsupportedSignature);
+        };
+        let mut wanted = 0;
+        let mut written = Vec::new();
+        for text in texts.iter().flatten() {
+            self.layout(scheme, signature)
+                .for_each(text, &mut wanted, |text| written.push(text.to_owned()));
+        }
+        // One token alone counts, the same as for facts: others could carry other claims.
+        let Some(token) = written.iter().find_map(|text| Token::parse(text)) else {
+            return Err(if wanted == 0 {
+                Refusal::UnsupportedSignature
+            } else {
+                Refusal::MalformedSignature
+            });
+        };
+        let token = &token;
+        let made;
+        let keys: &[Key] = if prepared.fetches {
+            made = fetched_keys(scope, scheme, token.key_id(), fetched)?;
+            &made
+        } else {
+            &prepared.keys
+        };
+        if keys.is_empty() {
+            return Err(Refusal::MissingCredential);
+        }
+        if !token.algorithm().is_some_and(|name| spec.algorithms.contains(&name)) {
+            return Err(Refusal::UnsupportedSignature);
+        }
+        let message = match spec.detached {
+            None => None,
+            Some(_) => Some(scope.render(&scheme.message).map_err(refusal_of)?),
+        };
+        let mut found = None;
+        for (index, key) in keys.iter().enumerate() {
+            let fits =
+                matches!(key, Key::Jwt(key) if key.verifies(token, spec, message.as_deref()));
+            if fits && found.is_none() {
+                found = Some(index);
+            }
+        }
+        let index = found.ok_or(Refusal::SignatureMismatch)?;
+        let scope = Scope { claims: Some(token.claims()), ..*scope };
+        for rule in &scheme.require {
+            require(&scope, rule)?;
+        }
+        if message.is_none() {
+            jwt::judge_times(token.claims(), now_s)?;
+        }
+        let stamp = timestamp_text(&scope, scheme)?;
+        let timestamp_s = judge_time(scheme, prepared, stamp.as_deref(), now_s)?;
+        Ok(Genuine {
+            secret_index: prepared.givens.get(index).copied().filter(|_| !prepared.fetches),
+            scheme: Arc::clone(&prepared.name),
+            timestamp_s,
+        })
     }
 
     /// The first scheme that applies and whose signature is present.
@@ -159,10 +317,12 @@ impl Verifier {
             if self.schemes[index].unused {
                 continue;
             }
-            let scope = Scope::new(*request, url, &self.credentials.named);
-            let texts = signature_texts(&scope, scheme)?;
+            let texts = signature_texts(&self.base_scope(request, url), scheme)?;
             let present = scheme.class == Class::None || texts.iter().any(Option::is_some);
-            if !scheme.when.iter().all(|condition| scope.holds(condition)) {
+            let unsigned_kind =
+                self.schemes[index].forms_only && !request.body.is_empty() && !is_form(request);
+            let holds = |condition| self.scope(request, url, scheme, &texts).holds(condition);
+            if unsigned_kind || !scheme.when.iter().all(holds) {
                 signed_otherwise |= present;
                 continue;
             }
@@ -178,6 +338,16 @@ impl Verifier {
         })
     }
 
+    /// What every template of the entry may read of this request.
+    pub(crate) fn base_scope<'a>(&'a self, request: &RequestView<'a>, url: &'a str) -> Scope<'a> {
+        Scope {
+            payload: self.entry.payload.as_deref(),
+            rate_per_minute: self.rate_per_minute,
+            ..Scope::new(*request, url, &self.credentials.named)
+        }
+    }
+
+    /// The same with what a scheme adds.
     pub(crate) fn scope<'a>(
         &'a self,
         request: &RequestView<'a>,
@@ -185,17 +355,38 @@ impl Verifier {
         scheme: &'a Scheme,
         texts: &'a Texts<'a>,
     ) -> Scope<'a> {
-        let split = scheme.signature.as_ref().and_then(|spec| spec.split.as_ref());
         let first = texts.iter().flatten().next();
         Scope {
-            signature: first.zip(split).map(|(text, split)| (text.as_ref(), split)),
+            signature: first
+                .zip(scheme.signature.as_ref())
+                .map(|(text, spec)| (text.as_ref(), spec)),
+            is_token: scheme.class == Class::Jwt,
+            build: scheme.build.as_ref(),
             hmac: self.challenge_key(),
-            ..Scope::new(*request, url, &self.credentials.named)
+            ..self.base_scope(request, url)
         }
     }
 
+    fn layout<'a>(&'a self, scheme: &Scheme, spec: &'a crate::scheme::SignatureSpec) -> Layout<'a> {
+        Layout { spec, class: scheme.class, named: &self.credentials.named }
+    }
+
+    /// The claims of the first token among the signatures, genuine or not.
+    fn first_claims(&self, scheme: &Scheme, texts: &Texts<'_>) -> Option<Vec<u8>> {
+        let spec = scheme.signature.as_ref().filter(|_| scheme.class == Class::Jwt)?;
+        let mut claims = None;
+        for text in texts.iter().flatten() {
+            self.layout(scheme, spec).for_each(text, &mut 0, |text| {
+                if claims.is_none() {
+                    claims = Token::parse(text).map(|token| token.claims().to_vec());
+                }
+            });
+        }
+        claims
+    }
+
     /// The key with which handshakes are answered: the first secret in the first HMAC scheme.
-    pub(crate) fn challenge_key(&self) -> Option<&hmac::Key> {
+    pub(crate) fn challenge_key(&self) -> Option<&MacKey> {
         self.schemes.iter().flat_map(|prepared| prepared.keys.first()).find_map(|key| match key {
             Key::Hmac(key) => Some(key),
             _ => None,
@@ -203,86 +394,75 @@ impl Verifier {
     }
 }
 
-fn prepare(
-    entry: &Entry,
-    scheme: &Scheme,
-    credentials: &Credentials,
-    options: &VerifierOptions,
-) -> Result<Prepared, EntryError> {
-    let unusable = |what: String, message: String| EntryError::Credential {
-        slug: entry.slug.clone(),
-        message: format!("{what}: {message}"),
-    };
-    let mut prepared_keys = Vec::new();
-    if scheme.class.is_asymmetric() {
-        let keys = credentials.public_keys.iter();
-        for (index, text) in keys.chain(&scheme.public_key.builtin).enumerate() {
-            prepared_keys.push(
-                keys::prepare_public(text, scheme)
-                    .map_err(|message| unusable(format!("public key {}", index + 1), message))?,
-            );
-        }
-    } else if scheme.class != Class::None {
-        for (index, text) in credentials.secrets.iter().enumerate() {
-            prepared_keys.push(
-                keys::prepare_secret(text, scheme)
-                    .map_err(|message| unusable(format!("secret {}", index + 1), message))?,
-            );
-        }
-        if let Some(composed) = composed_secret(scheme, &credentials.named) {
-            prepared_keys.push(
-                keys::prepare_secret(&composed, scheme)
-                    .map_err(|message| unusable("the named credentials".to_owned(), message))?,
-            );
-        }
+impl Entry {
+    fn facts_read_signature(&self) -> bool {
+        let facts = [&self.event_type, &self.delivery_id];
+        let places = facts.into_iter().flatten().flat_map(|fact| fact.at.iter());
+        let payload = self.payload.iter().flat_map(|places| places.iter());
+        let ack = self.ack.iter().flat_map(|ack| ack.headers.values().chain([&ack.body]));
+        places
+            .chain(payload)
+            .map(std::ops::Deref::deref)
+            .chain(ack)
+            .flat_map(|template| template.variables())
+            .any(|variable| matches!(variable, Expr::Field(_) | Expr::Claim(_)))
     }
-    let (age, future) =
-        scheme.timestamp.as_ref().map_or((Tolerance::Unchecked, Tolerance::Unchecked), |spec| {
-            (spec.max_age_s, spec.max_future_s)
-        });
-    Ok(Prepared {
-        name: Arc::from(scheme.label()),
-        keys: prepared_keys,
-        max_age: options.max_age_s.map_or(age, Tolerance::Seconds),
-        max_future: options.max_future_s.map_or(future, Tolerance::Seconds),
-        signs_stamp: scheme.message.uses(&Expr::Timestamp),
-        unused: false,
+}
+
+/// The keys that were fetched for this request, ready for use.
+fn fetched_keys(
+    scope: &Scope<'_>,
+    scheme: &Scheme,
+    token_key_id: Option<&str>,
+    fetched: Option<&FetchedKeys>,
+) -> Result<Vec<Key>, Refusal> {
+    let Some(spec) = &scheme.public_key.fetch else {
+        return Err(Refusal::MissingCredential);
+    };
+    // Says whether the request may name its key there at all, before any key is looked at.
+    let wanted = fetched::key_request(spec, scope)?;
+    let fetched = fetched.filter(|keys| keys.answers(&wanted)).ok_or(Refusal::KeyUnavailable)?;
+    let named = match &spec.key_id {
+        Some(place) => Some(scope.text(place).ok_or(Refusal::MissingPart)?),
+        None => token_key_id.map(Cow::Borrowed),
+    };
+    let keys: Vec<Key> = fetched
+        .keys(named.as_deref(), scheme)
+        .iter()
+        .filter_map(|text| keys::prepare_public(text, scheme).ok())
+        .collect();
+    if keys.is_empty() { Err(Refusal::UnknownKey) } else { Ok(keys) }
+}
+
+fn require(scope: &Scope<'_>, rule: &Requirement) -> Result<(), Refusal> {
+    if !rule.when.iter().all(|condition| scope.holds(condition)) {
+        return Ok(());
+    }
+    let found = scope.render(&rule.at).map_err(refusal_of)?;
+    let wanted = scope.render(&rule.equals).map_err(refusal_of)?;
+    if same_text(&found, &wanted) {
+        return Ok(());
+    }
+    let of_claim = rule.at.variables().any(|variable| matches!(variable, Expr::Claim(_)));
+    Err(if of_claim && !rule.equals.covers_body() {
+        Refusal::ClaimMismatch
+    } else {
+        Refusal::BodyMismatch
     })
 }
 
-/// A secret that is put together from named credentials; `None` when one of them is not given.
-pub(crate) fn composed_secret(scheme: &Scheme, named: &BTreeMap<String, String>) -> Option<String> {
-    let template: &Template = scheme.credential.as_ref()?;
-    let headers = http::HeaderMap::new();
-    let request = RequestView { method: "", url: "", headers: &headers, body: &[] };
-    Scope::new(request, "", named).text(template).map(Cow::into_owned)
-}
-
-/// What stands at the places of the signature. An empty text counts as absent.
-pub(crate) fn signature_texts<'a>(
-    scope: &Scope<'a>,
-    scheme: &'a Scheme,
-) -> Result<Texts<'a>, Refusal> {
-    let mut texts: Texts<'a> = Default::default();
-    let Some(spec) = &scheme.signature else {
-        return Ok(texts);
+fn judge_time(
+    scheme: &Scheme,
+    prepared: &Prepared,
+    stamp: Option<&str>,
+    now_s: i64,
+) -> Result<Option<i64>, Refusal> {
+    let (Some(spec), Some(text)) = (&scheme.timestamp, stamp) else {
+        return Ok(None);
     };
-    for (slot, place) in texts.iter_mut().zip(spec.at.iter()) {
-        let bytes = match scope.render(place) {
-            Ok(bytes) => bytes,
-            Err(Absent::Missing(_)) => continue,
-            Err(Absent::Repeated(_)) => return Err(Refusal::RepeatedHeader),
-        };
-        let text = match bytes {
-            Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
-            Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
-        };
-        let text = text.ok_or(Refusal::MalformedSignature)?;
-        if !text.trim().is_empty() {
-            *slot = Some(text);
-        }
-    }
-    Ok(texts)
+    let sent = timestamp::parse(text, spec.unit).ok_or(Refusal::MalformedTimestamp)?;
+    timestamp::judge(sent, now_s, prepared.max_age, prepared.max_future)?;
+    Ok(Some(sent))
 }
 
 /// The timestamp's text as it came; `Ok(None)` when the scheme has none.
@@ -310,6 +490,7 @@ pub(crate) fn refusal_of(absent: Absent<'_>) -> Refusal {
         Absent::Repeated(_) => Refusal::RepeatedHeader,
         Absent::Missing(Expr::Timestamp) => Refusal::MissingTimestamp,
         Absent::Missing(Expr::Credential(_)) => Refusal::MissingCredential,
+        Absent::Missing(Expr::Claim(_)) => Refusal::ClaimMismatch,
         Absent::Missing(_) => Refusal::MissingPart,
     }
 }
@@ -322,165 +503,4 @@ fn same_text(found: &[u8], wanted: &[u8]) -> bool {
     } else {
         found == wanted
     }
-}
-
-const URL_EXACT: [UrlVariant; 1] = [UrlVariant::Exact];
-
-/// Compares every key with every signature in every form of the URL; the first key that fits is named.
-fn match_keys(
-    scope: &Scope<'_>,
-    scheme: &Scheme,
-    prepared: &Prepared,
-    texts: &Texts<'_>,
-) -> Result<Option<usize>, Refusal> {
-    let Some(spec) = &scheme.signature else {
-        return Ok(None);
-    };
-    if prepared.keys.is_empty() {
-        return Err(Refusal::MissingCredential);
-    }
-    let variants: &[UrlVariant] =
-        if scheme.url_variants.is_empty() { &URL_EXACT } else { &scheme.url_variants };
-    let mut counts = Counts::default();
-    let mut matched = None;
-    for variant in variants {
-        let url = url_text::variant(scope.url, *variant);
-        let scope = Scope { url: &url, ..*scope };
-        for (index, key) in prepared.keys.iter().enumerate() {
-            let judge = Judge::new(&scope, scheme, key)?;
-            let mut fits = false;
-            counts = Counts::default();
-            for text in texts.iter().flatten() {
-                for_each_candidate(text, spec, scheme.class, &mut counts, |candidate| {
-                    fits |= judge.fits(candidate);
-                });
-            }
-            if fits && matched.is_none() {
-                matched = Some(index);
-            }
-        }
-    }
-    if matched.is_some() {
-        return Ok(matched);
-    }
-    Err(counts.refusal())
-}
-
-/// How far the candidates of one request got.
-#[derive(Default, Clone, Copy)]
-pub(crate) struct Counts {
-    pub wanted: usize,
-    pub decoded: usize,
-}
-
-impl Counts {
-    pub(crate) fn refusal(self) -> Refusal {
-        if self.wanted == 0 {
-            Refusal::UnsupportedSignature
-        } else if self.decoded == 0 {
-            Refusal::MalformedSignature
-        } else {
-            Refusal::SignatureMismatch
-        }
-    }
-}
-
-/// Calls for each signature in a text, decoded.
-pub(crate) fn for_each_candidate(
-    text: &str,
-    spec: &SignatureSpec,
-    class: Class,
-    counts: &mut Counts,
-    mut call: impl FnMut(&[u8]),
-) {
-    let split = spec.split.as_ref();
-    for item in scope::items(text, split).take(CANDIDATES_MAX) {
-        let value = match split
-            .and_then(|split| Some((split.pair.as_deref()?, split.wanted.as_deref()?)))
-        {
-            Some((pair, wanted)) => match item.split_once(pair) {
-                Some((key, value)) if wanted.iter().any(|name| name == key.trim()) => value.trim(),
-                _ => continue,
-            },
-            None => item,
-        };
-        let Some(encoded) = strip_prefix(value, &spec.prefix, class) else {
-            continue;
-        };
-        counts.wanted += 1;
-        let mut buffer = [0; SIGNATURE_BYTES_MAX];
-        if let Some(bytes) = encoding::decode(encoded.as_bytes(), spec.encoding, &mut buffer) {
-            counts.decoded += 1;
-            call(bytes);
-        }
-    }
-}
-
-/// Prefixes are compared exactly, except the scheme word of HTTP authentication.
-fn strip_prefix<'a>(value: &'a str, prefix: &str, class: Class) -> Option<&'a str> {
-    if class == Class::Basic {
-        let (head, rest) = value.split_at_checked(prefix.len())?;
-        return head.eq_ignore_ascii_case(prefix).then(|| rest.trim());
-    }
-    value.strip_prefix(prefix)
-}
-
-/// One key with the message as that key sees it.
-enum Judge<'k> {
-    Tag(hmac::Tag),
-    Hash(digest::Digest),
-    Token(&'k digest::Digest),
-    Public(&'k keys::PublicKey, &'k Scheme, Cow<'k, [u8]>),
-}
-
-impl<'k> Judge<'k> {
-    fn new(scope: &Scope<'k>, scheme: &'k Scheme, key: &'k Key) -> Result<Self, Refusal> {
-        Ok(match key {
-            Key::Hmac(key) => Judge::Tag(hmac_tag(scope, &scheme.message, key)?),
-            Key::TokenHash(hash) => Judge::Token(hash),
-            Key::Bytes(secret) => {
-                let scope = Scope { secret: Some(secret), ..*scope };
-                Judge::Hash(plain_hash(&scope, scheme)?)
-            }
-            Key::Public(key) => {
-                let message = scope.render(&scheme.message).map_err(refusal_of)?;
-                Judge::Public(key, scheme, message)
-            }
-        })
-    }
-
-    fn fits(&self, candidate: &[u8]) -> bool {
-        match self {
-            Judge::Tag(tag) => tag.as_ref().ct_eq(candidate).into(),
-            Judge::Hash(hash) => hash.as_ref().ct_eq(candidate).into(),
-            Judge::Token(wanted) => {
-                let given = digest::digest(&digest::SHA256, candidate);
-                wanted.as_ref().ct_eq(given.as_ref()).into()
-            }
-            Judge::Public(key, scheme, message) => key.verify(scheme, message, candidate),
-        }
-    }
-}
-
-/// The HMAC of a message, fed piece by piece so that the body is not copied.
-pub(crate) fn hmac_tag(
-    scope: &Scope<'_>,
-    message: &Template,
-    key: &hmac::Key,
-) -> Result<hmac::Tag, Refusal> {
-    let mut context = hmac::Context::with_key(key);
-    for part in message.parts() {
-        context.update(&scope.value(part).map_err(refusal_of)?);
-    }
-    Ok(context.sign())
-}
-
-/// The hash of a message that contains the secret.
-pub(crate) fn plain_hash(scope: &Scope<'_>, scheme: &Scheme) -> Result<digest::Digest, Refusal> {
-    let algorithm = scheme.digest.unwrap_or(crate::scheme::Digest::Sha256).plain();
-    let mut context = digest::Context::new(algorithm);
-    for part in scheme.message.parts() {
-        context.update(&scope.value(part).map_err(refusal_of)?);
-    }
-    Ok(context.finish())
 }

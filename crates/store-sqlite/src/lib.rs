@@ -31,6 +31,7 @@ mod memory;
 mod open;
 mod quarantine;
 mod query;
+mod release;
 mod reply;
 mod retention;
 mod rows;

@@ -18,6 +18,7 @@ use crate::layout::{Folder, Role, log_bytes, open_segment};
 use crate::load;
 use crate::memory::Memory;
 use crate::quarantine::Quarantine;
+use crate::release;
 use crate::segment::Segment;
 use crate::shared::{Options, Shared};
 use crate::writer::Writer;
@@ -79,6 +80,7 @@ pub(crate) fn open(options: Options) -> Result<Parts> {
         // One that is older than a sealed segment cannot become the hot one again.
         let reusable = unsealed.last() == Some(first) && *first > last;
         let (top, reuse) = load_segment(&shared, &segment, &mut dedupe, reusable)?;
+        release::settle(&open_segment(&segment.path, Role::Reader)?, &quarantine)?;
         last = last.max(top);
         if reuse {
             reused = Some(segment);

@@ -12,6 +12,7 @@ use crate::catalog::Catalog;
 use crate::keeper::Task;
 use crate::layout::Folder;
 use crate::memory::{Held, Key};
+use crate::release::Refused;
 use crate::segment::Segments;
 use crate::writer::Op;
 
@@ -148,6 +149,10 @@ pub(crate) struct Shared {
     /// Why new events are refused at the moment.
     pub(crate) trouble: Mutex<Option<StoreError>>,
     pub(crate) closed: AtomicBool,
+    /// Refused requests that are events and may still be in quarantine, with their events.
+    pub(crate) let_out: Mutex<HashMap<Refused, EventId>>,
+    /// Refused requests are let out one at a time.
+    pub(crate) letting_out: tokio::sync::Mutex<()>,
     lease_tokens: AtomicU64,
 }
 
@@ -171,6 +176,8 @@ impl Shared {
             keeper: Inbox::new(usize::MAX),
             trouble: Mutex::new(None),
             closed: AtomicBool::new(false),
+            let_out: Mutex::default(),
+            letting_out: tokio::sync::Mutex::default(),
             // Tokens of an earlier process must not be mistaken for this one's.
             lease_tokens: AtomicU64::new(u64::from_le_bytes(first_token) << 24),
         }

@@ -14,8 +14,9 @@ use becket_store::{
     ConfigSnapshot, Created, DeliveryCounts, Document, DocumentContent, DocumentKind, DocumentName,
     DuplicateRow, Endpoint, EndpointChange, EndpointDue, EndpointNew, Envelope, EnvelopeAt,
     EventAccept, EventCount, EventFilter, EventRow, FinishOutcome, LeaseToken, LeasedDelivery,
-    Name, Owner, Page, QuarantineRow, QuarantineWrite, Replayed, Result, RetentionPolicy, Scope,
-    Slice, SourceDeclaration, Store, StoreError, StoreStats, Swept, WriteIf, Written,
+    Name, Owner, Page, QuarantineFilter, QuarantineRow, QuarantineWrite, Quarantined, Replayed,
+    Result, RetentionPolicy, Scope, Slice, SourceDeclaration, Store, StoreError, StoreStats, Swept,
+    WriteIf, Written,
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -77,7 +78,7 @@ impl SqliteStore {
     }
 
     /// Works with the quarantine's file on a thread that may wait.
-    async fn with_quarantine<T: Send + 'static>(
+    pub(crate) async fn with_quarantine<T: Send + 'static>(
         &self,
         work: impl FnOnce(&crate::quarantine::Quarantine) -> Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -293,7 +294,7 @@ impl Store for SqliteStore {
             });
         }
         let (promise, receiver) = Promise::new();
-        self.shared.writer.offer(Op::Accept(Box::new(accept), promise))?;
+        self.shared.writer.offer(Op::Accept(Box::new(accept), promise, None))?;
         kept(receiver).await
     }
 
@@ -334,15 +335,25 @@ impl Store for SqliteStore {
 
     async fn event_expunge_due(&self, now_ms: i64) -> Result<u64> {
         self.shared.open()?;
-        let (older, hot) = self.shared.has_due_payloads(now_ms);
-        if older {
-            let count = self.ask_keeper(|reply| Task::Edit(Edit::ExpungeDue { now_ms }, reply));
-            let count = count.await?;
+        // Twice, because the segment that was hot when it was asked may be sealed when its turn comes.
+        for _ in 0..2 {
+            let (older, hot) = self.shared.has_due_payloads(now_ms);
+            if older {
+                let count = self.ask_keeper(|reply| Task::Edit(Edit::ExpungeDue { now_ms }, reply));
+                let count = count.await?;
+                if count > 0 {
+                    return Ok(count);
+                }
+            }
+            if !hot {
+                return Ok(0);
+            }
+            let count = self.edit(i64::MAX, Edit::ExpungeDue { now_ms }).await?;
             if count > 0 {
                 return Ok(count);
             }
         }
-        if hot { self.edit(i64::MAX, Edit::ExpungeDue { now_ms }).await } else { Ok(0) }
+        Ok(0)
     }
 
     async fn event_count(
@@ -496,10 +507,23 @@ impl Store for SqliteStore {
     async fn quarantine_list(
         &self,
         scope: Scope,
-        before: Option<i64>,
+        filter: QuarantineFilter,
         limit: usize,
     ) -> Result<Vec<QuarantineRow>> {
-        self.with_quarantine(move |quarantine| quarantine.list(scope, before, limit)).await
+        self.with_quarantine(move |quarantine| quarantine.list(scope, &filter, limit)).await
+    }
+
+    async fn quarantine_get(&self, scope: Scope, number: i64) -> Result<Option<Quarantined>> {
+        self.with_quarantine(move |quarantine| quarantine.get(scope, number)).await
+    }
+
+    async fn quarantine_release(
+        &self,
+        scope: Scope,
+        number: i64,
+        accept: EventAccept,
+    ) -> Result<Option<Accepted>> {
+        self.release(scope, number, accept).await
     }
 
     async fn retention_sweep(&self, policy: RetentionPolicy, now_ms: i64) -> Result<Swept> {

@@ -16,7 +16,7 @@ pub(crate) struct Layout {
 
 /// A segment: everything about its events, the wide rows (`payload`) apart from the narrow ones.
 pub(crate) const SEGMENT: Layout =
-    Layout { version: 2, tables: SEGMENT_TABLES, upgrades: &[SEGMENT_2] };
+    Layout { version: 3, tables: SEGMENT_TABLES, upgrades: &[SEGMENT_2, SEGMENT_3] };
 
 /// The small state.
 pub(crate) const CATALOG: Layout =
@@ -24,7 +24,7 @@ pub(crate) const CATALOG: Layout =
 
 /// Refused requests.
 pub(crate) const QUARANTINE: Layout =
-    Layout { version: 1, tables: QUARANTINE_TABLES, upgrades: &[] };
+    Layout { version: 2, tables: QUARANTINE_TABLES, upgrades: &[QUARANTINE_2] };
 
 /// Events say things about themselves, and when their payload is to be removed.
 const SEGMENT_2: &str = "
@@ -33,6 +33,15 @@ CREATE TABLE expiring(
     until_ms INTEGER NOT NULL,
     event_seq INTEGER NOT NULL,
     PRIMARY KEY(until_ms, event_seq)
+) WITHOUT ROWID;
+";
+
+/// Which refused requests have become events here, until they are out of quarantine for certain.
+const SEGMENT_3: &str = "
+CREATE TABLE released(
+    number INTEGER NOT NULL,
+    received_at_ms INTEGER NOT NULL,
+    PRIMARY KEY(number, received_at_ms)
 ) WITHOUT ROWID;
 ";
 
@@ -110,6 +119,11 @@ CREATE TABLE failed(
 ) WITHOUT ROWID;
 CREATE TABLE progress(step INTEGER NOT NULL);
 INSERT INTO progress VALUES(0);
+CREATE TABLE released(
+    number INTEGER NOT NULL,
+    received_at_ms INTEGER NOT NULL,
+    PRIMARY KEY(number, received_at_ms)
+) WITHOUT ROWID;
 ";
 
 /// The indexes that a segment gets when nothing is added to it any more.
@@ -287,6 +301,11 @@ CREATE INDEX document_expiry ON document(expires_at_ms) WHERE expires_at_ms IS N
 CREATE INDEX document_key ON document(substr(sealed, 1, 1)) WHERE sealed IS NOT NULL;
 ";
 
+/// One source's refused requests are found without passing over the others'.
+const QUARANTINE_2: &str = "
+CREATE INDEX refused_application ON refused(owner, application, number);
+";
+
 const QUARANTINE_TABLES: &str = "
 CREATE TABLE refused(
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -298,4 +317,5 @@ CREATE TABLE refused(
     status INTEGER NOT NULL,
     record BLOB NOT NULL
 );
+CREATE INDEX refused_application ON refused(owner, application, number);
 ";

@@ -30,6 +30,7 @@ use crate::errors::database;
 use crate::keeper::Task;
 use crate::layout::{Role, open_segment};
 use crate::memory::{Key, Lease, Memory, Waiting};
+use crate::release::Refused;
 use crate::reply::{Answers, Promise};
 use crate::segment::{Segment, count_kind};
 use crate::shared::Shared;
@@ -47,7 +48,7 @@ const RETRY_WAIT: Duration = Duration::from_millis(250);
 
 /// What the writer is asked to do.
 pub(crate) enum Op {
-    Accept(Box<EventAccept>, Promise<Accepted>),
+    Accept(Box<EventAccept>, Promise<Accepted>, Option<Refused>),
     Finish(Box<AttemptFinish>, Promise<FinishOutcome>),
     Replay(i64, Option<Vec<EndpointKey>>, i64, oneshot::Sender<Result<Option<Vec<Replayed>>>>),
     /// Give leased deliveries back, due at this moment.
@@ -113,6 +114,8 @@ pub(crate) struct Writer {
     checkpointer: std::sync::mpsc::SyncSender<std::path::PathBuf>,
     /// Keys accepted in the batch that is being written.
     fresh: HashMap<DedupeEntry, (i64, i64)>,
+    /// Refused requests that became events in the batch that is being written.
+    letting_out: Vec<(Refused, EventId)>,
     /// Deliveries moved in the batch that is being written.
     touched: HashSet<Key>,
     /// Who is told, with what, when the log has been emptied of what was removed.
@@ -143,6 +146,7 @@ impl Writer {
             log_pages,
             checkpointer,
             fresh: HashMap::new(),
+            letting_out: Vec::new(),
             touched: HashSet::new(),
             edited: Vec::new(),
             emptied_at: None,
@@ -223,6 +227,10 @@ impl Writer {
             failure = self.commit().err();
         }
         self.fresh.clear();
+        let let_out = std::mem::take(&mut self.letting_out);
+        if failure.is_none() {
+            self.shared.let_out.lock().extend(let_out);
+        }
         self.touched.clear();
         match failure {
             None => self.succeed(effects),
@@ -256,7 +264,9 @@ impl Writer {
     /// Applies one operation to the open transaction. On an error its caller has been told.
     fn apply(&mut self, op: Op, effects: &mut Vec<Effect>) -> Result<()> {
         let (error, op) = match op {
-            Op::Accept(accept, promise) => return self.accept(accept, promise, effects),
+            Op::Accept(accept, promise, refused) => {
+                return self.accept(accept, promise, refused, effects);
+            }
             Op::Finish(finish, promise) => return self.finish_attempt(finish, promise, effects),
             Op::Replay(seq, endpoints, now_ms, reply) if seq < self.segment.first => {
                 // The segment changed hands while this was waiting.
@@ -398,7 +408,7 @@ impl Writer {
 
     fn refuse(&mut self, op: Op, error: &StoreError) {
         match op {
-            Op::Accept(_, promise) => self.answers.accepted(promise, Err(error.clone())),
+            Op::Accept(_, promise, _) => self.answers.accepted(promise, Err(error.clone())),
             Op::Finish(_, promise) => self.answers.finished(promise, Err(error.clone())),
             Op::Replay(.., reply) => drop(reply.send(Err(error.clone()))),
             Op::Release(.., reply) => drop(reply.send(Err(error.clone()))),

@@ -9,12 +9,26 @@ use becket_model::{
     EndpointSettings, EventId, EventRecord, EventSeq, PackedHeaders,
 };
 use becket_store::{
-    DocumentContent, DocumentKind, DocumentName, EventFilter, Name, Owner, Page, Scope, Store,
-    StoreError, WriteIf, Written,
+    DocumentContent, DocumentKind, DocumentName, EventFilter, Name, Owner, Page, QuarantineFilter,
+    Scope, Store, StoreError, WriteIf, Written,
 };
 use becket_store_sqlite::{Options, SqliteStore};
 use becket_store_test::FixedNoise;
 use rusqlite::{Connection, params};
+
+/// Refused requests of layout 1.
+const QUARANTINE_1: &str = "
+CREATE TABLE refused(
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    owner INTEGER NOT NULL,
+    application INTEGER NOT NULL,
+    received_at_ms INTEGER NOT NULL,
+    code TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    record BLOB NOT NULL
+);
+";
 
 /// A segment of layout 1.
 const SEGMENT_1: &str = "
@@ -238,6 +252,18 @@ fn write_store(folder: &Path) {
         )
         .expect("the list");
     small.execute_batch("PRAGMA user_version = 1;").expect("the version");
+    let refused = Connection::open(folder.join("quarantine.db")).expect("a file");
+    refused.execute_batch("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL;").expect("settings");
+    refused.execute_batch(QUARANTINE_1).expect("tables");
+    let mut packed = PackedHeaders::with_capacity(64);
+    packed.push(EventRecord::METHOD, b"POST");
+    refused
+        .execute(
+            "INSERT INTO refused VALUES(7, 1, 1, ?1, 'stale', 'too old', 401, ?2)",
+            params![T0, &packed.finish(b"refused")[..]],
+        )
+        .expect("a refused request");
+    refused.execute_batch("PRAGMA user_version = 1;").expect("the version");
 }
 
 fn version(path: &Path) -> i64 {
@@ -285,6 +311,16 @@ async fn check_events(store: &SqliteStore) {
     assert_eq!(store.attempt_list(scope, event(SEALED, 1)).await.unwrap().len(), 1);
 }
 
+/// What the first version refused is there.
+async fn check_refused(store: &SqliteStore) {
+    let scope = Scope::all(Owner::MAIN);
+    let list = store.quarantine_list(scope, QuarantineFilter::default(), 9).await.unwrap();
+    assert_eq!(list.len(), 1);
+    assert_eq!((list[0].number, list[0].code.as_str()), (7, "stale"));
+    let found = store.quarantine_get(scope, 7).await.unwrap().unwrap();
+    assert_eq!(&found.record.body()[..], b"refused");
+}
+
 /// What the second version brought works in old files.
 async fn use_what_is_new(store: &SqliteStore) {
     let scope = Scope::all(Owner::MAIN);
@@ -311,14 +347,16 @@ async fn a_store_of_the_first_layout_is_brought_up_to_date() {
         let store = try_open(folder.path()).unwrap();
         check_configuration(&store).await;
         check_events(&store).await;
+        check_refused(&store).await;
         if round == 1 {
             use_what_is_new(&store).await;
         }
         store.close().await.unwrap();
     }
     assert_eq!(version(&folder.path().join("becket.db")), 2);
+    assert_eq!(version(&folder.path().join("quarantine.db")), 2);
     for first in [SEALED, LEFT_OVER] {
-        assert_eq!(version(&folder.path().join(format!("segments/{first:019}.db"))), 2);
+        assert_eq!(version(&folder.path().join(format!("segments/{first:019}.db"))), 3);
     }
 }
 
@@ -361,13 +399,16 @@ async fn an_upgrade_that_was_cut_short_begins_again() {
 
 #[test]
 fn layouts_to_come_are_refused() {
-    for name in ["becket.db", "segments/0000000000000000001.db"] {
+    for (name, next) in
+        [("becket.db", 3), ("segments/0000000000000000001.db", 4), ("quarantine.db", 3)]
+    {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("segments")).unwrap();
         let file = Connection::open(folder.path().join(name)).unwrap();
-        file.execute_batch("CREATE TABLE later(x); PRAGMA user_version = 3;").unwrap();
+        file.execute_batch(&format!("CREATE TABLE later(x); PRAGMA user_version = {next};"))
+            .unwrap();
         drop(file);
         let refused = try_open(folder.path()).err().expect("it is refused");
-        assert!(refused.to_string().contains("layout 3"), "{refused}");
+        assert!(refused.to_string().contains(&format!("layout {next}")), "{refused}");
     }
 }

@@ -78,7 +78,10 @@ macro_rules! conformance {
                 attempts_are_rewritten;
             counts: counts_are_what_the_list_gives counts_are_told_in_order;
             quarantine: refused_requests_come_back pages_go_down the_oldest_go_when_it_is_full
-                refused_requests_outlast_a_restart;
+                refused_requests_outlast_a_restart lists_are_filtered
+                released_requests_are_events releasing_twice_makes_one_event
+                releasing_at_the_same_time_makes_one_event a_repeat_leaves_quarantine_too
+                released_requests_stay_released;
             retention: old_events_go_and_young_ones_stay nothing_goes_early
                 failed_events_stay_longer pending_events_stay nothing_is_left_of_what_went
                 the_cap_takes_the_oldest an_empty_store_has_nothing_to_sweep

@@ -58,7 +58,8 @@
 //!   expired lease counts as leased until somebody asks (see above).
 //! - **Rotation** never prolongs a secret that was to expire earlier, and cuts short one that was
 //!   to expire later.
-//! - **Quarantine** drops the oldest when it is full. A crash may lose its newest rows.
+//! - **Quarantine** drops the oldest when it is full. A crash may lose its newest rows, but brings
+//!   back none that was released.
 //! - **Left open**: what `State` does to a removed endpoint otherwise, leasing none, a page with both
 //!   ends, planning or choosing an endpoint twice, planning a leased delivery of an event with
 //!   `due_ms`, closing twice, an id that is given twice, removing an expired document, removing by

@@ -18,8 +18,9 @@ use becket_store::{
     ConfigSnapshot, Created, DeliveryCounts, Document, DocumentContent, DocumentKind, DocumentName,
     DuplicateRow, Endpoint, EndpointChange, EndpointDue, EndpointNew, Envelope, EnvelopeAt,
     EventAccept, EventCount, EventFilter, EventRow, FinishOutcome, LeaseToken, LeasedDelivery,
-    Name, Owner, Page, QuarantineRow, QuarantineWrite, Replayed, Result, RetentionPolicy, Scope,
-    Slice, SourceDeclaration, Store, StoreStats, Swept, WriteIf, Written,
+    Name, Owner, Page, QuarantineFilter, QuarantineRow, QuarantineWrite, Quarantined, Replayed,
+    Result, RetentionPolicy, Scope, Slice, SourceDeclaration, Store, StoreStats, Swept, WriteIf,
+    Written,
 };
 use bytes::Bytes;
 
@@ -135,7 +136,13 @@ wrapped! {
     attempt_get(scope: Scope, attempt: AttemptId) -> Result<Option<AttemptRow>>;
     attempt_rewrite(scope: Scope, attempt: AttemptId, detail: Bytes) -> Result<bool>;
     quarantine_put(scope: Scope, refused: QuarantineWrite) -> Result<bool>;
-    quarantine_list(scope: Scope, before: Option<i64>, limit: usize) -> Result<Vec<QuarantineRow>>;
+    quarantine_list(
+        scope: Scope, filter: QuarantineFilter, limit: usize
+    ) -> Result<Vec<QuarantineRow>>;
+    quarantine_get(scope: Scope, number: i64) -> Result<Option<Quarantined>>;
+    quarantine_release(
+        scope: Scope, number: i64, accept: EventAccept
+    ) -> Result<Option<Accepted>>;
     retention_sweep(policy: RetentionPolicy, now_ms: i64) -> Result<Swept>;
     backup(folder: &Path) -> Result<u64>;
     stats() -> Result<StoreStats>;

@@ -67,9 +67,45 @@ pub fn plan_and_accept(
     store: Arc<dyn Store>,
     handoff: Arc<dyn Handoff>,
     scope: Scope,
-    mut accept: EventAccept,
+    accept: EventAccept,
     targets: &[PlanTarget<'_>],
 ) -> impl Future<Output = Result<Accepted>> + Send + use<> {
+    let (accept, reservations, waiting) = plan(handoff, accept, targets);
+    async move {
+        let later = Later::of(&accept, &reservations);
+        let accepted = store.event_accept(scope, accept).await?;
+        hand_over(&accepted, reservations, waiting, later);
+        Ok(accepted)
+    }
+}
+
+/// The same for a refused request that becomes an event after all: it leaves quarantine in the same
+/// transaction. `None` if it is not there (any longer).
+pub fn plan_and_release(
+    store: Arc<dyn Store>,
+    handoff: Arc<dyn Handoff>,
+    scope: Scope,
+    number: i64,
+    accept: EventAccept,
+    targets: &[PlanTarget<'_>],
+) -> impl Future<Output = Result<Option<Accepted>>> + Send + use<> {
+    let (accept, reservations, waiting) = plan(handoff, accept, targets);
+    async move {
+        let later = Later::of(&accept, &reservations);
+        let accepted = store.quarantine_release(scope, number, accept).await?;
+        if let Some(accepted) = &accepted {
+            hand_over(accepted, reservations, waiting, later);
+        }
+        Ok(accepted)
+    }
+}
+
+/// The event with its plan, what is reserved for it, and the endpoints that wait.
+fn plan(
+    handoff: Arc<dyn Handoff>,
+    mut accept: EventAccept,
+    targets: &[PlanTarget<'_>],
+) -> (EventAccept, Reservations, Vec<EndpointKey>) {
     let mut reservations = Reservations::new(handoff);
     let mut waiting = Vec::new();
     let planned =
@@ -86,19 +122,16 @@ pub fn plan_and_accept(
         }
         accept.planned.push(Planned { endpoint, leased });
     }
-    accept_and_hand_over(store, scope, accept, reservations, waiting)
+    (accept, reservations, waiting)
 }
 
-async fn accept_and_hand_over(
-    store: Arc<dyn Store>,
-    scope: Scope,
-    accept: EventAccept,
+fn hand_over(
+    accepted: &Accepted,
     mut reservations: Reservations,
     waiting: Vec<EndpointKey>,
-) -> Result<Accepted> {
-    let later = Later::of(&accept, &reservations);
-    let accepted = store.event_accept(scope, accept).await?;
-    match &accepted {
+    later: Option<Later>,
+) {
+    match accepted {
         Accepted::Stored { event, lease } => {
             for endpoint in reservations.endpoints.drain(..) {
                 let key = DeliveryKey { event: *event, endpoint, generation: 0 };
@@ -119,7 +152,6 @@ async fn accept_and_hand_over(
             }
         }
     }
-    Ok(accepted)
 }
 
 /// A delivery as it will be, except for the event's id and the lease, which the store gives.

@@ -32,8 +32,8 @@ pub use error::StoreError;
 pub use params::{
     Accepted, AttemptFinish, AttemptRow, AttemptWrite, DedupeKey, DedupeKind, DeliveryRow,
     DuplicateRow, EndpointDue, EventAccept, EventFilter, EventRow, FinishOutcome, LeaseToken,
-    LeasedDelivery, Page, Planned, QuarantineRow, QuarantineWrite, Replayed, RetentionPolicy,
-    StoreStats, Swept,
+    LeasedDelivery, Page, Planned, QuarantineFilter, QuarantineRow, QuarantineWrite, Quarantined,
+    Replayed, RetentionPolicy, StoreStats, Swept,
 };
 
 use std::path::Path;
@@ -320,13 +320,28 @@ pub trait Store: Send + Sync + 'static {
     /// and answers `false` when there was no room.
     async fn quarantine_put(&self, scope: Scope, refused: QuarantineWrite) -> Result<bool>;
 
-    /// Refused requests, newest first, at most `limit`, below `before` (a row's `number`).
+    /// Refused requests without their bytes, newest first (or, with [`QuarantineFilter::after`],
+    /// oldest first), at most `limit`.
     async fn quarantine_list(
         &self,
         scope: Scope,
-        before: Option<i64>,
+        filter: QuarantineFilter,
         limit: usize,
     ) -> Result<Vec<QuarantineRow>>;
+
+    /// One refused request with its bytes.
+    async fn quarantine_get(&self, scope: Scope, number: i64) -> Result<Option<Quarantined>>;
+
+    /// Accepts a refused request as an event after all, as [`Store::event_accept`] does, and takes
+    /// it out of quarantine. After a crash either both has happened or neither; asking again, even
+    /// at the same time, never makes a second event. `None` if it is not in the scope's quarantine,
+    /// or no longer.
+    async fn quarantine_release(
+        &self,
+        scope: Scope,
+        number: i64,
+        accept: EventAccept,
+    ) -> Result<Option<Accepted>>;
 
     // --- maintenance ---
 

@@ -299,15 +299,47 @@ pub struct QuarantineWrite {
     pub record: EventRecord,
 }
 
-/// A refused request.
-#[derive(Debug, Clone)]
+/// A refused request without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuarantineRow {
     /// Rising number of the row.
     pub number: i64,
     /// The source it was sent to.
     pub application: ApplicationKey,
-    /// The request and why it was refused.
-    pub refused: QuarantineWrite,
+    /// When it arrived, in milliseconds since 1970.
+    pub received_at_ms: i64,
+    /// The stable code of the refusal.
+    pub code: String,
+    /// The refusal in words.
+    pub reason: String,
+    /// The status it was answered with.
+    pub status: u16,
+    /// The size of the packed request in bytes.
+    pub size_bytes: u64,
+}
+
+/// A refused request with its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    /// Which one, and why it was refused.
+    pub row: QuarantineRow,
+    /// The request; its body may have been cut (see [`EventRecord::CUT`]).
+    pub record: EventRecord,
+}
+
+/// Which refused requests to list. Every given field has to match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QuarantineFilter {
+    /// Refused for one of these reasons; empty is for any.
+    pub codes: Vec<String>,
+    /// Received at or after, in milliseconds since 1970.
+    pub since_ms: Option<i64>,
+    /// Received before, in milliseconds since 1970.
+    pub until_ms: Option<i64>,
+    /// Only numbers below this one.
+    pub before: Option<i64>,
+    /// Only numbers above this one; the list then goes upwards, oldest first.
+    pub after: Option<i64>,
 }
 
 /// How long things are kept.

@@ -138,6 +138,11 @@ pub(super) const GROUPS: &[(&str, &str, &str)] = &[
         "Sources with what the configuration says about them.",
     ),
     (
+        "becket.source.secret",
+        "Captured secrets",
+        "Secrets that a provider's handshake brought along: shown, accepted, forgotten.",
+    ),
+    (
         "becket.endpoint",
         "Endpoints as declared",
         "Endpoints of every source and application: pausing and enabling them.",
@@ -145,7 +150,7 @@ pub(super) const GROUPS: &[(&str, &str, &str)] = &[
     (
         "becket.quarantine",
         "Quarantine",
-        "Requests that were refused, kept for a while so that they can be explained.",
+        "Requests that were refused, kept for a while so that they can be explained and let out as events.",
     ),
     (
         "becket.event-catalogue",
@@ -192,6 +197,7 @@ pub(super) fn path_parameter(name: &str) -> &'static str {
         "task_id" => "The task, by id.",
         "token_id" => "The token, by id.",
         "number" => "The number in the list.",
+        "slug" => "The provider, by the name that sources use.",
         _ => "",
     }
 }

@@ -282,7 +282,7 @@ fn labels(given: &MessageIn<'_>, now_ms: i64) -> Result<EventLabels> {
         tags: given.tags.clone().unwrap_or_default(),
         deliver_at_ms: deliver_at_ms.transpose()?,
         payload_until_ms: retention_ms.map(|retention_ms| now_ms.saturating_add(retention_ms)),
-        request_hash: None,
+        ..EventLabels::default()
     })
 }
 

@@ -1,8 +1,11 @@
 //! The life of an event: bytes in, verdict, repeats, filters, and every attempt.
 
+use std::sync::Arc;
+
 use becket_model::{Disposition, EndpointState, EventRecord};
 use becket_store::{Endpoint, EventRow, Scope};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::call::{Answer, Call};
 use crate::handlers::attempts::with_detail;
@@ -13,6 +16,8 @@ use crate::times;
 use crate::wire::becket::{DedupeOut, EventOut, ExplainOut, PlanOut, RequestOut, VerdictOut};
 
 const DUPLICATES_MAX: usize = 50;
+/// How many requests are explained at the same time.
+static EXPLAINING: Semaphore = Semaphore::const_new(2);
 
 /// `GET /api/v1/becket/event/{event_id}/explain`
 pub(crate) async fn explain(call: Call) -> Result<Answer<ExplainOut>> {
@@ -36,7 +41,7 @@ pub(crate) async fn explain(call: Call) -> Result<Answer<ExplainOut>> {
     Ok(Answer::ok(ExplainOut {
         event: EventOut::new(&event, &names),
         request: RequestOut::new(&record, reveal),
-        verdict: verdict(&call, event.application, &record, event.received_at_ms),
+        verdict: verdict(&call, event.application, &record, first_received_ms(&event)).await,
         dedupe: DedupeOut {
             delivery_id: record.fact(EventRecord::DELIVERY_ID).map(str::to_owned),
             duplicates: duplicates.iter().map(|row| times::text(row.received_at_ms)).collect(),
@@ -48,8 +53,15 @@ pub(crate) async fn explain(call: Call) -> Result<Answer<ExplainOut>> {
     }))
 }
 
-/// What verification found then, and finds now.
-pub(crate) fn verdict(
+/// The clock by which an event is judged again: that of its first receipt.
+fn first_received_ms(event: &EventRow) -> i64 {
+    let released = event.labels.released.as_ref();
+    released.map_or(event.received_at_ms, |released| released.first_received_at_ms)
+}
+
+/// What verification found then, and finds now. Finding out why is work, so it is done on a thread
+/// of its own, and not for everybody at the same time.
+pub(crate) async fn verdict(
     call: &Call,
     source: becket_model::ApplicationKey,
     record: &EventRecord,
@@ -58,7 +70,17 @@ pub(crate) fn verdict(
     let recorded = record
         .fact(EventRecord::VERDICT)
         .map(|text| serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())));
-    let explanation = call.shared.api.directory.explain(source, record, received_at_ms);
+    let directory = Arc::clone(&call.shared.api.directory);
+    let record = record.clone();
+    let Ok(_turn) = EXPLAINING.acquire().await else {
+        return VerdictOut { recorded, explanation: None };
+    };
+    let explaining =
+        tokio::task::spawn_blocking(move || directory.explain(source, &record, received_at_ms));
+    let explanation = explaining.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "explaining a request failed");
+        None
+    });
     VerdictOut { recorded, explanation }
 }
 

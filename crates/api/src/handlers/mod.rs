@@ -24,6 +24,7 @@ pub(crate) mod operations;
 pub(crate) mod quarantine;
 pub(crate) mod recover;
 pub(crate) mod replays;
+pub(crate) mod source_secrets;
 pub(crate) mod sources;
 pub(crate) mod statistics;
 pub(crate) mod tail;

@@ -10,7 +10,7 @@ use crate::call::{Answer, Call, JsonBody, Listed};
 use crate::names::Names;
 use crate::openapi;
 use crate::problem::{ApiError, Result};
-use crate::state::{ControlError, KeysRotated, ProviderRow};
+use crate::state::{ControlError, KeysRotated, ProviderDetails, ProviderRow};
 use crate::wire::becket::StatsOut;
 
 /// `GET /api/v1/health`
@@ -40,6 +40,15 @@ pub(crate) async fn providers(call: Call) -> Answer<Listed<ProviderRow>> {
     let rows = call.shared.api.directory.providers();
     let last = rows.last().map(|row| row.slug.clone());
     Answer::ok(Listed::new(rows, last, true))
+}
+
+/// `GET /api/v1/becket/provider/{slug}`
+pub(crate) async fn provider(call: Call) -> Result<Answer<ProviderDetails>> {
+    let slug = call.path("slug");
+    call.shared.api.directory.provider(slug).map(Answer::ok).ok_or_else(|| {
+        ApiError::new("not_found", format!("there is no provider `{slug}`"))
+            .hint("GET /api/v1/becket/provider lists them")
+    })
 }
 
 /// Where a backup goes.

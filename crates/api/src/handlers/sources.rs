@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use becket_model::{ApplicationId, ApplicationKind, ApplicationSettings, Origin};
+use becket_model::{ApplicationId, ApplicationKind, ApplicationSettings, Origin, Verification};
 use becket_store::vault::place;
 use becket_store::{Application, ApplicationChange, ApplicationNew, Changed, Created, Name, Slice};
 use http::StatusCode;
@@ -72,14 +72,14 @@ pub(crate) async fn named(call: &Call) -> Result<Arc<App>> {
     find(call, call.path("source_id")).await?.ok_or_else(|| missing(call))
 }
 
-fn missing(call: &Call) -> ApiError {
+pub(crate) fn missing(call: &Call) -> ApiError {
     ApiError::not_found("source", call.path("source_id")).hint(
         "one that was removed from the configuration is gone here; its events can still be listed",
     )
 }
 
 /// The source that the path names, as it is in the store at this moment; `None` if none is.
-async fn present(call: &Call) -> Result<Option<Application>> {
+pub(crate) async fn present(call: &Call) -> Result<Option<Application>> {
     let name = apps::name_of(KIND, call.path("source_id"));
     let found = call.store().application_get(call.owner, KIND, name).await?;
     Ok(found.filter(|source| call.access.sees(source.key)))
@@ -94,8 +94,8 @@ fn shown(call: &Call, source: &Application) -> Result<SourceOut> {
     Ok(SourceOut::new(source, url, public_key))
 }
 
-/// The credentials of a source that the API made.
-fn credentials(call: &Call, source: &Application) -> Result<SourceCredentials> {
+/// What is kept of a source's credentials: all of one that the API made.
+pub(crate) fn credentials(call: &Call, source: &Application) -> Result<SourceCredentials> {
     let Some(envelope) = &source.credentials else { return Ok(SourceCredentials::default()) };
     let place = place::application_credentials(source.id);
     let text = call.shared.api.directory.open(&place, envelope)?;
@@ -105,7 +105,11 @@ fn credentials(call: &Call, source: &Application) -> Result<SourceCredentials> {
     })
 }
 
-fn sealed(call: &Call, id: ApplicationId, credentials: &SourceCredentials) -> Result<Vec<u8>> {
+pub(crate) fn sealed(
+    call: &Call,
+    id: ApplicationId,
+    credentials: &SourceCredentials,
+) -> Result<Vec<u8>> {
     let text = Zeroizing::new(serde_json::json!(credentials).to_string());
     let place = place::application_credentials(id);
     Ok(call.shared.api.directory.seal(&place, text.as_bytes())?)
@@ -234,8 +238,14 @@ pub(crate) async fn upsert(
     };
     let _turn = call.shared.turns.take(found.key).await;
     let source = present(&call).await?.ok_or_else(|| missing(&call))?;
-    let (settings, mut new) = wanted(&call, body)?;
-    new.url_tokens.clone_from(&credentials(&call, &source)?.url_tokens);
+    let (mut settings, mut new) = wanted(&call, body)?;
+    // The specification does not know it, so its callers cannot have meant to change it.
+    settings.verification = source.settings.verification;
+    let old = credentials(&call, &source)?;
+    if settings.provider == source.settings.provider {
+        new.captured.clone_from(&old.captured);
+    }
+    new.url_tokens.clone_from(&old.url_tokens);
     let wanted = ApplicationChange {
         uid: Some(uid),
         settings: Some(settings),
@@ -299,6 +309,33 @@ pub(crate) async fn get_ours(call: Call) -> Result<Answer<becket::SourceOut>> {
     let names = Names::load(&call).await?;
     let source = names.source(call.path("source_id"))?;
     Ok(Answer::ok(ours(&call, &names, source)))
+}
+
+/// What can be set for a source of the API beside what the specification has.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct SourceSettingsIn {
+    verification: Option<Verification>,
+}
+
+/// `PATCH /api/v1/becket/source/{source_id}`
+pub(crate) async fn patch_ours(
+    call: Call,
+    JsonBody(body): JsonBody<SourceSettingsIn>,
+) -> Result<Answer<becket::SourceOut>> {
+    let found = present(&call).await?.ok_or_else(|| missing(&call))?;
+    let _turn = call.shared.turns.take(found.key).await;
+    let source = present(&call).await?.ok_or_else(|| missing(&call))?;
+    let mut settings = source.settings.clone();
+    settings.verification = body.verification.unwrap_or(settings.verification);
+    let wanted = ApplicationChange { settings: Some(settings), ..ApplicationChange::default() };
+    let action = match body.verification {
+        Some(Verification::Observe) => "source.observed",
+        _ => "source.updated",
+    };
+    let source = change(&call, &source, wanted, action).await?;
+    let names = Names::load(&call).await?;
+    Ok(Answer::ok(ours(&call, &names, &source)))
 }
 
 fn ours(call: &Call, names: &Names, source: &becket_store::Application) -> becket::SourceOut {

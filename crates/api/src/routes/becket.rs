@@ -1,14 +1,15 @@
 //! What the specification has not: events across sources, replays, following, quarantine, upkeep.
 
-use axum::routing::{get, post};
+use axum::routing::{delete, get, patch, post};
 
 use super::parameters::{
     ENDPOINT, EVENT_FILTERS, EVENT_TYPE, ITERATOR, LIMIT, ORDER, REVEAL, SINCE, SOURCE,
     TAIL_FILTERS, UNTIL, WITHIN,
 };
-use super::{Route, changes, one, reads};
+use super::{Parameter, Route, by, changes, one, reads};
 use crate::handlers::{
-    attempts, endpoint_states, events, explain, operations, quarantine, replays, sources, tail,
+    attempts, endpoint_states, events, explain, operations, quarantine, replays, source_secrets,
+    sources, tail,
 };
 
 pub(super) const TABLE: &[Route] = &[
@@ -80,6 +81,38 @@ pub(super) const TABLE: &[Route] = &[
     reads("/api/v1/becket/source/{source_id}", "becket.source.get", "Show a source.", "OurSource", || {
         get(sources::get_ours)
     }),
+    by("patch", changes(
+        "/api/v1/becket/source/{source_id}",
+        "becket.source.patch",
+        "Say what becomes of requests that cannot be verified: `enforce` refuses them, `observe` accepts and marks them.",
+        "OurSource",
+        || patch(sources::patch_ours),
+    ))
+    .body("SourceSettings"),
+    reads(
+        "/api/v1/becket/source/{source_id}/secret",
+        "becket.source.secret.get",
+        "Show the secrets that a provider's handshake brought along; logged.",
+        "CapturedSecrets",
+        || get(source_secrets::get),
+    )
+    .secret(),
+    changes(
+        "/api/v1/becket/source/{source_id}/secret/accept",
+        "becket.source.secret.accept",
+        "Let the secret that a handshake brought along verify from now on.",
+        "CapturedSecrets",
+        || post(source_secrets::accept),
+    )
+    .body("AcceptSecret")
+    .secret(),
+    by("delete", changes(
+        "/api/v1/becket/source/{source_id}/secret",
+        "becket.source.secret.forget",
+        "Forget every secret that a handshake brought along.",
+        "CapturedSecrets",
+        || delete(source_secrets::forget),
+    )),
     reads("/api/v1/becket/endpoint", "becket.endpoint.list", "List endpoints, removed ones included.", "OurEndpointPage", || {
         get(endpoint_states::list_ours)
     })
@@ -127,7 +160,39 @@ pub(super) const TABLE: &[Route] = &[
     reads("/api/v1/becket/quarantine", "becket.quarantine.list", "List refused requests, newest first.", "QuarantinePage", || {
         get(quarantine::list)
     })
-    .query(&[SOURCE, LIMIT, ITERATOR]),
+    .query(&[
+        SOURCE, SINCE, UNTIL, LIMIT, ITERATOR,
+        Parameter {
+            name: "code",
+            schema: "Text",
+            about: "Only requests refused for this reason; several are separated by commas or given several times.",
+            list: true,
+        },
+    ]),
+    changes(
+        "/api/v1/becket/quarantine/retry",
+        "becket.quarantine.retry-many",
+        "Verify the refused requests of a source again, oldest first, and accept those that pass: repeat with `iterator` and `until` of the answer until `done`.",
+        "RetryManyOut",
+        || post(quarantine::retry_many),
+    )
+    .body("RetryMany"),
+    changes(
+        "/api/v1/becket/quarantine/{number}/retry",
+        "becket.quarantine.retry",
+        "Verify a refused request again, with the secrets of now and the clock of its receipt, and accept it if it passes.",
+        "LetOut",
+        || post(quarantine::retry),
+    ),
+    changes(
+        "/api/v1/becket/quarantine/{number}/release",
+        "becket.quarantine.release",
+        "Accept a refused request without verification; the event and the log say who did it and why.",
+        "LetOut",
+        || post(quarantine::release),
+    )
+    .body("ReleaseReason")
+    .operator(),
     reads(
         "/api/v1/becket/quarantine/{number}",
         "becket.quarantine.get",
@@ -140,6 +205,13 @@ pub(super) const TABLE: &[Route] = &[
     reads("/api/v1/becket/provider", "becket.provider.list", "List the providers that a source can name.", "ProviderPage", || {
         get(operations::providers)
     }),
+    reads(
+        "/api/v1/becket/provider/{slug}",
+        "becket.provider.get",
+        "Show what setting up a source of this provider takes: guide, credentials, samples.",
+        "ProviderDetails",
+        || get(operations::provider),
+    ),
     changes(
         "/api/v1/becket/backup",
         "becket.backup",

@@ -2,11 +2,9 @@
 //! about each.
 
 use becket_model::attempt_detail::AttemptDetail;
-use becket_model::{EventRecord, FailureReason, NextStep, Trigger};
+use becket_model::{EventRecord, FailureReason, NextStep, Released, Trigger, Verification};
 use becket_signature::Explanation;
-use becket_store::{
-    Application, AttemptRow, DeliveryRow, Endpoint, EventRow, QuarantineRow, StoreStats,
-};
+use becket_store::{Application, AttemptRow, DeliveryRow, Endpoint, EventRow, StoreStats};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -27,6 +25,7 @@ pub(crate) struct SourceOut {
     origin: becket_model::Origin,
     removed: bool,
     event_types: Option<Vec<String>>,
+    verification: Verification,
     warnings: Vec<String>,
     endpoints: Vec<String>,
     created_at: String,
@@ -54,6 +53,7 @@ impl SourceOut {
             origin: source.origin,
             removed: source.removed,
             event_types: details.event_types,
+            verification: details.verification,
             warnings: details.warnings,
             endpoints: endpoints.map(Endpoint::name).collect(),
             created_at: times::text(source.created_at_ms),
@@ -156,7 +156,30 @@ pub(crate) struct EventOut {
     disposition: &'static str,
     state: &'static str,
     size_bytes: u64,
+    unverified: Option<String>,
+    released: Option<ReleasedOut>,
     deliveries: Vec<DeliveryOut>,
+}
+
+/// How an event came out of quarantine.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReleasedOut {
+    by: String,
+    reason: Option<String>,
+    refused_as: String,
+    first_received_at: String,
+}
+
+impl ReleasedOut {
+    fn new(released: &Released) -> Self {
+        Self {
+            by: released.by.clone(),
+            reason: released.reason.clone(),
+            refused_as: released.refused_as.clone(),
+            first_received_at: times::text(released.first_received_at_ms),
+        }
+    }
 }
 
 impl EventOut {
@@ -172,6 +195,8 @@ impl EventOut {
             disposition: event.disposition.as_str(),
             state: names.event_state(event).map_or("none", becket_model::DeliveryState::as_str),
             size_bytes: event.size_bytes,
+            unverified: event.labels.unverified.clone(),
+            released: event.labels.released.as_ref().map(ReleasedOut::new),
             deliveries: deliveries.map(|delivery| DeliveryOut::new(delivery, names)).collect(),
         }
     }
@@ -315,42 +340,6 @@ pub(crate) struct ExplainOut {
     pub invalid: Option<String>,
     pub endpoints: Vec<PlanOut>,
     pub attempts: Vec<AttemptOut>,
-}
-
-/// A refused request.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct QuarantineOut {
-    number: i64,
-    source_id: Option<String>,
-    source: Option<String>,
-    received_at: String,
-    code: String,
-    reason: String,
-    status: u16,
-    size_bytes: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request: Option<RequestOut>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<VerdictOut>,
-}
-
-impl QuarantineOut {
-    pub fn new(row: &QuarantineRow, names: &Names) -> Self {
-        let source = names.source_of(row.application);
-        Self {
-            number: row.number,
-            source_id: source.map(public_id),
-            source: source.map(Application::name),
-            received_at: times::text(row.refused.received_at_ms),
-            code: row.refused.code.clone(),
-            reason: row.refused.reason.clone(),
-            status: row.refused.status,
-            size_bytes: row.refused.record.body().len(),
-            request: None,
-            verdict: None,
-        }
-    }
 }
 
 /// Counts and sizes.

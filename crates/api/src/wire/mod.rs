@@ -7,6 +7,7 @@ pub(crate) mod body;
 pub(crate) mod endpoints;
 pub(crate) mod event_types;
 pub(crate) mod messages;
+pub(crate) mod quarantine;
 pub(crate) mod sources;
 pub(crate) mod specification;
 pub(crate) mod statistics;

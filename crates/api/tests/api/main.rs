@@ -9,6 +9,7 @@ mod lists;
 mod messages;
 mod model;
 mod operational;
+mod quarantine;
 mod resources;
 mod shapes;
 mod sources;

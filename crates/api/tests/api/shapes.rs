@@ -144,6 +144,7 @@ async fn every_answer_has_its_shape() {
         ("becket.quarantine.get", format!("/api/v1/becket/quarantine/{number}")),
         ("becket.stats", "/api/v1/becket/stats".to_owned()),
         ("becket.provider.list", "/api/v1/becket/provider".to_owned()),
+        ("becket.provider.get", "/api/v1/becket/provider/github".to_owned()),
         ("becket.tail", format!("/api/v1/becket/tail?after={event}")),
     ] {
         let (status, body) = world.call_as(support::TOKEN, Method::GET, &path, None).await;
@@ -157,6 +158,10 @@ async fn every_change_answers_with_its_shape() {
     let world = World::new().await;
     let event = world.accept(world.push(1)).await;
     world.fail_all(&world.app).await;
+    for _ in 0..3 {
+        world.refuse(&world.alpha, "signature_mismatch").await;
+    }
+    let refused = world.walk("/api/v1/becket/quarantine", 10).await;
     let since = json!({ "since": "2026-01-01T00:00:00Z" });
     let task = |name: &str| format!("/api/v1/app/alpha/endpoint/app/{name}");
     let ours = |name: &str| format!("/api/v1/becket/endpoint/alpha%2Fapp/{name}");
@@ -178,6 +183,21 @@ async fn every_change_answers_with_its_shape() {
             "becket.replay",
             "/api/v1/becket/replay".to_owned(),
             json!({ "source": "alpha", "since": "2026-01-01T00:00:00Z", "dryRun": true }),
+        ),
+        (
+            "becket.quarantine.retry-many",
+            "/api/v1/becket/quarantine/retry".to_owned(),
+            json!({ "source": "alpha", "limit": 1 }),
+        ),
+        (
+            "becket.quarantine.retry",
+            format!("/api/v1/becket/quarantine/{}/retry", refused[1]),
+            json!({}),
+        ),
+        (
+            "becket.quarantine.release",
+            format!("/api/v1/becket/quarantine/{}/release", refused[0]),
+            json!({ "reason": "the sender is known" }),
         ),
         ("becket.endpoint.pause", ours("pause"), json!({ "reason": "lunch" })),
         ("becket.endpoint.resume", ours("resume"), json!({})),

@@ -3,22 +3,25 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use becket_api::{
-    Control, ControlError, Directory, EndpointSecret, KeysRotated, ProviderRow, SourceCredentials,
-    SourceDetails,
+    Control, ControlError, Directory, EndpointSecret, KeysRotated, LetOut, LetOutcome,
+    ProviderDetails, ProviderRow, SourceCredentials, SourceDetails,
 };
 use becket_model::{
-    ApplicationKey, ApplicationSettings, Clock, EndpointKey, EventRecord, RetrySchedule,
+    ApplicationKey, ApplicationSettings, Clock, Disposition, EndpointKey, EventLabels, EventRecord,
+    Released, RetrySchedule,
 };
 use becket_signature::{
     Catalogue, Credentials, EntrySummary, Explanation, RequestView, Verifier, VerifierOptions,
 };
 use becket_store::accept::Handoff;
 use becket_store::vault::{Vault, place};
-use becket_store::{Application, DedupeKey, Endpoint, LeasedDelivery, Owner};
+use becket_store::{
+    Application, DedupeKey, Endpoint, EventAccept, LeasedDelivery, Owner, Scope, Store,
+};
 use zeroize::Zeroizing;
 
 /// A clock that a test moves.
@@ -33,6 +36,8 @@ impl Clock for TestClock {
 /// What the API asked of the gateway.
 #[derive(Default)]
 pub struct TestControl {
+    /// From where refused requests are let out.
+    pub store: OnceLock<Arc<dyn Store>>,
     pub woken: Mutex<Vec<EndpointKey>>,
     pub changes: AtomicI64,
     /// Whether the event catalogue is for those with a token only.
@@ -78,6 +83,45 @@ impl Control for TestControl {
 
     async fn keys_rotate(&self) -> Result<KeysRotated, ControlError> {
         Ok(KeysRotated { rewrapped: 3, version: 2 })
+    }
+
+    async fn let_out(
+        &self,
+        scope: Scope,
+        number: i64,
+        how: LetOut,
+    ) -> becket_store::Result<LetOutcome> {
+        let store = self.store.get().expect("the store is there");
+        let Some(kept) = store.quarantine_get(scope, number).await? else {
+            return Ok(LetOutcome::Absent);
+        };
+        if how.reason.is_none() && kept.row.code != "stale" {
+            let words = "It still cannot be verified.".to_owned();
+            return Ok(LetOutcome::Stays { code: kept.row.code, words });
+        }
+        let released = Released {
+            first_received_at_ms: kept.row.received_at_ms,
+            refused_as: kept.row.code.clone(),
+            by: how.by,
+            reason: how.reason.clone(),
+        };
+        let unverified = how.reason.is_some().then(|| kept.row.code.clone());
+        let accept = EventAccept {
+            application: kept.row.application,
+            received_at_ms: kept.row.received_at_ms,
+            event_type: None,
+            dedupe: None,
+            disposition: Disposition::Accepted,
+            labels: EventLabels { unverified, released: Some(released), ..EventLabels::default() },
+            record: kept.record,
+            planned: Vec::new(),
+            due_ms: None,
+            lease_until_ms: 0,
+        };
+        Ok(match store.quarantine_release(scope, number, accept).await? {
+            Some(accepted) => LetOutcome::Accepted(accepted.event()),
+            None => LetOutcome::Absent,
+        })
     }
 
     async fn reload(&self) -> Result<Vec<String>, ControlError> {
@@ -175,6 +219,17 @@ impl Directory for TestDirectory {
             provider_name: "GitHub".to_owned(),
             warnings: vec!["no secret".to_owned()],
             event_types: None,
+            verification: becket_model::Verification::Enforce,
+        })
+    }
+
+    fn provider(&self, slug: &str) -> Option<ProviderDetails> {
+        (slug == "github").then(|| ProviderDetails {
+            slug: "github".to_owned(),
+            name: "GitHub".to_owned(),
+            status: "proven".to_owned(),
+            proof: Some("sdk".to_owned()),
+            ..ProviderDetails::default()
         })
     }
 

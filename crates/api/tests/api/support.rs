@@ -139,6 +139,7 @@ impl World {
         let other = vec![declaration(3, "gamma", "github", &["theirs"])];
         let other = store.config_declare(OTHER, other, T0).await.unwrap();
         let control = Arc::new(TestControl::default());
+        assert!(control.store.set(Arc::clone(&store)).is_ok(), "it is set once");
         let handoff = Arc::new(TestHandoff::default());
         let clock = Arc::new(TestClock(AtomicI64::new(T0 + 3_600_000)));
         let (closing, closed) = watch::channel(false);

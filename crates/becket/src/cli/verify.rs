@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use becket_signature::{Explanation, HandshakeAnswer, RequestView, Verdict};
+use becket_signature::{
+    Catalogue, Doctor, ExplanationWithSignatures, HandshakeAnswer, RequestView, Verdict,
+};
 use serde_json::{Value as Json, json};
 
 use super::output::visible;
@@ -60,15 +62,17 @@ pub(super) fn run(args: &VerifyArgs, globals: &Globals) -> Result<ExitCode, CliE
         body: &body,
     };
     let at_s = args.at.unwrap_or_else(now_s);
-    let explanation = verifier.explain(&request, at_s);
+    let doctor = Doctor::new(&verifier).catalogue(Catalogue::builtin());
+    let explained = doctor.explain_with_signatures(&request, at_s);
+    let explanation = &explained.explanation;
     let handshake = verifier.handshake(&request, at_s);
     let genuine = explanation.verdict.is_genuine();
     let text = if globals.json {
         let facts = serde_json::to_value(verifier.facts(&request));
         let facts = facts.map_err(|error| CliError::new(error.to_string()))?;
-        format!("{:#}", report_json(&explanation, &facts, handshake.as_ref())?)
+        format!("{:#}", report_json(&explained, &facts, handshake.as_ref())?)
     } else {
-        report_text(&explanation, handshake.as_ref(), Paint::for_stdout())
+        report_text(&explained, handshake.as_ref(), Paint::for_stdout())
     };
     print(&text)?;
     Ok(if genuine { ExitCode::SUCCESS } else { ExitCode::from(1) })
@@ -93,16 +97,16 @@ fn headers_of(lines: &[String]) -> Result<http::HeaderMap, CliError> {
 }
 
 fn report_json(
-    explanation: &Explanation,
+    explained: &ExplanationWithSignatures,
     facts: &Json,
     handshake: Option<&HandshakeAnswer>,
 ) -> Result<Json, CliError> {
+    let explanation = &explained.explanation;
     let mut report = json!({
         "genuine": explanation.verdict.is_genuine(),
         "code": explanation.verdict.code(),
     });
-    let more =
-        serde_json::to_value(explanation).map_err(|error| CliError::new(error.to_string()))?;
+    let more = serde_json::to_value(explained).map_err(|error| CliError::new(error.to_string()))?;
     if let (Json::Object(report), Json::Object(more), Json::Object(facts)) =
         (&mut report, more, facts.clone())
     {
@@ -116,10 +120,11 @@ fn report_json(
 }
 
 fn report_text(
-    explanation: &Explanation,
+    explained: &ExplanationWithSignatures,
     handshake: Option<&HandshakeAnswer>,
     paint: Paint,
 ) -> String {
+    let explanation = &explained.explanation;
     let mut report = Report { text: String::new(), paint };
     let heading = match &explanation.verdict {
         Verdict::Genuine(_) => paint.green("GENUINE"),
@@ -139,8 +144,8 @@ fn report_text(
     for (index, received) in explanation.signature_received.iter().enumerate() {
         report.field(if index == 0 { "received" } else { "" }, &visible(received));
     }
-    let several = explanation.signature_expected.len() > 1;
-    for (index, expected) in explanation.signature_expected.iter().enumerate() {
+    let several = explained.signature_expected.len() > 1;
+    for (index, expected) in explained.signature_expected.iter().enumerate() {
         let number = if several { format!("  (secret {})", index + 1) } else { String::new() };
         let label = if index == 0 { "expected" } else { "" };
         report.field(label, &format!("{}{number}", visible(expected)));

@@ -513,6 +513,16 @@ choice! {
 }
 
 choice! {
+    /// What becomes of a request that cannot be verified.
+    pub enum Verification ("word") {
+        /// It is refused and kept among the refused requests.
+        Enforce = "enforce",
+        /// It is accepted and delivered all the same; what verification found is noted on the event.
+        Observe = "observe",
+    }
+}
+
+choice! {
     /// What happens to an event whose body breaks the source's rules.
     pub enum OnInvalid ("word") {
         /// It is answered with `invalid_status` and kept among the refused requests.

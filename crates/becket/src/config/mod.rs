@@ -28,7 +28,9 @@ use std::sync::Arc;
 use becket_signature::{Catalogue, Entry, EntryError, FactSpec, Verifier, VerifierOptions};
 
 pub use compound::{BodySchema, OwnProvider, Retry};
-pub use kinds::{ByteSize, HttpUrl, LogFormat, LogLevel, Method, OnInvalid, Parameter, StoreUrl};
+pub use kinds::{
+    ByteSize, HttpUrl, LogFormat, LogLevel, Method, OnInvalid, Parameter, StoreUrl, Verification,
+};
 pub(crate) use problem::nearest;
 pub use problem::{ConfigErrors, Place, Problem, Severity};
 pub use reader::{Flag, Origin, ReadFile};
@@ -263,8 +265,12 @@ impl Config {
     /// If credentials or parameters do not fit the entry; loading has already refused such a file.
     pub fn verifier_of(&self, source: &Source) -> Option<Result<Verifier, EntryError>> {
         let (max_age_s, max_future_s) = source.tolerance_s();
-        let options =
-            VerifierOptions { public_url: self.public_url_of(source), max_age_s, max_future_s };
+        let options = VerifierOptions {
+            public_url: self.public_url_of(source),
+            max_age_s,
+            max_future_s,
+            rate_per_minute: source.rate_per_minute(),
+        };
         let credentials = source.credentials_for_verifier();
         self.entry_of(source).map(|entry| Verifier::new(entry, &credentials, &options))
     }

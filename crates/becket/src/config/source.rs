@@ -9,7 +9,7 @@ use becket_signature::{Credentials, Place};
 use ipnet::IpNet;
 
 use super::compound::{BodySchema, Retry};
-use super::kinds::{ByteSize, HttpUrl, Method, OnInvalid, Parameter};
+use super::kinds::{ByteSize, HttpUrl, Method, OnInvalid, Parameter, Verification};
 use super::secret::Secret;
 use super::table::table;
 
@@ -51,6 +51,9 @@ table! {
         on_invalid: OnInvalid = "reject",
         /// The status of the answer to a rejected event.
         invalid_status: u16 = "422",
+        /// `enforce` refuses requests that cannot be verified; `observe` accepts them and marks the
+        /// events, which is for trying out a new source and for nothing else.
+        verification: Verification = "enforce",
         /// How far a signed time may be off, in both directions; the entry's own if absent.
         tolerance: Option<Duration>,
         /// How old a signed time may be; overrides `tolerance`.
@@ -147,6 +150,15 @@ impl Source {
     pub fn tolerance_s(&self) -> (Option<u64>, Option<u64>) {
         let seconds = |own: Option<Duration>| own.or(self.tolerance).map(|limit| limit.as_secs());
         (seconds(self.max_age), seconds(self.max_future))
+    }
+}
+
+impl Source {
+    /// How many requests a minute it takes, if it has a limit: for senders that ask.
+    #[must_use]
+    pub fn rate_per_minute(&self) -> Option<u64> {
+        let rate = self.rate_limit?;
+        Some(u64::from(rate.count).saturating_mul(60_000) / rate.period_ms.max(1))
     }
 }
 

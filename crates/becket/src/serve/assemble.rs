@@ -12,7 +12,7 @@ use becket_ingress::{
 };
 use becket_model::{
     ApplicationId, ApplicationKey, ApplicationSettings, EndpointId, EndpointSettings, Noise,
-    Origin, RetrySchedule,
+    Origin, RetrySchedule, Verification,
 };
 use becket_signature::standard_webhooks::SigningKey;
 use becket_signature::{Ack, Entry, EntryError, Verifier, VerifierOptions};
@@ -23,6 +23,7 @@ use becket_store::{
 
 use super::ServeError;
 use super::gateway::{Current, SourceInForce};
+use super::outside;
 use crate::config::{self, Config};
 
 /// What the URLs of endpoints may lead to.
@@ -121,8 +122,11 @@ pub(super) fn source_in_force(
     if application.removed {
         return Ok(None);
     }
-    let made = |rules, url_tokens| {
-        Ok(Some(SourceInForce { application: application.clone(), rules, url_tokens, endpoints }))
+    let credentials = opened_credentials(application, vault)?;
+    let made = |mut rules: config::Source, url_tokens| {
+        let secret_waits = outside::put_captured(&mut rules, &credentials.captured);
+        let application = application.clone();
+        Ok(Some(SourceInForce { application, rules, url_tokens, endpoints, secret_waits }))
     };
     if application.origin == Origin::File {
         let uid = application.uid.as_deref();
@@ -132,9 +136,12 @@ pub(super) fn source_in_force(
             None => Ok(None),
         };
     }
-    let credentials = opened_credentials(application, vault)?;
-    let rules = rules_of_api(application, &credentials)?;
-    made(rules, credentials.url_tokens)
+    let mut rules = rules_of_api(application, &credentials)?;
+    rules.verification = match application.settings.verification {
+        Verification::Enforce => config::Verification::Enforce,
+        Verification::Observe => config::Verification::Observe,
+    };
+    made(rules, credentials.url_tokens.clone())
 }
 
 fn opened_credentials(
@@ -251,7 +258,8 @@ pub(super) fn receiving_verifier(
     entry: Arc<Entry>,
 ) -> Result<Verifier, EntryError> {
     let (max_age_s, max_future_s) = source.tolerance_s();
-    let options = VerifierOptions { public_url: None, max_age_s, max_future_s };
+    let rate_per_minute = source.rate_per_minute();
+    let options = VerifierOptions { public_url: None, max_age_s, max_future_s, rate_per_minute };
     Verifier::new(entry, &source.credentials_for_verifier(), &options)
 }
 
@@ -286,6 +294,10 @@ fn rules(source: &config::Source, entry: &Entry) -> Result<Rules, String> {
         .iter()
         .map(|(event_type, schema)| Ok((event_type.clone(), compile(schema)?)))
         .collect::<Result<BTreeMap<_, _>, String>>()?;
+    rules.verification = match source.verification {
+        config::Verification::Enforce => Verification::Enforce,
+        config::Verification::Observe => Verification::Observe,
+    };
     rules.on_invalid = match source.on_invalid {
         config::OnInvalid::Reject => OnInvalid::Reject { status: source.invalid_status },
         config::OnInvalid::Accept => OnInvalid::Accept,

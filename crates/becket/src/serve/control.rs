@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use async_trait::async_trait;
-use becket_api::{Control, ControlError, KeysRotated};
+use becket_api::{Control, ControlError, KeysRotated, LetOut, LetOutcome};
 use becket_model::{EndpointKey, RetrySchedule};
-use becket_store::{Application, Endpoint, Owner};
+use becket_store::{Application, Endpoint, Owner, Scope, StoreError};
 
 use super::gateway::Gateway;
 use super::keys::MASTER_KEY_FILE;
@@ -54,6 +54,25 @@ impl Control for Gateway {
             Some(gateway) => rotation::rotate(&gateway).await,
             None => Err(ControlError { detail: "the gateway is stopping".to_owned(), hint: None }),
         }
+    }
+
+    async fn let_out(
+        &self,
+        scope: Scope,
+        number: i64,
+        how: LetOut,
+    ) -> Result<LetOutcome, StoreError> {
+        // Nobody is listened to before there is a receiving side.
+        let Some(ingress) = self.ingress.get() else { return Err(StoreError::Closed) };
+        let how = becket_ingress::LetOut { by: how.by, reason: how.reason };
+        Ok(match ingress.let_out(scope, number, &how).await? {
+            becket_ingress::LetOutcome::Accepted(event) => LetOutcome::Accepted(event),
+            becket_ingress::LetOutcome::Repeat(event) => LetOutcome::Repeat(event),
+            becket_ingress::LetOutcome::Stays { code, words } => {
+                LetOutcome::Stays { code: code.to_owned(), words }
+            }
+            becket_ingress::LetOutcome::Absent => LetOutcome::Absent,
+        })
     }
 
     async fn reload(&self) -> Result<Vec<String>, ControlError> {

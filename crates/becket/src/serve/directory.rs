@@ -1,15 +1,19 @@
 //! What the API asks about the running configuration.
 
-use becket_api::{Directory, EndpointSecret, ProviderRow, SourceCredentials, SourceDetails};
+use becket_api::{
+    Directory, EndpointSecret, ProviderCredential, ProviderDetails, ProviderRow, ProviderSample,
+    SourceCredentials, SourceDetails,
+};
 use becket_ingress::delivery_id_key;
-use becket_model::{ApplicationKey, ApplicationSettings, EventRecord, Origin};
-use becket_signature::{Catalogue, Explanation, RequestView, Status};
+use becket_model::{ApplicationKey, ApplicationSettings, EventRecord, Origin, Verification};
+use becket_signature::{Catalogue, CredentialKind, Entry, Explanation, FactSpec, Proof, Status};
 use becket_store::vault::place;
 use becket_store::{Application, DedupeKey, Endpoint, StoreError};
 use zeroize::Zeroizing;
 
 use super::assemble;
 use super::gateway::Gateway;
+use crate::config;
 
 impl Directory for Gateway {
     fn explain(
@@ -18,26 +22,7 @@ impl Directory for Gateway {
         record: &EventRecord,
         received_at_ms: i64,
     ) -> Option<Explanation> {
-        let current = self.current.load();
-        let rules = &current.sources.get(&source)?.rules;
-        let entry = current.loaded.config.entry_of(rules)?;
-        let verifier = assemble::receiving_verifier(rules, entry).ok()?;
-        let mut headers = http::HeaderMap::new();
-        for (name, value) in record.headers() {
-            let name = http::HeaderName::from_bytes(name.as_bytes());
-            let value = http::HeaderValue::from_bytes(value);
-            if let (Ok(name), Ok(value)) = (name, value) {
-                headers.append(name, value);
-            }
-        }
-        let body = record.body();
-        let view = RequestView {
-            method: record.fact(EventRecord::METHOD).unwrap_or("POST"),
-            url: record.fact(EventRecord::URL).unwrap_or_default(),
-            headers: &headers,
-            body: &body,
-        };
-        Some(verifier.explain(&view, received_at_ms.div_euclid(1_000)))
+        super::doctor::explain(self, source, record, received_at_ms)
     }
 
     fn public_url(&self) -> String {
@@ -74,10 +59,22 @@ impl Directory for Gateway {
         if let Some(warning) = becket_signature::unsigned_body_warning(&entry) {
             warnings.push(warning.to_owned());
         }
+        if known.secret_waits {
+            let what = "a handshake brought a secret along that waits for you: see `becket sources secret show`";
+            warnings.push(what.to_owned());
+        }
         if known.endpoints.is_empty() {
             warnings.push("it has no endpoint: events are kept and go nowhere".to_owned());
         }
+        let verification = match known.rules.verification {
+            config::Verification::Enforce => Verification::Enforce,
+            config::Verification::Observe => {
+                warnings.insert(0, super::doctor::OBSERVES.to_owned());
+                Verification::Observe
+            }
+        };
         Some(SourceDetails {
+            verification,
             provider_name: entry.name.clone(),
             warnings,
             event_types: known.rules.event_types.clone(),
@@ -154,17 +151,81 @@ impl Directory for Gateway {
                 status: "own".to_owned(),
             })
             .collect();
-        rows.extend(Catalogue::builtin().list().into_iter().map(|entry| {
-            ProviderRow {
-                slug: entry.slug.to_string(),
-                name: entry.name.to_string(),
-                status: match entry.status {
-                    Status::Proven => "proven",
-                    Status::Declared => "declared",
-                }
-                .to_owned(),
-            }
+        rows.extend(Catalogue::builtin().list().into_iter().map(|entry| ProviderRow {
+            slug: entry.slug.to_string(),
+            name: entry.name.to_string(),
+            status: status_word(entry.status).to_owned(),
         }));
         rows
+    }
+
+    fn provider(&self, slug: &str) -> Option<ProviderDetails> {
+        let current = self.current.load();
+        let own = current.loaded.config.providers.iter().find(|own| own.0.slug == slug);
+        match own {
+            Some(own) => Some(details(&own.0, "own")),
+            None => {
+                let entry = Catalogue::builtin().get(slug)?;
+                Some(details(&entry, status_word(entry.status)))
+            }
+        }
+    }
+}
+
+fn status_word(status: Status) -> &'static str {
+    match status {
+        Status::Proven => "proven",
+        Status::Declared => "declared",
+    }
+}
+
+fn details(entry: &Entry, status: &str) -> ProviderDetails {
+    let places = |fact: &Option<FactSpec>| {
+        fact.iter().flat_map(|fact| fact.at.iter().map(ToString::to_string)).collect()
+    };
+    let proof = entry.proof.map(|proof| match proof {
+        Proof::Sdk => "sdk",
+        Proof::Document => "document",
+        Proof::Shared => "shared",
+    });
+    let credentials = entry.credentials.iter().map(|spec| ProviderCredential {
+        name: spec.name.clone(),
+        kind: match spec.kind {
+            CredentialKind::Secret => "secret",
+            CredentialKind::PublicKey => "public_key",
+            CredentialKind::Named => "named",
+        }
+        .to_owned(),
+        label: spec.label.clone(),
+        optional: spec.optional,
+    });
+    let samples = entry.samples.iter().map(|sample| ProviderSample {
+        event_type: sample.event_type.clone(),
+        method: sample.method.clone(),
+        content_type: sample.content_type.clone(),
+        body: sample.body.clone(),
+    });
+    let parameters = entry.parameters.iter().map(|(name, spec)| (name.clone(), spec.label.clone()));
+    let ips = entry.ips.clone().unwrap_or_default();
+    ProviderDetails {
+        slug: entry.slug.clone(),
+        name: entry.name.clone(),
+        status: status.to_owned(),
+        proof: proof.map(str::to_owned),
+        facts_from: entry.source.clone(),
+        corrects: entry.corrects.clone(),
+        docs_url: entry.docs_url.clone(),
+        guide: entry.guide.clone(),
+        retries: entry.retries.clone(),
+        timeout_ms: entry.timeout_ms,
+        warning: becket_signature::unsigned_body_warning(entry).map(str::to_owned),
+        credentials: credentials.collect(),
+        parameters: parameters.collect(),
+        event_type_at: places(&entry.event_type),
+        delivery_id_at: places(&entry.delivery_id),
+        handshakes: entry.handshakes.iter().map(|rule| rule.name.clone()).collect(),
+        networks: ips.networks,
+        networks_url: ips.url,
+        samples: samples.collect(),
     }
 }

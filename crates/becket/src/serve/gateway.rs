@@ -17,6 +17,7 @@ use becket_api::ControlError;
 use becket_egress::policy::AddressPolicy;
 use becket_engine::{EndpointNotice, Engine, SharedRate};
 use becket_ingress::{Handoff, SourceTable};
+use becket_keys::KeyFetcher;
 use becket_model::{
     ApplicationKey, Clock, EndpointKey, EndpointState, Noise, Origin, RetrySchedule,
 };
@@ -62,6 +63,8 @@ pub(super) struct SourceInForce {
     pub(super) url_tokens: Vec<(String, Option<i64>)>,
     /// Its endpoints, removed ones not included.
     pub(super) endpoints: Vec<Endpoint>,
+    /// Whether a secret of a handshake waits for the operator.
+    pub(super) secret_waits: bool,
 }
 
 /// What deliveries need to know beside the endpoint itself.
@@ -98,6 +101,14 @@ pub(super) struct Gateway {
     pub(super) own: Weak<Gateway>,
     /// Posted events whose callers went away and that are being carried on.
     pub(super) unfinished: Arc<AtomicUsize>,
+    /// Keys that providers publish.
+    pub(super) keys: KeyFetcher,
+    /// When a source's handshake last brought a secret; what they bring is kept one at a time.
+    pub(super) captured_at_ms: Mutex<HashMap<ApplicationKey, i64>>,
+    /// Credentials that sources had before; for explanations.
+    pub(super) former: parking_lot::Mutex<super::doctor::Former>,
+    /// The receiving side, once it runs.
+    pub(super) ingress: std::sync::OnceLock<Arc<becket_ingress::Ingress>>,
     /// The address that receiving URLs begin with when there is no public one.
     pub(super) local_url: String,
 }
@@ -133,6 +144,7 @@ impl Gateway {
         registry.endpoints.clear();
         let ready = self.ready(&next, registry, Strict::No).await?;
         next.sources = ready.sources;
+        self.note_changes(&next);
         self.engine.endpoints_set(ready.endpoints);
         self.table.store(Arc::new(ready.table));
         self.current.store(Arc::new(next));
@@ -337,7 +349,31 @@ impl Gateway {
         }
         let mut next = current.clone();
         next.sources.insert(made.application.key, Arc::new(made));
+        self.note_changes(&next);
         self.current.store(Arc::new(next));
+    }
+
+    /// Remembers what sources verified with until now, and says which ones only observe.
+    fn note_changes(&self, next: &Current) {
+        let before = self.current.load();
+        let now_ms = self.clock.now_ms();
+        super::doctor::remember(&mut self.former.lock(), &before, next, now_ms);
+        let observes = |current: &Current, key: &ApplicationKey| {
+            let rules = current.sources.get(key).map(|source| source.rules.verification);
+            rules == Some(config::Verification::Observe)
+        };
+        for (key, source) in &next.sources {
+            match (observes(&before, key), observes(next, key)) {
+                (false, true) => {
+                    let source = source.application.name();
+                    tracing::warn!(%source, "source.observes: {}", super::doctor::OBSERVES);
+                }
+                (true, false) => {
+                    tracing::info!(source = %source.application.name(), "source.enforces");
+                }
+                _ => {}
+            }
+        }
     }
 
     fn take_out_source(&self, current: &Current, key: ApplicationKey) {

@@ -12,6 +12,7 @@ mod assemble;
 mod control;
 mod demo;
 mod directory;
+mod doctor;
 mod error;
 mod fallback;
 mod gateway;
@@ -19,6 +20,7 @@ mod keys;
 pub(crate) use keys::read_keys;
 mod listen;
 mod log;
+mod outside;
 mod rotation;
 mod telemetry;
 mod tls;
@@ -39,6 +41,7 @@ use becket_egress::{Egress, EgressConfig};
 use becket_engine::{Door, Engine, EngineConfig, Environment};
 use becket_ingress::server::{Listener, ServeConfig, Server, Serves};
 use becket_ingress::{Ingress, ServerLimits, SourceTable};
+use becket_keys::{KeyFetcher, KeysConfig};
 use becket_model::{Clock, Noise};
 use becket_store::vault::Vault;
 use becket_store::{Owner, RetentionPolicy, Store};
@@ -133,12 +136,14 @@ async fn serve(
         }
         false => None,
     };
+    let policies = Arc::new(Policies::of(&loaded.config));
+    let keys = key_fetcher(&config, &policies, &clock, &noise, &telemetry)?;
     let gateway = Arc::new_cyclic(|own| Gateway {
         store: Arc::clone(&store),
         engine: engine.clone(),
         table: Arc::new(ArcSwap::from_pointee(SourceTable::default())),
         current: ArcSwap::from_pointee(Current {
-            policies: Arc::new(Policies::of(&loaded.config)),
+            policies,
             loaded: Arc::new(loaded.clone()),
             declared: Arc::default(),
             sources: HashMap::new(),
@@ -154,6 +159,10 @@ async fn serve(
         rotating: Mutex::default(),
         own: Weak::clone(own),
         unfinished: Arc::default(),
+        former: parking_lot::Mutex::default(),
+        ingress: std::sync::OnceLock::new(),
+        keys,
+        captured_at_ms: Mutex::default(),
         local_url,
     });
     hear_of_changes(&gateway, &telemetry);
@@ -252,12 +261,7 @@ fn start_engine(
         noise: Arc::clone(noise),
         observer: Arc::clone(telemetry) as Arc<dyn becket_engine::Observer>,
     };
-    let roots = match &config.egress.ca_file {
-        None => Vec::new(),
-        Some(file) => CertificateDer::pem_file_iter(file)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| ServeError::Tls { detail: format!("{}: {error}", file.display()) })?,
-    };
+    let roots = extra_roots(config)?;
     // As many connections may rest as there may be attempts: an endpoint with a high concurrency
     // must not dial anew for most of them.
     let idle_max = (config.egress.concurrency as usize).max(1);
@@ -277,6 +281,35 @@ fn start_engine(
     Ok(Engine::start(engine_config, environment, door)?)
 }
 
+/// The authorities that the configuration adds for connections to the outside.
+fn extra_roots(config: &Config) -> Result<Vec<CertificateDer<'static>>, ServeError> {
+    let Some(file) = &config.egress.ca_file else { return Ok(Vec::new()) };
+    CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| ServeError::Tls { detail: format!("{}: {error}", file.display()) })
+}
+
+/// Providers' addresses come from requests and entries: they may lead where deliveries of the API may.
+fn key_fetcher(
+    config: &Config,
+    policies: &Policies,
+    clock: &Arc<dyn Clock>,
+    noise: &Arc<dyn Noise>,
+    telemetry: &Arc<Telemetry>,
+) -> Result<KeyFetcher, ServeError> {
+    let keys = KeysConfig {
+        extra_root_certs: extra_roots(config)?,
+        ..KeysConfig::new(Arc::clone(&policies.public))
+    };
+    let environment = becket_keys::Environment {
+        clock: Arc::clone(clock),
+        noise: Arc::clone(noise),
+        observer: Arc::clone(telemetry) as Arc<dyn becket_keys::FetchObserver>,
+        runtime: tokio::runtime::Handle::current(),
+    };
+    Ok(KeyFetcher::new(keys, environment)?)
+}
+
 /// What runs beside the watching of signals.
 struct Running {
     server: Server,
@@ -292,14 +325,20 @@ async fn listen_and_serve(
 ) -> Result<Running, ServeError> {
     let current = gateway.current.load_full();
     let config = &current.loaded.config;
-    let ingress = Arc::new(Ingress::new(
+    let ingress = Ingress::new(
         Arc::clone(&gateway.store),
         Arc::clone(&gateway.table),
         Arc::new(EngineHandoff(gateway.engine.clone())),
         Arc::clone(telemetry) as Arc<dyn becket_ingress::Observer>,
         Arc::clone(&gateway.clock),
         limits(config),
-    ));
+    );
+    let outside = Arc::clone(gateway) as Arc<dyn becket_ingress::Outside>;
+    let ingress = Arc::new(ingress.with_outside(outside));
+    // Set once, here, before anything is asked for.
+    if gateway.ingress.set(Arc::clone(&ingress)).is_err() {
+        tracing::error!("there are two receiving sides");
+    }
     let keeper =
         config.server.acme.as_ref().map(|acme| {
             acme::Keeper::new(acme.clone(), &gateway.folder, Arc::clone(&gateway.clock))
@@ -417,6 +456,9 @@ fn announce(gateway: &Gateway, token: &keys::Kept, demo: Option<&crate::config::
         let url = gateway.receiving_url(&source.application);
         let name = source.application.name();
         text.push_str(&format!("  {:<20}{url}\n", format!("receives {name}")));
+        if source.rules.verification == crate::config::Verification::Observe {
+            text.push_str(&format!("  {:<20}WARNING: {}\n", "", doctor::OBSERVES));
+        }
     }
     text.push_str(&format!("  {:<20}{}/api/v1\n", "management", gateway.local_url));
     match (&token.file, token.fresh || demo.is_some()) {

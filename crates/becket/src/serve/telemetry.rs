@@ -9,8 +9,10 @@ use std::sync::{Arc, OnceLock};
 
 use becket_api::{AttemptReported, OperationalReporter, Trouble};
 use becket_engine::{AttemptReport, DeliveryTurn, EndpointEvent, EndpointNotice};
-use becket_ingress::{ConnectionEvent, Outcome, RequestReport};
+use becket_ingress::{ConnectionEvent, Outcome, ReleaseReport, RequestReport};
+use becket_keys::{FetchOutcome, FetchReport};
 use becket_model::{AttemptId, Clock, NextStep};
+use becket_signature::Refusal;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -27,6 +29,13 @@ struct OutcomeLabel {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabel {
+    reason: &'static str,
+    /// Whether it was accepted all the same.
+    observed: &'static str,
+}
+
 /// Where the counts are kept.
 pub(super) struct Telemetry {
     lines: Arc<Lines>,
@@ -38,6 +47,9 @@ pub(super) struct Telemetry {
     latency: Histogram,
     endpoint_changes: Family<OutcomeLabel, Counter>,
     delivery_turns: Family<OutcomeLabel, Counter>,
+    refusals: Vec<(Refusal, [Counter; 2])>,
+    released: [Counter; 3],
+    key_fetches: Family<OutcomeLabel, Counter>,
     connection_events: Family<OutcomeLabel, Counter>,
     pub(super) connections: Gauge,
     /// Sampled when the metrics are read.
@@ -113,6 +125,16 @@ impl Telemetry {
             "Deliveries that began to fail, were given up, or recovered",
             delivery_turns.clone(),
         );
+        let key_fetches = Family::<OutcomeLabel, Counter>::default();
+        registry.register(
+            "key_fetches",
+            "Fetches of providers' keys, and visits of handshakes, by what came of them",
+            key_fetches.clone(),
+        );
+        for outcome in FetchOutcome::ALL {
+            drop(key_fetches.get_or_create(&OutcomeLabel { outcome: outcome.as_str() }));
+        }
+        let (refusals, released) = verdicts(&mut registry);
         let connection_events = Family::<OutcomeLabel, Counter>::default();
         registry.register(
             "connection_events",
@@ -132,6 +154,9 @@ impl Telemetry {
             latency,
             endpoint_changes,
             delivery_turns,
+            refusals,
+            released,
+            key_fetches,
             connection_events,
             connections,
             sampled,
@@ -167,6 +192,38 @@ impl Telemetry {
         line.push_str(if json { "}\n" } else { "\n" });
         self.lines.push(line.as_bytes());
     }
+}
+
+/// What verification had against requests, and what came out of quarantine. Every reason is there
+/// from the start, so that none is missed in a graph.
+fn verdicts(registry: &mut Registry) -> (Vec<(Refusal, [Counter; 2])>, [Counter; 3]) {
+    let family = Family::<RefusalLabel, Counter>::default();
+    registry.register("refusals", refusals_help(), family.clone());
+    let each = |reason: Refusal, observed| {
+        let label = RefusalLabel { reason: reason.code(), observed };
+        family.get_or_create(&label).clone()
+    };
+    let refusals = Refusal::ALL
+        .iter()
+        .map(|reason| (*reason, [each(*reason, "false"), each(*reason, "true")]))
+        .collect();
+    let family = Family::<OutcomeLabel, Counter>::default();
+    registry.register(
+        "released",
+        "Refused requests that became events after all: verified again, let out by hand, or repeats",
+        family.clone(),
+    );
+    let released = ["verified", "by_hand", "repeat"]
+        .map(|outcome| family.get_or_create(&OutcomeLabel { outcome }).clone());
+    (refusals, released)
+}
+
+fn refusals_help() -> String {
+    let reasons: Vec<&str> = Refusal::ALL.iter().map(|reason| reason.code()).collect();
+    format!(
+        "Requests that could not be verified, by reason ({}); observed ones were accepted all the same",
+        reasons.join(", ")
+    )
 }
 
 impl Sampled {
@@ -232,6 +289,11 @@ impl becket_ingress::Observer for Telemetry {
         {
             counter.inc();
         }
+        if let Some(refusal) = report.refusal
+            && let Some((_, counters)) = self.refusals.iter().find(|(one, _)| *one == refusal)
+        {
+            counters[usize::from(report.event.is_some())].inc();
+        }
         self.request_time.observe(report.duration_us as f64 / 1e6);
         if !self.lines.each.load(Ordering::Relaxed) {
             return;
@@ -254,10 +316,34 @@ impl becket_ingress::Observer for Telemetry {
         if let Some(code) = report.code {
             plain(&mut line, json, "code", code);
         }
+        if let Some(refusal) = report.refusal.filter(|_| report.event.is_some()) {
+            plain(&mut line, json, "unverified", refusal.code());
+        }
         number(&mut line, json, "status", report.status);
         number(&mut line, json, "bytes", report.bytes);
         number(&mut line, json, "duration_us", report.duration_us);
         plain(&mut line, json, "remote", report.remote);
+        self.end(line, json);
+    }
+
+    fn released(&self, report: &ReleaseReport<'_>) {
+        let (at, outcome) = match (report.repeat, report.refusal) {
+            (true, _) => (2, "repeat"),
+            (false, Some(_)) => (1, "by_hand"),
+            (false, None) => (0, "verified"),
+        };
+        self.released[at].inc();
+        if !self.lines.each.load(Ordering::Relaxed) {
+            return;
+        }
+        let (mut line, json) = self.begin("event.released", report.refusal.is_some());
+        plain(&mut line, json, "outcome", outcome);
+        text(&mut line, json, "source", report.source);
+        plain(&mut line, json, "event", report.event);
+        number(&mut line, json, "quarantine", report.number);
+        if let Some(refusal) = report.refusal {
+            plain(&mut line, json, "unverified", refusal.code());
+        }
         self.end(line, json);
     }
 
@@ -279,14 +365,25 @@ impl becket_ingress::Observer for Telemetry {
         };
         self.connection_events.get_or_create(&OutcomeLabel { outcome }).inc();
     }
+}
 
-    fn captured(&self, source: &str, captured: &becket_signature::Captured) {
-        // The value is a secret: it is named here and shown nowhere.
-        tracing::warn!(
-            source,
-            name = %captured.name,
-            "a handshake brought a secret along; copy it from the provider's page into the configuration"
-        );
+impl becket_keys::FetchObserver for Telemetry {
+    fn fetched(&self, report: &FetchReport<'_>) {
+        let outcome = report.outcome.as_str();
+        self.key_fetches.get_or_create(&OutcomeLabel { outcome }).inc();
+        let from = report.from;
+        let (code, detail) = (report.code.unwrap_or_default(), report.detail.unwrap_or_default());
+        let duration_ms = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
+        match report.outcome {
+            FetchOutcome::Fetched | FetchOutcome::Visited => {
+                tracing::info!(outcome, from, duration_ms, "keys.fetched");
+            }
+            // As many as there are forged requests, each of which has a line of its own.
+            FetchOutcome::Limited => tracing::debug!(outcome, "keys.fetched"),
+            FetchOutcome::Unknown | FetchOutcome::Failed | FetchOutcome::VisitFailed => {
+                tracing::warn!(outcome, from, code, detail, duration_ms, "keys.fetched");
+            }
+        }
     }
 }
 

@@ -7,7 +7,8 @@
 //! Deliberately absent: an async runtime and any of the gateway's own code beyond signing, so that
 //! a mistake in the gateway cannot hide in the tools that judge it.
 //!
-//! Where next: [`gateway`] starts the binary, [`http`] asks it, [`sink`] receives, [`load`] sends.
+//! Where next: [`gateway`] starts the binary, [`http`] asks it, [`sink`] receives, [`load`] sends,
+//! [`provider`] publishes keys.
 
 // Each driver is a crate of its own that uses a part of this.
 #![allow(dead_code, reason = "each driver uses a part of the shared support")]
@@ -15,6 +16,7 @@
 pub mod gateway;
 pub mod http;
 pub mod load;
+pub mod provider;
 pub mod sign;
 pub mod sink;
 

@@ -10,16 +10,16 @@ use becket_ingress::server::{
     Bind, Fallback, FallbackFuture, Listener, ServeConfig, Server, Serves,
 };
 use becket_ingress::{
-    Handoff, Ingress, Observer, Outcome, Peer, RequestReport, Rules, ServerLimits, SourceRuntime,
-    SourceTable, Target, TimedBody,
+    Handoff, Ingress, Observer, Outcome, Peer, ReleaseReport, RequestReport, Rules, ServerLimits,
+    SourceRuntime, SourceTable, Target, TimedBody,
 };
 use becket_model::{
     ApplicationId, Clock, EndpointId, EndpointKey, EndpointSettings, EndpointState, EventId,
 };
-use becket_signature::{Catalogue, Credentials, SignRequest, Verifier, VerifierOptions};
+use becket_signature::{Catalogue, Credentials, Refusal, SignRequest, Verifier, VerifierOptions};
 use becket_store::{
-    EndpointDeclaration, EventFilter, EventRow, LeasedDelivery, Owner, Page, QuarantineRow, Scope,
-    SourceDeclaration, Store,
+    EndpointDeclaration, EventFilter, EventRow, LeasedDelivery, Owner, Page, QuarantineFilter,
+    Quarantined, Scope, SourceDeclaration, Store,
 };
 use becket_store_test::{FixedNoise, ModelStore};
 use http::{Request, Response};
@@ -57,12 +57,17 @@ pub struct Told {
     pub bytes: u64,
     pub remote: String,
     pub code: Option<&'static str>,
+    pub refusal: Option<Refusal>,
 }
+
+/// Number, event, whether it was a repeat, and what verification had against it.
+pub type ToldRelease = (i64, EventId, bool, Option<Refusal>);
 
 #[derive(Default)]
 pub struct Recorder {
     pub reports: Mutex<Vec<Told>>,
     pub connections: Mutex<Vec<becket_ingress::ConnectionEvent>>,
+    pub released: Mutex<Vec<ToldRelease>>,
 }
 
 impl Observer for Recorder {
@@ -76,7 +81,13 @@ impl Observer for Recorder {
             bytes: report.bytes,
             remote: report.remote.to_string(),
             code: report.code,
+            refusal: report.refusal,
         });
+    }
+
+    fn released(&self, report: &ReleaseReport<'_>) {
+        let told = (report.number, report.event, report.repeat, report.refusal);
+        self.released.lock().push(told);
     }
 
     fn connection(&self, event: becket_ingress::ConnectionEvent) {
@@ -217,9 +228,10 @@ impl Setup {
             handed: Mutex::default(),
             woken: Mutex::default(),
         });
+        let table = Arc::new(ArcSwap::from_pointee(table));
         let ingress = Arc::new(Ingress::new(
             used,
-            Arc::new(ArcSwap::from_pointee(table)),
+            Arc::clone(&table),
             Arc::clone(&lanes) as _,
             Arc::clone(&told) as _,
             Arc::clone(&clock) as _,
@@ -232,7 +244,7 @@ impl Setup {
         config.grace = Duration::from_secs(5);
         let server = Server::start(config, Arc::clone(&ingress), Arc::new(Echo)).unwrap();
         let address = server.addresses()[0];
-        Gateway { store, address, told, lanes, clock, ingress, server: Some(server) }
+        Gateway { store, address, told, lanes, clock, ingress, table, server: Some(server) }
     }
 }
 
@@ -290,6 +302,7 @@ pub struct Gateway {
     pub lanes: Arc<Lanes>,
     pub clock: Arc<FixedClock>,
     pub ingress: Arc<Ingress>,
+    pub table: Arc<ArcSwap<SourceTable>>,
     pub server: Option<Server>,
 }
 
@@ -307,8 +320,20 @@ impl Gateway {
         self.store.event_list(all, EventFilter::default(), page).await.unwrap()
     }
 
-    pub async fn quarantined(&self) -> Vec<QuarantineRow> {
-        self.store.quarantine_list(Scope::all(Owner::MAIN), None, 1_000).await.unwrap()
+    /// Puts other rules and secrets in force.
+    pub async fn reconfigure(&self, sources: &[SourceSetup]) {
+        self.table.store(Arc::new(declare(&*self.store, sources).await));
+    }
+
+    /// What is in quarantine, newest first.
+    pub async fn quarantined(&self) -> Vec<Quarantined> {
+        let all = Scope::all(Owner::MAIN);
+        let filter = QuarantineFilter::default();
+        let mut kept = Vec::new();
+        for row in self.store.quarantine_list(all, filter, 1_000).await.unwrap() {
+            kept.push(self.store.quarantine_get(all, row.number).await.unwrap().unwrap());
+        }
+        kept
     }
 
     pub fn reports(&self) -> Vec<Told> {

@@ -8,6 +8,7 @@ mod gated_store;
 mod outcomes;
 mod raw_cases;
 mod raw_socket;
+mod release;
 mod rules;
 mod server;
 mod slow;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use becket_ingress::{Outcome, ServerLimits};
 use becket_model::{DeliveryState, Disposition, EndpointState, EventRecord, Rate};
-use becket_store::{Owner, Scope, Store};
+use becket_store::{Owner, Quarantined, Scope, Store};
 
 use crate::common::{self, Setup, eventually, github, post, request, source};
 use crate::gated_store::GatedStore;
@@ -123,21 +123,23 @@ async fn every_refusal_looks_the_same_and_is_kept() {
     assert!(bodies.iter().all(|body| *body == bodies[0]));
     assert!(gateway.events().await.is_empty());
     let kept = gateway.quarantined().await;
-    let codes: Vec<_> = kept.iter().rev().map(|row| row.refused.code.as_str()).collect();
+    let codes: Vec<_> = kept.iter().rev().map(|kept| kept.row.code.as_str()).collect();
     let told: Vec<_> = gateway.reports().iter().filter_map(|report| report.code).collect();
     assert_eq!(codes, told);
     assert_eq!(codes[0], "signature_mismatch");
     assert_eq!(codes[2], "missing_signature");
-    assert_eq!(&kept[3].refused.record.body()[..], br#"{"ref":"refs/heads/evil"}"#);
+    assert_eq!(&kept[3].record.body()[..], br#"{"ref":"refs/heads/evil"}"#);
 }
 
 #[tokio::test]
-async fn a_refused_body_is_cut() {
+async fn a_refused_body_is_kept_whole() {
     let gateway = Setup::new(vec![source("github", "github")]).start().await;
     let answer = gateway.send(post("/in/github", &[], &vec![b'x'; 100_000])).await;
     assert_eq!(answer.status, 401);
     assert_eq!(gateway.report(1).await.bytes, 100_000);
-    assert_eq!(gateway.quarantined().await[0].refused.record.body().len(), 64 * 1024);
+    let kept = gateway.quarantined().await.remove(0);
+    assert_eq!(kept.record.body().len(), 100_000);
+    assert_eq!(kept.record.fact(EventRecord::CUT), None);
 }
 
 #[tokio::test]
@@ -194,7 +196,9 @@ async fn too_large_by_announcement_and_by_chunks() {
     assert_eq!((report.outcome, report.code), (Outcome::TooLarge, Some("too_large")));
     let kept = gateway.quarantined().await;
     assert_eq!(kept.len(), 2);
-    assert!(kept.iter().all(|row| row.refused.code == "too_large" && row.refused.status == 413));
+    let cut = |kept: &Quarantined| kept.record.fact(EventRecord::CUT).is_some();
+    assert!(kept.iter().all(|kept| kept.row.code == "too_large" && kept.row.status == 413));
+    assert!(kept.iter().all(cut), "what was kept is not all of it");
     assert_eq!(gateway.events().await.len(), 1);
 }
 

@@ -18,6 +18,7 @@ fn the_list_is_the_folder() {
         .collect();
     let listed: Vec<&str> = Catalogue::builtin().slugs().collect();
     assert!(listed.is_sorted(), "the list must be sorted: it is searched by halving");
+    assert!(listed.len() > 150, "only {} entries were listed", listed.len());
     assert_eq!(files, listed.iter().map(|slug| (*slug).to_owned()).collect());
 }
 
@@ -25,12 +26,13 @@ fn the_list_is_the_folder() {
 fn every_entry_is_complete() {
     let catalogue = Catalogue::builtin();
     for slug in catalogue.slugs() {
+        let text = catalogue.text(slug).expect("is listed");
+        let read = Entry::from_toml(text).unwrap_or_else(|error| panic!("{slug}.toml: {error}"));
         let entry = catalogue.get(slug).expect("is listed");
+        assert_eq!(*entry, read, "{slug}");
         assert_eq!(entry.slug(), slug);
         assert!(!entry.name().is_empty() && !entry.source().is_empty(), "{slug}");
         assert!(entry.guide().len() > 80, "{slug} needs a guide");
-        let text = catalogue.text(slug).expect("is listed");
-        assert_eq!(*entry, Entry::from_toml(text).expect("reads"), "{slug}");
         let value = toml::Value::try_from(&*entry).expect("can be written");
         assert_eq!(*entry, Entry::from_value(value).expect("reads"), "{slug}: written and read");
     }

@@ -106,6 +106,78 @@ fn wrong_entries_say_what_is_wrong() {
     }
 }
 
+/// The same for everything that is not a plain signature in a header.
+#[test]
+fn wrong_entries_of_the_rarer_kinds() {
+    let scheme = |text: &str| format!("{HEAD}[[scheme]]\n{text}\n");
+    let hmac = |text: &str| scheme(&format!("class = \"hmac\"\ndigest = \"sha256\"\n{text}"));
+    let sign = "signature = { at = \"header:a\" }";
+    for (text, part) in [
+        (format!("{HEAD}proof = \"sdk\"\n[[scheme]]\nclass = \"none\"\n"), "unless `status` is"),
+        (
+            format!(
+                "{HEAD}status = \"proven\"\nproof = \"shared\"\n[[scheme]]\nclass = \"none\"\n"
+            ),
+            "needs `like`",
+        ),
+        (scheme(&format!("class = \"jwt\"\n{sign}")), "pin the algorithms"),
+        (scheme(&format!("class = \"jwt\"\n{sign}\njwt = {{ algorithms = [] }}")), "is empty"),
+        (
+            scheme(&format!("class = \"jwt\"\n{sign}\njwt = {{ algorithms = [\"none\"] }}")),
+            "unknown variant `none`",
+        ),
+        (hmac(&format!("{sign}\njwt = {{ algorithms = [\"HS256\"] }}")), "no meaning for hmac"),
+        (hmac(&format!("message = \"{{built}}\"\n{sign}")), "no `[scheme.build]`"),
+        (
+            hmac(&format!(
+                "{sign}\nbuild = {{ kind = \"json\", from = \"body\", style = \"jcs\" }}"
+            )),
+            "unless `message` contains {built}",
+        ),
+        (
+            hmac(
+                "signature = { at = \"header:a\", split = { items = \",\", pair = \":\", columns = [\"a\", \"b\"], wanted = \"c\" } }",
+            ),
+            "none of `split.columns`",
+        ),
+        (
+            hmac("signature = { at = \"header:a\", split = { positions = [\"ts\"] } }"),
+            "needs `items`",
+        ),
+        (
+            hmac(&format!(
+                "{sign}\n[scheme.public_key.fetch]\nurl = \"https://a.example/k\"\nformat = \"jwks\""
+            )),
+            "`public_key.fetch` has no meaning",
+        ),
+        (
+            scheme(&format!(
+                "class = \"ed25519\"\n{sign}\n[scheme.public_key.fetch]\nurl = \"{{header:k}}\"\nformat = \"key\""
+            )),
+            "hosts",
+        ),
+        (
+            scheme(&format!("class = \"ecdsa-p256\"\ndigest = \"md5\"\n{sign}")),
+            "ecdsa-p256 with md5 is not supported",
+        ),
+        (
+            scheme(
+                "class = \"none\"\n[[handshake]]\nname = \"h\"\nwhen = [{ at = \"json:u\", present = true }]\nrespond = {}\nvisit = { url = \"json:u\", hosts = [\"a.example\"] }",
+            ),
+            "`visit` needs `verify_first`",
+        ),
+        (
+            scheme(
+                "class = \"none\"\n[[handshake]]\nname = \"h\"\nverify_first = true\nwhen = [{ at = \"json:u\", present = true }]\nrespond = {}\nvisit = { url = \"json:u\", hosts = [\"*\"] }",
+            ),
+            "`visit.hosts`",
+        ),
+    ] {
+        let error = error_of(&text);
+        assert!(error.contains(part), "{text}\n=> {error}\nlacks {part}");
+    }
+}
+
 fn verifier(slug: &str, credentials: &Credentials) -> Result<Verifier, String> {
     let entry = Catalogue::builtin().get(slug).expect("is listed");
     Verifier::new(entry, credentials, &VerifierOptions::default())

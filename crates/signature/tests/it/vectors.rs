@@ -4,62 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use becket_signature::{
-    Catalogue, Credentials, Entry, HandshakeAnswer, RequestView, Status, Verdict, Verifier,
-    VerifierOptions,
-};
-use http::{HeaderMap, HeaderName, HeaderValue};
-use serde::Deserialize;
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Vector {
-    pub name: String,
-    pub entry: Option<String>,
-    #[serde(default)]
-    pub secrets: Vec<String>,
-    #[serde(default)]
-    pub public_keys: Vec<String>,
-    #[serde(default)]
-    pub credentials: BTreeMap<String, String>,
-    pub method: String,
-    pub url: String,
-    pub public_url: Option<String>,
-    pub headers: BTreeMap<String, String>,
-    pub body_base64: String,
-    pub verify_at: i64,
-    pub expect: String,
-    pub refusal: Option<String>,
-    pub secret_index: Option<usize>,
-    pub facts: Option<ExpectedFacts>,
-    /// Absent: not looked at; null: no answer.
-    #[serde(default, deserialize_with = "present")]
-    pub handshake: Option<Option<ExpectedAnswer>>,
-    pub origin: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ExpectedFacts {
-    event_type: Option<String>,
-    delivery_id: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ExpectedAnswer {
-    status: u16,
-    body: String,
-    captured: Option<String>,
-}
-
-fn present<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<ExpectedAnswer>>, D::Error> {
-    Deserialize::deserialize(deserializer).map(Some)
-}
+use becket_signature::vectors::{Expect, Vector, check_proof};
+use becket_signature::{Catalogue, Entry, Status};
 
 pub fn catalogue_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../catalogue")
@@ -79,39 +25,11 @@ pub fn vectors() -> Vec<(String, Vec<Vector>)> {
     all
 }
 
-impl Vector {
-    pub fn headers(&self) -> HeaderMap {
-        self.headers
-            .iter()
-            .map(|(name, value)| {
-                let name: HeaderName = name.parse().expect("a header name");
-                (name, HeaderValue::from_bytes(value.as_bytes()).expect("a header value"))
-            })
-            .collect()
-    }
-
-    pub fn body(&self) -> Vec<u8> {
-        STANDARD.decode(&self.body_base64).expect("base64")
-    }
-
-    pub fn entry(&self, slug: &str) -> Arc<Entry> {
-        match &self.entry {
-            Some(text) => Arc::new(Entry::from_toml(text).unwrap_or_else(|e| panic!("{e}"))),
-            None => Catalogue::builtin().get(slug).expect("is in the catalogue"),
-        }
-    }
-
-    pub fn verifier(&self, slug: &str) -> Verifier {
-        let credentials = Credentials::new(
-            self.secrets.clone(),
-            self.public_keys.clone(),
-            self.credentials.clone(),
-        );
-        let options =
-            VerifierOptions { public_url: self.public_url.clone(), ..VerifierOptions::default() };
-        Verifier::new(self.entry(slug), &credentials, &options)
-            .unwrap_or_else(|error| panic!("{slug} / {}: {error}", self.name))
-    }
+/// The vectors that are about entries of the catalogue or bring their own, with the entry.
+pub fn entry_of(slug: &str) -> Arc<Entry> {
+    // `classes.json` is about no entry: each of its vectors brings one.
+    let slug = if slug == "classes" { "none" } else { slug };
+    Catalogue::builtin().get(slug).unwrap_or_else(|| panic!("{slug} is not in the catalogue"))
 }
 
 #[test]
@@ -122,84 +40,52 @@ fn every_vector_gets_its_verdict() {
         for vector in list {
             count += 1;
             assert!(!vector.origin.is_empty(), "{slug} / {} has no origin", vector.name);
-            if let Err(problem) = run(&slug, &vector) {
+            if let Err(problem) = vector.run(&entry_of(&slug)) {
                 wrong.push(format!("{slug} / {}: {problem}", vector.name));
             }
         }
     }
     assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(count > 200, "only {count} vectors were found");
-}
-
-fn run(slug: &str, vector: &Vector) -> Result<(), String> {
-    let (headers, body) = (vector.headers(), vector.body());
-    let request =
-        RequestView { method: &vector.method, url: &vector.url, headers: &headers, body: &body };
-    let verifier = vector.verifier(slug);
-    let verdict = verifier.verify(&request, vector.verify_at);
-    let expected = match vector.expect.as_str() {
-        "genuine" => "genuine",
-        "refused" => vector.refusal.as_deref().ok_or("no refusal is named")?,
-        other => return Err(format!("`{other}` is no verdict")),
-    };
-    if verdict.code() != expected {
-        return Err(format!("{} instead of {expected}", verdict.code()));
-    }
-    if let (Some(index), Verdict::Genuine(genuine)) = (vector.secret_index, &verdict)
-        && genuine.secret_index != Some(index)
-    {
-        return Err(format!("key {:?} instead of {index}", genuine.secret_index));
-    }
-    if let Some(wanted) = &vector.facts {
-        let facts = verifier.facts(&request);
-        if facts.event_type != wanted.event_type
-            || (wanted.delivery_id.is_some() && facts.delivery_id != wanted.delivery_id)
-        {
-            return Err(format!("{facts:?} instead of {wanted:?}"));
-        }
-    }
-    let explanation = verifier.explain(&request, vector.verify_at);
-    if explanation.verdict != verdict
-        || explanation.sentence.is_empty()
-        || explanation.likely_cause.is_some() == verdict.is_genuine()
-    {
-        return Err(format!("the explanation does not fit: {explanation:?}"));
-    }
-    let answer = verifier.handshake(&request, vector.verify_at);
-    match &vector.handshake {
-        None => Ok(()),
-        Some(wanted) => compare(answer.as_ref(), wanted.as_ref()),
-    }
-}
-
-fn compare(
-    answer: Option<&HandshakeAnswer>,
-    wanted: Option<&ExpectedAnswer>,
-) -> Result<(), String> {
-    match (answer, wanted) {
-        (None, None) => Ok(()),
-        (Some(answer), Some(wanted))
-            if answer.status == wanted.status
-                && answer.body == wanted.body.as_bytes()
-                && answer.captured.as_ref().map(|captured| &captured.value)
-                    == wanted.captured.as_ref() =>
-        {
-            Ok(())
-        }
-        _ => Err(format!("the handshake's answer is {answer:?}, not {wanted:?}")),
-    }
+    assert!(count > 1000, "only {count} vectors were found");
 }
 
 #[test]
 fn proven_entries_have_valid_and_invalid_vectors() {
     let all: BTreeMap<String, Vec<Vector>> = vectors().into_iter().collect();
+    let mut wrong = Vec::new();
     for summary in Catalogue::builtin().list() {
         if summary.status != Status::Proven {
             continue;
         }
         let list = all.get(&summary.slug).map(Vec::as_slice).unwrap_or_default();
-        let count = |expect: &str| list.iter().filter(|vector| vector.expect == expect).count();
-        assert!(count("genuine") >= 1, "{} has no valid vector", summary.slug);
-        assert!(count("refused") >= 3, "{} has too few invalid vectors", summary.slug);
+        let count = |expect| list.iter().filter(|vector| vector.expect == expect).count();
+        if count(Expect::Genuine) < 1 {
+            wrong.push(format!("{} has no valid vector", summary.slug));
+        }
+        if count(Expect::Refused) < 3 {
+            wrong.push(format!("{} has too few invalid vectors", summary.slug));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn samples_and_proofs_are_consistent() {
+    let catalogue = Catalogue::builtin();
+    let mut wrong = Vec::new();
+    for slug in catalogue.slugs() {
+        let entry = catalogue.get(slug).expect("is listed");
+        if let Err(problem) = check_proof(&entry, |like| catalogue.get(like)) {
+            wrong.push(format!("{slug}: {problem}"));
+        }
+        if entry.samples().is_empty() {
+            wrong.push(format!("{slug}: there is no sample"));
+        }
+        for sample in entry.samples() {
+            if let Err(problem) = sample.run(&entry) {
+                wrong.push(format!("{slug}: {problem}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

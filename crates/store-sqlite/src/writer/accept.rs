@@ -8,6 +8,7 @@ use super::{Effect, Writer};
 use crate::dedupe::Found;
 use crate::errors::database;
 use crate::keeper::Task;
+use crate::release::{self, Refused};
 use crate::reply::Promise;
 use crate::write;
 
@@ -16,9 +17,15 @@ impl Writer {
         &mut self,
         accept: Box<EventAccept>,
         promise: Promise<Accepted>,
+        refused: Option<Refused>,
         effects: &mut Vec<Effect>,
     ) -> Result<()> {
         let now_ms = accept.received_at_ms;
+        if let Some(event) = refused.and_then(|refused| self.event_of(refused)) {
+            // Let out already, by somebody who gave up waiting; told once the batch is on disk.
+            effects.push(Effect::Duplicate { promise, event, replayed: Vec::new(), now_ms });
+            return Ok(());
+        }
         let first_seq = match self.first_of(&accept) {
             Ok(first_seq) => first_seq,
             Err(error) => {
@@ -49,6 +56,10 @@ impl Writer {
         let seq = self.seqs.next(now_ms, u16::from_le_bytes([low, high]));
         let event = EventId::new(seq, tail);
         let written = write::insert_event(&self.connection, &event, &accept, &mut self.scratch)
+            .and_then(|()| match refused {
+                Some(refused) => release::note(&self.connection, refused),
+                None => Ok(()),
+            })
             .map_err(database("insert event"));
         if let Err(error) = written {
             self.answers.accepted(promise, Err(error.clone()));
@@ -57,9 +68,16 @@ impl Writer {
         if let Some((key, ..)) = accept.dedupe {
             self.fresh.insert((accept.application, key), (seq.0, now_ms));
         }
+        self.letting_out.extend(refused.map(|refused| (refused, event)));
         let lease = self.shared.lease_token();
         effects.push(Effect::Stored { promise, event, accept, lease });
         Ok(())
+    }
+
+    /// The event that a refused request has become, if it has, and may still be in quarantine.
+    fn event_of(&self, refused: Refused) -> Option<EventId> {
+        let now = self.letting_out.iter().find(|(known, _)| *known == refused);
+        now.map(|(_, event)| *event).or_else(|| self.shared.let_out.lock().get(&refused).copied())
     }
 
     /// The event that this one repeats, if there is one within the window.

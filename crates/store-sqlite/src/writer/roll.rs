@@ -10,6 +10,7 @@ use super::{LOG_PAGES_ASK, LOG_PAGES_FORCE, Writer, open_hot};
 use crate::errors::database;
 use crate::keeper::{Late, Task};
 use crate::memory::Memory;
+use crate::release;
 use crate::segment::Segment;
 
 impl Writer {
@@ -54,6 +55,10 @@ impl Writer {
         let first = self.seqs.next(now_ms.max(0), 0).0;
         let segment = Arc::new(Segment::new(&self.shared.folder, first));
         let connection = open_hot(&segment, &self.log_pages)?;
+        // What is not yet out of quarantine for certain goes along: the old segment will be sealed.
+        for refused in self.shared.let_out.lock().keys() {
+            release::note(&connection, *refused).map_err(database("begin a segment"))?;
+        }
         *segment.memory.lock() = Some(Memory::default());
         self.shared.adopting.fetch_add(1, Ordering::AcqRel);
         if let Some(memory) = self.segment.memory.lock().as_mut() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use becket_model::{
     ApplicationId, ApplicationKey, ApplicationKind, ApplicationSettings, DeliveryState,
-    EndpointState, NextStep, Origin, Rate,
+    EndpointState, NextStep, Origin, Rate, Verification,
 };
 use becket_store::{
     Application, ApplicationChange, ApplicationNew, Changed, Created, DocumentContent,
@@ -54,6 +54,7 @@ pub async fn what_was_made_is_found<H: Harness>() {
         validate_payloads: true,
         provider: "stripe".to_owned(),
         source_type: "stripe".to_owned(),
+        verification: Verification::Observe,
     };
     let new = ApplicationNew {
         settings: settings.clone(),

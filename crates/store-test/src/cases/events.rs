@@ -1,6 +1,8 @@
 //! Reading events back: the row, and the exact bytes.
 
-use becket_model::{DeliveryState, Disposition, EventId, EventLabels, EventRecord, EventSeq};
+use becket_model::{
+    DeliveryState, Disposition, EventId, EventLabels, EventRecord, EventSeq, Released,
+};
 use becket_store::{DeliveryRow, EventAccept, EventRow};
 
 use crate::Harness;
@@ -24,6 +26,13 @@ pub async fn the_row_says_what_was_accepted<H: Harness>() {
         deliver_at_ms: Some(T0 + 8),
         payload_until_ms: Some(i64::MAX),
         request_hash: Some("hash".to_owned()),
+        unverified: Some("signature_mismatch".to_owned()),
+        released: Some(Released {
+            first_received_at_ms: T0,
+            refused_as: "signature_mismatch".to_owned(),
+            by: "admin".to_owned(),
+            reason: Some("the sender is known: \"ü\"".to_owned()),
+        }),
     };
     let accept = EventAccept { labels: labels.clone(), ..accept };
     let size_bytes = accept.record.packed().len() as u64;

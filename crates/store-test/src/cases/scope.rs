@@ -4,7 +4,7 @@ use becket_model::{EndpointKey, EndpointState, EventId, NextStep};
 use becket_store::{
     Application, ApplicationChange, Changed, Created, DeliveryCounts, DocumentContent,
     DocumentKind, DocumentName, EndpointChange, EventFilter, LeaseToken, Name, Owner, Page,
-    QuarantineWrite, Scope, Slice, WriteIf, Written,
+    QuarantineFilter, QuarantineWrite, Scope, Slice, WriteIf, Written,
 };
 use bytes::Bytes;
 
@@ -255,11 +255,24 @@ pub async fn quarantines_are_apart<H: Harness>() {
     assert!(!put(Scope::of(OTHER, world.alpha), "stray").await, "the source is not theirs");
     assert!(!put(MAIN, "stray").await, "it was sent to no source");
     let codes = async |scope| {
-        let rows = store.quarantine_list(scope, None, 10).await.unwrap();
-        rows.into_iter().map(|row| row.refused.code).collect::<Vec<_>>()
+        let rows = store.quarantine_list(scope, QuarantineFilter::default(), 10).await.unwrap();
+        rows.into_iter().map(|row| row.code).collect::<Vec<_>>()
     };
     assert_eq!(codes(MAIN).await, ["beta", "alpha"]);
     assert_eq!(codes(Scope::of(Owner::MAIN, world.alpha)).await, ["alpha"]);
     assert_eq!(codes(Scope::all(OTHER)).await, ["gamma"]);
     assert!(codes(Scope::of(OTHER, world.alpha)).await.is_empty());
+
+    let alpha = Scope::of(Owner::MAIN, world.alpha);
+    let rows = store.quarantine_list(alpha, QuarantineFilter::default(), 10).await.unwrap();
+    let number = rows[0].number;
+    assert!(store.quarantine_get(MAIN, number).await.unwrap().is_some());
+    let strangers =
+        [Scope::all(OTHER), Scope::of(OTHER, world.alpha), Scope::of(OTHER, world.gamma)];
+    for scope in strangers.into_iter().chain([Scope::of(Owner::MAIN, world.beta)]) {
+        assert_eq!(store.quarantine_get(scope, number).await.unwrap(), None);
+        let accept = event(world.alpha, T0);
+        assert_eq!(store.quarantine_release(scope, number, accept).await.unwrap(), None);
+    }
+    assert!(store.quarantine_get(alpha, number).await.unwrap().is_some(), "it is still there");
 }

@@ -2,7 +2,8 @@
 
 use becket_model::{EndpointId, EndpointState, NextStep};
 use becket_store::{
-    AttemptFinish, EndpointChange, EventFilter, Owner, Page, QuarantineWrite, Scope, StoreError,
+    AttemptFinish, EndpointChange, EventFilter, Owner, Page, QuarantineFilter, QuarantineWrite,
+    Scope, StoreError,
 };
 
 use crate::Harness;
@@ -102,7 +103,9 @@ pub async fn a_closed_store_says_so<H: Harness>() {
         store.attempt_list(MAIN, id).await,
         store.attempt_get(MAIN, tried).await,
         store.quarantine_put(alpha, refused).await,
-        store.quarantine_list(MAIN, None, 1).await,
+        store.quarantine_list(MAIN, QuarantineFilter::default(), 1).await,
+        store.quarantine_get(MAIN, 1).await,
+        store.quarantine_release(MAIN, 1, event(world.alpha, T0)).await,
         store.retention_sweep(POLICY, T0).await,
         store.backup(&world.harness.backup_folder()).await,
         store.stats().await,

@@ -32,8 +32,9 @@ use becket_store::{
     ConfigSnapshot, Created, DeliveryCounts, Document, DocumentContent, DocumentKind, DocumentName,
     DuplicateRow, Endpoint, EndpointChange, EndpointDue, EndpointNew, Envelope, EnvelopeAt,
     EventAccept, EventCount, EventFilter, EventRow, FinishOutcome, LeaseToken, LeasedDelivery,
-    Name, Owner, Page, QuarantineRow, QuarantineWrite, Replayed, Result, RetentionPolicy, Scope,
-    Slice, SourceDeclaration, Store, StoreError, StoreStats, Swept, WriteIf, Written,
+    Name, Owner, Page, QuarantineFilter, QuarantineRow, QuarantineWrite, Quarantined, Replayed,
+    Result, RetentionPolicy, Scope, Slice, SourceDeclaration, Store, StoreError, StoreStats, Swept,
+    WriteIf, Written,
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -63,7 +64,7 @@ struct State {
     last_lease: u64,
     events: BTreeMap<EventId, KeptEvent>,
     last_quarantined: i64,
-    quarantine: BTreeMap<i64, (Owner, QuarantineRow)>,
+    quarantine: BTreeMap<i64, (Owner, Quarantined)>,
 }
 
 /// A document with the number that is told in [`EnvelopeAt::Document`]; every writing has its own.
@@ -482,10 +483,23 @@ impl Store for ModelStore {
     async fn quarantine_list(
         &self,
         scope: Scope,
-        before: Option<i64>,
+        filter: QuarantineFilter,
         limit: usize,
     ) -> Result<Vec<QuarantineRow>> {
-        self.call(|state, _| state.quarantine_list(scope, before, limit))
+        self.call(|state, _| state.quarantine_list(scope, &filter, limit))
+    }
+
+    async fn quarantine_get(&self, scope: Scope, number: i64) -> Result<Option<Quarantined>> {
+        self.call(|state, _| state.quarantine_get(scope, number).cloned())
+    }
+
+    async fn quarantine_release(
+        &self,
+        scope: Scope,
+        number: i64,
+        accept: EventAccept,
+    ) -> Result<Option<Accepted>> {
+        self.call(|state, noise| state.quarantine_release(scope, number, accept, noise))?
     }
 
     async fn retention_sweep(&self, policy: RetentionPolicy, now_ms: i64) -> Result<Swept> {

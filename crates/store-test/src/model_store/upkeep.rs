@@ -1,7 +1,10 @@
 //! Quarantine, retention and counts of the model store.
 
-use becket_model::{DeliveryState, EventId};
-use becket_store::{QuarantineRow, QuarantineWrite, RetentionPolicy, Scope, StoreStats, Swept};
+use becket_model::{DeliveryState, EventId, Noise};
+use becket_store::{
+    Accepted, EventAccept, QuarantineFilter, QuarantineRow, QuarantineWrite, Quarantined, Result,
+    RetentionPolicy, Scope, StoreError, StoreStats, Swept,
+};
 
 use super::{KeptEvent, State};
 
@@ -18,8 +21,17 @@ impl State {
         }
         self.last_quarantined += 1;
         let number = self.last_quarantined;
-        let row = QuarantineRow { number, application, refused };
-        self.quarantine.insert(number, (scope.owner, row));
+        let row = QuarantineRow {
+            number,
+            application,
+            received_at_ms: refused.received_at_ms,
+            code: refused.code,
+            reason: refused.reason,
+            status: refused.status,
+            size_bytes: refused.record.packed().len() as u64,
+        };
+        let kept = Quarantined { row, record: refused.record };
+        self.quarantine.insert(number, (scope.owner, kept));
         while self.quarantine.len() > self.quarantine_rows {
             self.quarantine.pop_first();
         }
@@ -29,20 +41,49 @@ impl State {
     pub(super) fn quarantine_list(
         &self,
         scope: Scope,
-        before: Option<i64>,
+        filter: &QuarantineFilter,
         limit: usize,
     ) -> Vec<QuarantineRow> {
-        self.quarantine
-            .values()
-            .rev()
-            .filter(|(owner, row)| {
-                *owner == scope.owner
-                    && self.covers(scope, row.application)
-                    && before.is_none_or(|before| row.number < before)
-            })
-            .take(limit)
-            .map(|(_, row)| row.clone())
-            .collect()
+        let seen = self.quarantine.values().filter(|(owner, kept)| {
+            let row = &kept.row;
+            *owner == scope.owner
+                && self.covers(scope, row.application)
+                && (filter.codes.is_empty() || filter.codes.contains(&row.code))
+                && filter.since_ms.is_none_or(|since_ms| row.received_at_ms >= since_ms)
+                && filter.until_ms.is_none_or(|until_ms| row.received_at_ms < until_ms)
+                && filter.before.is_none_or(|before| row.number < before)
+                && filter.after.is_none_or(|after| row.number > after)
+        });
+        let mut rows: Vec<QuarantineRow> = seen.map(|(_, kept)| kept.row.clone()).collect();
+        if filter.after.is_none() {
+            rows.reverse();
+        }
+        rows.truncate(limit);
+        rows
+    }
+
+    pub(super) fn quarantine_get(&self, scope: Scope, number: i64) -> Option<&Quarantined> {
+        let (owner, kept) = self.quarantine.get(&number)?;
+        (*owner == scope.owner && self.covers(scope, kept.row.application)).then_some(kept)
+    }
+
+    pub(super) fn quarantine_release(
+        &mut self,
+        scope: Scope,
+        number: i64,
+        accept: EventAccept,
+        noise: &dyn Noise,
+    ) -> Result<Option<Accepted>> {
+        let Some(kept) = self.quarantine_get(scope, number) else { return Ok(None) };
+        if kept.row.application != accept.application {
+            return Err(StoreError::Database {
+                operation: "quarantine_release",
+                detail: format!("refused request {number} was sent to another source"),
+            });
+        }
+        let accepted = self.event_accept(scope, accept, noise)?;
+        self.quarantine.remove(&number);
+        Ok(Some(accepted))
     }
 
     /// The events that are older than the policy allows, oldest first.

@@ -10,6 +10,7 @@ mod made;
 mod operation;
 mod side;
 mod side_made;
+mod side_quarantine;
 mod tell;
 
 use std::sync::Arc;

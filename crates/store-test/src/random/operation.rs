@@ -54,7 +54,9 @@ pub(super) enum Operation {
     /// Keeps a refused request.
     Quarantine { scope: u64, status: u16 },
     /// Lists refused requests.
-    Quarantined { scope: u64, limit: usize },
+    Quarantined { scope: u64, codes: Vec<u16>, limit: usize },
+    /// Accepts a refused request after all.
+    LetOut { scope: u64, refused: usize, accept: Accept },
     /// Lets time pass.
     Pass { ms: i64 },
     /// Sweeps.
@@ -172,7 +174,7 @@ fn operation(numbers: &mut Numbers) -> Operation {
 }
 
 fn rare(numbers: &mut Numbers) -> Operation {
-    match numbers.below(14) {
+    match numbers.below(17) {
         0 => Operation::Stats,
         1 => Operation::Config { owner: below(numbers, 2) },
         2 => Operation::Declare {
@@ -187,10 +189,19 @@ fn rare(numbers: &mut Numbers) -> Operation {
             name: numbers.below(3),
             value: numbers.below(256) as u8,
         },
-        6..8 => {
+        6..8 | 13 => {
             Operation::Quarantine { scope: scope(numbers), status: numbers.below(1_000) as u16 }
         }
-        8 => Operation::Quarantined { scope: scope(numbers), limit: below(numbers, 9) },
+        8 => Operation::Quarantined {
+            scope: scope(numbers),
+            codes: some(numbers, 30, 3).into_iter().map(|code| code as u16).collect(),
+            limit: below(numbers, 9),
+        },
+        14..16 => Operation::LetOut {
+            scope: scope(numbers),
+            refused: back(numbers),
+            accept: accept(numbers),
+        },
         9..11 => {
             let delivered_ms = [3_000, 60_000, 1_000_000][below(numbers, 3)];
             Operation::Sweep { delivered_ms, failed_ms: delivered_ms * (1 + numbers.below(3)) }

@@ -14,8 +14,8 @@ use becket_model::{
 };
 use becket_store::{
     Accepted, AttemptFinish, AttemptWrite, Changed, ConfigSnapshot, DedupeKind, EndpointChange,
-    EventAccept, EventFilter, FinishOutcome, LeaseToken, Owner, Page, Planned, QuarantineWrite,
-    Result, Scope, Store,
+    EventAccept, EventFilter, FinishOutcome, LeaseToken, Owner, Page, Planned, Result, Scope,
+    Store,
 };
 use bytes::Bytes;
 
@@ -236,7 +236,12 @@ impl Side {
             Operation::Quarantine { scope, status } => {
                 self.quarantine(*scope, *status, now_ms).await
             }
-            Operation::Quarantined { scope, limit } => self.quarantined(*scope, *limit, at).await,
+            Operation::Quarantined { scope, codes, limit } => {
+                self.quarantined(*scope, codes, *limit, at).await
+            }
+            Operation::LetOut { scope, refused, accept } => {
+                self.let_out(*scope, *refused, accept, at).await
+            }
             _ => Ok(String::new()),
         }
     }
@@ -306,6 +311,15 @@ impl Side {
         if application.removed {
             return Ok("removed".to_owned());
         }
+        let event = self.wanted(accept, place, now_ms);
+        let planned = event.planned.clone();
+        let accepted = self.store.event_accept(Scope::all(owner(application.owner)), event).await?;
+        Ok(self.accepted(accepted, &planned))
+    }
+
+    /// The event that an operation wants, at an application.
+    pub(super) fn wanted(&self, accept: &Accept, place: usize, now_ms: i64) -> EventAccept {
+        let application = self.applications[place];
         let received_at_ms = now_ms - accept.ago_ms;
         let body: Vec<u8> = (0..accept.body_bytes).map(|at| (at * 7) as u8).collect();
         let pairs: [(&str, &[u8]); 2] =
@@ -316,7 +330,7 @@ impl Side {
         });
         let planned: Vec<Planned> = planned.collect();
         let labels = |chosen: &[usize]| chosen.iter().map(|at| LABELS[*at].to_owned()).collect();
-        let event = EventAccept {
+        EventAccept {
             application: application.key,
             received_at_ms,
             event_type: (accept.event_type > 0).then(|| TYPES[accept.event_type].to_owned()),
@@ -336,22 +350,25 @@ impl Side {
                 ..EventLabels::default()
             },
             record: fixture::record(&pairs, &body),
-            planned: planned.clone(),
+            planned,
             due_ms: accept.due_in_ms.map(|ms| now_ms + ms),
             lease_until_ms: now_ms + accept.lease_ms,
-        };
-        let scope = Scope::all(owner(application.owner));
-        match self.store.event_accept(scope, event).await? {
+        }
+    }
+
+    /// Remembers what was accepted, and tells it.
+    pub(super) fn accepted(&mut self, accepted: Accepted, planned: &[Planned]) -> String {
+        match accepted {
             Accepted::Stored { event, lease } => {
                 self.numbers.insert(event, self.events.len());
                 self.events.push(event);
                 let leased = planned.iter().filter(|planned| planned.leased);
                 let keys = leased.map(|planned| fixture::delivery(event, planned.endpoint));
                 self.leases.extend(keys.map(|key| (key, lease, 0)));
-                Ok(format!("stored {}", self.event(event)))
+                format!("stored {}", self.event(event))
             }
             Accepted::Duplicate { event, replayed } => {
-                Ok(format!("{} again, {}", self.event(event), self.tell_replayed(&replayed)))
+                format!("{} again, {}", self.event(event), self.tell_replayed(&replayed))
             }
         }
     }
@@ -447,32 +464,6 @@ impl Side {
             due.insert(slot.unwrap_or(usize::MAX), (one.waiting, one.due_ms));
         }
         Ok(Answer::Due(due))
-    }
-
-    async fn quarantine(&self, scope: u64, status: u16, now_ms: i64) -> Result<String> {
-        let refused = QuarantineWrite {
-            received_at_ms: now_ms,
-            code: format!("code {status}"),
-            reason: "it does not fit".to_owned(),
-            status,
-            record: fixture::record(&[("x-at", &now_ms.to_le_bytes())], b"refused"),
-        };
-        let kept = self.store.quarantine_put(self.scope(scope), refused).await?;
-        Ok(format!("kept: {kept}"))
-    }
-
-    async fn quarantined(&self, scope: u64, limit: usize, at: Moment) -> Result<String> {
-        let rows = self.store.quarantine_list(self.scope(scope), None, limit).await?;
-        let rows =
-            rows.into_iter().filter(|row| row.refused.received_at_ms >= at.quarantine_since_ms);
-        Ok(rows.fold(String::new(), |mut text, row| {
-            let (source, refused) = (self.application(row.application), row.refused);
-            let record = tell_record(&refused.record);
-            let (at_ms, status) = (refused.received_at_ms, refused.status);
-            let (code, reason) = (refused.code, refused.reason);
-            text += &format!("{source} {at_ms} {code} {reason} {status} {record}\n");
-            text
-        }))
     }
 
     /// Everything about an event that a scope can see.

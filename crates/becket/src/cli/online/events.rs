@@ -157,10 +157,18 @@ fn row(session: &Session, event: &Value) -> Vec<String> {
 }
 
 /// Where an event stands; one that goes nowhere says why.
-pub(super) fn shown_state(event: &Value) -> String {
+pub(super) fn plain_state(event: &Value) -> String {
     match field(event, "/disposition") {
         Some("filtered") => "filtered".to_owned(),
         _ => text(event, "/state"),
+    }
+}
+
+/// The same for lists; nobody is to take an unverified event for a genuine one.
+fn shown_state(event: &Value) -> String {
+    match field(event, "/unverified") {
+        Some(_) => format!("{} unverified", plain_state(event)),
+        None => plain_state(event),
     }
 }
 

@@ -41,9 +41,9 @@ pub enum OnlineCommand {
     Replay(replay::ReplayArgs),
     /// List, pause, resume and enable endpoints; show and rotate their secrets
     Endpoints(endpoints::EndpointsArgs),
-    /// List and show sources
+    /// List and show sources; accept secrets that handshakes bring along
     Sources(sources::SourcesArgs),
-    /// List and show refused requests
+    /// List, explain, retry and release refused requests
     Quarantine(quarantine::QuarantineArgs),
     /// Show counts and sizes
     Stats(operations::StatsArgs),

@@ -1,6 +1,6 @@
-//! `becket sources`: list, show.
+//! `becket sources`: list, show, and the secrets that handshakes bring along.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Session;
 use super::client::PathBuilder;
@@ -11,6 +11,7 @@ use crate::cli::{ConnectionArgs, print};
 
 /// Arguments of `becket sources`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct SourcesArgs {
     /// Which gateway to ask.
     #[command(flatten)]
@@ -19,12 +20,40 @@ pub struct SourcesArgs {
     pub(super) command: SourcesCommand,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  becket sources list
+  becket sources secret show notion     The secret that a handshake brought along
+  becket sources secret accept notion   Let it verify from now on";
+
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum SourcesCommand {
     /// List sources
     List,
     /// Show a source
     Show {
+        /// Id or name
+        source: String,
+    },
+    /// Show, accept or forget the secrets that a provider's handshake brought along
+    #[command(subcommand)]
+    Secret(SecretCommand),
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum SecretCommand {
+    /// Show them (the gateway logs it)
+    Show {
+        /// Id or name
+        source: String,
+    },
+    /// Let the one that waits verify from now on
+    Accept {
+        /// Id or name
+        source: String,
+    },
+    /// Forget them all: the next handshake brings a new one
+    Forget {
         /// Id or name
         source: String,
     },
@@ -45,7 +74,35 @@ pub(super) async fn run(session: &Session, command: SourcesCommand) -> Result<()
             print(&shown(session, &source))?;
             Ok(())
         }
+        SourcesCommand::Secret(command) => secret(session, &sources, command).await,
     }
+}
+
+async fn secret(session: &Session, sources: &PathBuilder, command: SecretCommand) -> Result<()> {
+    let path = |source: &str| sources.clone().part(source).part("secret");
+    let secrets = match command {
+        SecretCommand::Show { source } => session.client.get(path(&source).text()).await?,
+        SecretCommand::Accept { source } => {
+            let path = path(&source).part("accept");
+            session.client.post(path.text(), &json!({})).await?
+        }
+        SecretCommand::Forget { source } => session.client.delete(path(&source).text()).await?,
+    };
+    if session.json {
+        return show::print_document(&secrets);
+    }
+    let captured = items(&secrets, "/data");
+    if captured.is_empty() {
+        eprintln!("no handshake has brought a secret along");
+        return Ok(());
+    }
+    for one in captured {
+        let state = if one["accepted"] == true { "accepted" } else { "waits" };
+        let when = moment_of(one, "/receivedAt", session.now_s);
+        let named = format!("{:<9} {:<9} {when}", text(one, "/name"), state);
+        print(&format!("{}  {}", session.paint.dim(&named), text(one, "/value")))?;
+    }
+    Ok(())
 }
 
 fn joined(source: &Value, pointer: &str, none: &str) -> String {
@@ -76,6 +133,7 @@ fn shown(session: &Session, source: &Value) -> String {
         ("id", text(source, "/id")),
         ("provider", format!("{} ({})", text(source, "/provider"), text(source, "/providerName"))),
         ("receives", text(source, "/receivingUrl")),
+        ("verifies", text(source, "/verification")),
         ("types", joined(source, "/eventTypes", "all")),
         ("endpoints", joined(source, "/endpoints", "none")),
         ("notes", notes(source)),

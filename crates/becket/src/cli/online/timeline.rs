@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::attempts::next;
-use super::events::shown_state;
+use super::events::plain_state;
 use super::show::{self, field, items, moment_of, number, size, state, text};
 use crate::cli::Paint;
 use crate::cli::output::visible;
@@ -85,7 +85,8 @@ pub(super) fn render(life: &Value, paint: Paint, now_s: i64, full: bool) -> Stri
     page.heading(&format!("event {id}"));
     page.line("source", &text(event, "/source"));
     page.line("type", &text(event, "/eventType"));
-    page.line("state", &state(paint, &shown_state(event)));
+    page.line("state", &state(paint, &plain_state(event)));
+    provenance(&mut page, event);
     request(&mut page, "received", &text(event, "/receivedAt"), &life["request"], &id);
     verdict(&mut page, &life["verdict"]);
     dedupe(&mut page, &life["dedupe"]);
@@ -143,6 +144,28 @@ pub(super) fn refused(refused: &Value, paint: Paint, now_s: i64, full: bool) -> 
     page.text
 }
 
+/// What an event is known by that was not simply found genuine.
+fn provenance(page: &mut Page, event: &Value) {
+    if let Some(reason) = field(event, "/unverified") {
+        let warning = format!("unverified ({reason}): accepted all the same");
+        let warning = page.paint.red(&warning);
+        page.line("verdict", &warning);
+    }
+    let released = &event["released"];
+    if released.is_object() {
+        let first = moment_of(released, "/firstReceivedAt", page.now_s);
+        let refused = text(released, "/refusedAs");
+        let how = match field(released, "/reason") {
+            Some(reason) => format!("without verification: {}", show::one_line(reason)),
+            None => "verified again".to_owned(),
+        };
+        page.line(
+            "released",
+            &format!("by {}, {how}; refused as {refused} at {first}", text(released, "/by")),
+        );
+    }
+}
+
 fn request(page: &mut Page, heading: &str, at: &str, request: &Value, id: &str) {
     let moment = show::moment(at, page.now_s);
     page.heading(&format!("{heading} {moment}"));
@@ -190,10 +213,8 @@ fn verdict(page: &mut Page, verdict: &Value) {
         page.line("signed", &format!("{} ({length})", text(signed, "/template")));
         page.quote("", field(signed, "/text").unwrap_or_default(), "--full");
     }
-    for (label, pointer) in [("came", "/signature_received"), ("expected", "/signature_expected")] {
-        for signature in items(explanation, pointer).iter().filter_map(Value::as_str) {
-            page.line(label, &show::one_line(signature));
-        }
+    for signature in items(explanation, "/signature_received").iter().filter_map(Value::as_str) {
+        page.line("came", &show::one_line(signature));
     }
 }
 
@@ -347,6 +368,10 @@ mod tests {
         json!({
             "event": {
                 "id": "msg_1", "source": "github", "eventType": "push", "state": "delivered",
+                "unverified": "stale", "released": {
+                    "by": "the operator", "reason": "known", "refusedAs": "stale",
+                    "firstReceivedAt": "2026-01-31T12:00:00.000Z",
+                },
                 "disposition": "accepted", "receivedAt": "2026-01-31T12:00:00.000Z",
                 "deliveries": [
                     { "endpoint": "app", "generation": 0, "state": "delivered", "attempts": 2,
@@ -362,7 +387,7 @@ mod tests {
                 "verdict": { "genuine": {} }, "sentence": "The request is genuine.", "hint": null,
                 "steps": [{ "name": "signature", "ok": true, "detail": "key 1 of 1 fits" }],
                 "signed_text": { "template": "{body}", "text": "{\"a\":\n1}", "length_bytes": 9 },
-                "signature_received": ["sha256=00"], "signature_expected": ["sha256=00"],
+                "signature_received": ["sha256=00"],
             } },
             "dedupe": { "deliveryId": "d-1", "duplicates": ["2026-01-31T12:00:01Z"], "more": false },
             "invalid": null,
@@ -392,6 +417,8 @@ event msg_1
   source     github
   type       push
   state      delivered
+  verdict    unverified (stale): accepted all the same
+  released   by the operator, without verification: known; refused as stale at 2026-01-31T12:00:00Z (60s ago)
 
 received 2026-01-31T12:00:00Z (60s ago)
   request    POST /in/github from 192.0.2.1
@@ -407,7 +434,6 @@ verdict
              {\"a\":
              1}
   came       sha256=00
-  expected   sha256=00
 
 repeats
   id         d-1
