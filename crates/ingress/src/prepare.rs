@@ -77,7 +77,8 @@ pub(crate) fn prepare(
         None => fact(facts.delivery_id),
         Some(place) => fact(overridden_id(place, received, &mut payload)),
     };
-    let dedupe = dedupe_of(received, delivery_id.as_deref(), event_type.as_deref());
+    let observed = matches!(how.verdict, Verdict::Refused(_)) && how.released.is_none();
+    let dedupe = dedupe_of(received, observed, delivery_id.as_deref(), event_type.as_deref());
     let record = pack(
         received.head,
         &RecordFacts {
@@ -146,8 +147,11 @@ fn overridden_id(
     (!text.is_empty()).then_some(text)
 }
 
+/// `observed` says that the request is only let in because the source refuses nothing: it must not
+/// be able to pass for the first of two and keep the sender's own event out.
 fn dedupe_of(
     received: &Received<'_>,
+    observed: bool,
     delivery_id: Option<&str>,
     event_type: Option<&str>,
 ) -> Option<(DedupeKey, DedupeKind, u64)> {
@@ -158,13 +162,15 @@ fn dedupe_of(
     }
     Some(match delivery_id {
         Some(id) => {
-            let key = dedupe::delivery_id_key(source.key, id);
+            let unproven = observed.then(|| format!("unverified {id}"));
+            let key = dedupe::delivery_id_key(source.key, unproven.as_deref().unwrap_or(id));
             (key, DedupeKind::DeliveryId, rules.id_window_ms)
         }
         None => {
             let method = received.head.method.as_str();
             let path = path_and_query(received.head);
-            let key = dedupe::body_key(source.key, method, path, event_type, &received.body);
+            let method = if observed { format!("unverified {method}") } else { method.to_owned() };
+            let key = dedupe::body_key(source.key, &method, path, event_type, &received.body);
             (key, DedupeKind::BodyHash, rules.hash_window_ms)
         }
     })

@@ -4,7 +4,7 @@ use crate::answers::HandshakeRule;
 use crate::candidates::PLACES_MAX;
 use crate::entry::{Entry, Proof, Status};
 use crate::error::EntryError;
-use crate::fetched::FetchSpec;
+use crate::fetched::{self, FetchSpec};
 use crate::scheme::{Charset, Class, Condition, Digest, EcdsaForm, Scheme, SignatureSpec, Wrap};
 use crate::template::{Expr, Function};
 
@@ -253,8 +253,12 @@ fn handshake_problem(rule: &HandshakeRule, schemes: &[Scheme]) -> Option<String>
                     .to_owned(),
             );
         }
-        if visit.hosts.is_empty() || visit.hosts.iter().any(|host| host.is_empty() || host == "*") {
-            return Some("`visit.hosts` must name the provider's hosts".to_owned());
+        if visit.hosts.is_empty() || visit.hosts.iter().any(|host| fetched::is_bad_host(host)) {
+            return Some(
+                "`visit.hosts` must name the provider's hosts; `*` stands for one label, and not for \
+                 the registered name"
+                    .to_owned(),
+            );
         }
     }
     if rule.verify_first {

@@ -213,14 +213,7 @@ impl FetchSpec {
                     .to_owned(),
             );
         }
-        let bad_host = |pattern: &String| {
-            let (host, _port) = host_and_port(pattern);
-            host.split('.').count() < 2
-                || !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-*".contains(&byte))
-                // A star for the whole registered name would allow everybody.
-                || host.rsplit('.').take(2).any(|label| label.contains('*'))
-        };
-        if let Some(host) = self.hosts.iter().find(|host| bad_host(host)) {
+        if let Some(host) = self.hosts.iter().find(|host| is_bad_host(host)) {
             return Some(format!("`{host}` in `hosts` is too wide or no host name"));
         }
         let secure = |url: &str| {
@@ -393,6 +386,15 @@ fn is_at(hosts: &[String], url: &url::Url) -> bool {
             fits && url.port_or_known_default() == Some(port)
         })
     })
+}
+
+/// Whether a pattern for hosts is too wide, or can be no host.
+pub(crate) fn is_bad_host(pattern: &str) -> bool {
+    let (host, _port) = host_and_port(pattern);
+    host.split('.').count() < 2
+        || !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-*".contains(&byte))
+        // A star for the whole registered name would allow everybody.
+        || host.rsplit('.').take(2).any(|label| label.contains('*'))
 }
 
 /// Whether a URL that a request brought leads to one of these hosts, by https; `*` stands for one label.

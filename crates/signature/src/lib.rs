@@ -1,12 +1,29 @@
 //! Proves webhooks genuine, by interpreting a provider's catalogue entry over the raw bytes of a request.
 //!
-//! Start with [`Catalogue::builtin`], take an [`Entry`], make a [`Verifier`] from it and your
-//! [`Credentials`], and call [`Verifier::handshake`], then [`Verifier::verify`], for each request.
-//! [`Verifier::explain`] says why a request was refused, [`Verifier::sign`] makes requests that pass.
+//! Three lines prove a webhook; the first two are needed once:
+//!
+//! ```
+//! # use becket_signature::{Catalogue, Credentials, RequestView, Verifier, VerifierOptions};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (headers, body, now_s) = (http::HeaderMap::new(), b"{}".as_slice(), 1_767_225_600);
+//! let github = Catalogue::builtin().get("github").ok_or("no such provider")?;
+//! let verifier = Verifier::new(github, &Credentials::from_secrets(["It's a secret"]), &VerifierOptions::default())?;
+//! let verdict = verifier.verify(&RequestView { method: "POST", url: "https://example.com/hooks", headers: &headers, body }, now_s);
+//! assert_eq!(verdict.code(), "missing_signature");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Ask [`Verifier::handshake`] first: a challenge of the provider is answered and is no event. [`Verifier::facts`]
+//! says which event it is and what its id is, [`Verifier::explain`] why a request was refused, and
+//! [`Verifier::sign`] makes requests that pass, for your tests. Providers that publish their keys need
+//! [`Verifier::key_request`] and [`Verifier::verify_with`]: fetch the keys yourself, the library does not.
+//! With the feature `axum` all of this is one argument of a handler, `extract::Webhook`; `examples` has that and
+//! the same for plain hyper. The feature `vectors` runs vector files against entries.
 //!
 //! Invariants: pure functions over bytes and a given time (signing with ECDSA alone draws a nonce, because
-//! ring gives no other way); constant-time comparison on decoded bytes; no secret in `Debug`.
-//! Deliberately absent: networks, storage, clocks, and any provider's name in code.
+//! ring gives no other way; `extract` alone reads the clock); constant-time comparison on decoded bytes; no
+//! secret in `Debug`. Deliberately absent: networks, storage, and any provider's name in code.
 //! Where to go next: `entry` and `scheme` (the format), `template` (the texts inside), `verifier`.
 
 mod answers;

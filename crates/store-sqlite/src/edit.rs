@@ -17,7 +17,9 @@ use bytes::Bytes;
 use rusqlite::{Connection, MAIN_DB, OptionalExtension, params};
 
 use crate::errors::database;
+use crate::keeper::Task;
 use crate::layout::BUSY_MS;
+use crate::store::SqliteStore;
 use crate::write;
 
 /// Payloads removed in one step at most.
@@ -58,6 +60,31 @@ pub(crate) struct Edited {
     pub(crate) count: u64,
     /// Whether anything was overwritten.
     pub(crate) changed: bool,
+}
+
+impl SqliteStore {
+    /// Removes payloads whose time has come, a step of them: the older segments' first.
+    pub(crate) async fn expunge_due(&self, now_ms: i64) -> Result<u64> {
+        // Twice, because the segment that was hot when it was asked may be sealed when its turn comes.
+        for _ in 0..2 {
+            let (older, hot) = self.shared.has_due_payloads(now_ms);
+            if older {
+                let count = self.ask_keeper(|reply| Task::Edit(Edit::ExpungeDue { now_ms }, reply));
+                let count = count.await?;
+                if count > 0 {
+                    return Ok(count);
+                }
+            }
+            if !hot {
+                return Ok(0);
+            }
+            let count = self.edit(i64::MAX, Edit::ExpungeDue { now_ms }).await?;
+            if count > 0 {
+                return Ok(count);
+            }
+        }
+        Ok(0)
+    }
 }
 
 /// Makes a change in the open transaction.

@@ -68,7 +68,7 @@ impl SqliteStore {
     }
 
     /// Changes what stands in the segment that holds this place.
-    async fn edit(&self, seq: i64, edit: Edit) -> Result<u64> {
+    pub(crate) async fn edit(&self, seq: i64, edit: Edit) -> Result<u64> {
         if seq < self.shared.hot_first.load(Ordering::Acquire) {
             return self.ask_keeper(|reply| Task::Edit(edit, reply)).await;
         }
@@ -335,25 +335,7 @@ impl Store for SqliteStore {
 
     async fn event_expunge_due(&self, now_ms: i64) -> Result<u64> {
         self.shared.open()?;
-        // Twice, because the segment that was hot when it was asked may be sealed when its turn comes.
-        for _ in 0..2 {
-            let (older, hot) = self.shared.has_due_payloads(now_ms);
-            if older {
-                let count = self.ask_keeper(|reply| Task::Edit(Edit::ExpungeDue { now_ms }, reply));
-                let count = count.await?;
-                if count > 0 {
-                    return Ok(count);
-                }
-            }
-            if !hot {
-                return Ok(0);
-            }
-            let count = self.edit(i64::MAX, Edit::ExpungeDue { now_ms }).await?;
-            if count > 0 {
-                return Ok(count);
-            }
-        }
-        Ok(0)
+        self.expunge_due(now_ms).await
     }
 
     async fn event_count(

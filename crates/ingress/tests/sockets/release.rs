@@ -158,3 +158,20 @@ async fn a_source_that_observes_accepts_and_notes_the_verdict() {
     assert_eq!(record.fact(EventRecord::VERDICT), Some("{\"refused\":\"signature_mismatch\"}"));
     assert!(numbers(&gateway).await.is_empty());
 }
+
+/// Whoever sends to a source that only observes must not be able to take the place of an event.
+#[tokio::test]
+async fn an_observed_forgery_keeps_no_genuine_event_out() {
+    let observing =
+        source("github", "github").rules(|rules| rules.verification = Verification::Observe);
+    let gateway = Setup::new(vec![observing]).start().await;
+    let forged = [("x-github-delivery", "d-1"), ("x-github-event", "push")];
+    for _ in 0..2 {
+        assert_eq!(gateway.send(post("/in/github", &forged, b"{}")).await.status, 200);
+    }
+    assert_eq!(gateway.events().await.len(), 1, "its own repeat is one");
+    assert_eq!(gateway.send(github("/in/github", "d-1", "push", b"{}")).await.status, 200);
+    let rows = gateway.events().await;
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[0].labels.unverified, None);
+}
