@@ -32,6 +32,7 @@ mod page;
 mod posting;
 mod problem;
 mod reach;
+mod relay;
 mod replay;
 mod reporter;
 mod routes;
@@ -52,6 +53,7 @@ pub use auth::{Auth, ClientAddress, FAILED_LOGINS_BURST};
 pub use event_types::load_retry_by_type;
 pub use openapi::text as openapi_document;
 pub use problem::CODES as ERROR_CODES;
+pub use relay::{Relay, RelayAnswer, RelayDelivery, Relayed};
 pub use reporter::{AttemptReported, OperationalReporter, Trouble};
 pub use state::{
     ApiState, CapturedSecret, Control, ControlError, Directory, EndpointSecret, KeysRotated,
@@ -82,6 +84,7 @@ pub fn router(api: ApiState) -> Router {
     // Tasks need a runtime; without one nothing can be served either.
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(tasks::resume(Arc::clone(&shared)));
+        runtime.spawn(relay::keeping::keep(Arc::clone(&shared)));
     }
     let mut router = Router::new();
     for route in routes::table() {

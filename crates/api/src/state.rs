@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::auth::Auth;
+use crate::relay::Relay;
 
 /// Everything the API works with.
 pub struct ApiState {
@@ -40,6 +41,8 @@ pub struct ApiState {
     pub auth: Auth,
     /// The engine, which takes the deliveries of posted events.
     pub handoff: Arc<dyn Handoff>,
+    /// The listeners of developers; the binary gives their deliveries to it.
+    pub relay: Arc<Relay>,
     /// How long the lease of a planned delivery holds, in milliseconds.
     pub lease_ms: u64,
     /// Counts posted events whose callers went away and that are being carried on: a stop waits

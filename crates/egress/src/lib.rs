@@ -18,8 +18,9 @@
 //! store. Deciding what to do with an outcome is the engine's business.
 //!
 //! Where to go next: [`policy`] for what may be reached, [`headers`] for what is sent along,
-//! [`outcome`] for what comes back, `send` for the path of one request.
+//! [`outcome`] for what comes back, [`action`] for endpoints that are not posted to, `send` for the path of one request.
 
+pub mod action;
 mod client_tls;
 mod connect;
 pub mod headers;
@@ -30,9 +31,9 @@ mod resolve;
 mod send;
 mod stream;
 
-pub use outcome::{AttemptError, AttemptOutcome, RetryAfter, Timings};
+pub use outcome::{Acted, AttemptError, AttemptOutcome, RetryAfter, Timings};
 pub use resolve::{Resolve, ResolveError, SystemResolver};
-pub use send::{Egress, EgressConfig, EgressError, OutboundRequest};
+pub use send::{Egress, EgressConfig, EgressError, OutboundRequest, Probe};
 
 /// The certificate authorities that connections trust: the bundled set, the system's own, and
 /// `extra_roots`. For judging certificates that come inside an answer. Reads files: not on a thread

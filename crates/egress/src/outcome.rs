@@ -38,17 +38,56 @@ pub struct AttemptOutcome {
     pub timings: Timings,
     /// The address that was connected to.
     pub remote_address: Option<SocketAddr>,
+    /// What an endpoint that is not posted to came to; such a one may have no status.
+    #[serde(default)]
+    pub acted: Option<Acted>,
+    /// What there is to say beside status and error: a sentence for the endpoint's owner.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// What an action came to that has no HTTP status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Acted {
+    /// It is done: the delivery is made.
+    Done,
+    /// It failed, and trying again would not help.
+    GiveUp,
+    /// It was not ready: to be tried again whatever the schedule says.
+    NotReady,
 }
 
 impl AttemptOutcome {
+    /// An action that is done, and what is to be said about it.
+    pub fn done(note: impl Into<String>) -> Self {
+        Self { acted: Some(Acted::Done), note: note.into(), ..Self::default() }
+    }
+
+    /// An action that failed and may be tried again.
+    pub fn not_done(error: AttemptError, note: impl Into<String>) -> Self {
+        Self { error: Some(error), note: note.into(), ..Self::default() }
+    }
+
+    /// An action that was not ready.
+    pub fn not_ready(error: AttemptError, note: impl Into<String>) -> Self {
+        Self { acted: Some(Acted::NotReady), ..Self::not_done(error, note) }
+    }
+
+    /// An action that failed for good.
+    pub fn given_up(error: AttemptError, note: impl Into<String>) -> Self {
+        Self { acted: Some(Acted::GiveUp), ..Self::not_done(error, note) }
+    }
+
     /// An outcome of nothing but an error: the request never left.
     pub fn failed(error: AttemptError) -> Self {
         Self { error: Some(error), ..Self::default() }
     }
 
-    /// Whether a complete 2xx response arrived.
+    /// Whether a complete 2xx response arrived, or an action is done.
     pub fn is_success(&self) -> bool {
-        self.error.is_none() && self.status.is_some_and(|code| (200..300).contains(&code))
+        self.acted == Some(Acted::Done)
+            || self.error.is_none() && self.status.is_some_and(|code| (200..300).contains(&code))
     }
 }
 
@@ -63,6 +102,7 @@ impl fmt::Debug for AttemptOutcome {
             .field("retry_after", &self.retry_after)
             .field("timings", &self.timings)
             .field("remote_address", &self.remote_address)
+            .field("acted", &self.acted)
             .finish()
     }
 }
@@ -209,11 +249,50 @@ pub enum AttemptError {
     /// Nothing was sent, because there was nothing left to send.
     #[error("The payload was removed before it could be delivered; nothing was sent.")]
     PayloadExpunged,
+    /// The program of an `exec` endpoint could not be started.
+    #[error("The program could not be started; check its path and that it may be executed.")]
+    ProgramNotStarted,
+    /// It ended with a failure.
+    #[error("The program ended with a failure.")]
+    ProgramFailed,
+    /// It took too long and was stopped.
+    #[error("The program took too long and was stopped.")]
+    ProgramTimeout,
+    /// The database of a `sql` endpoint could not be reached.
+    #[error("The database could not be reached, or the connection broke.")]
+    DatabaseUnreachable,
+    /// It refused the row.
+    #[error("The database refused the row.")]
+    DatabaseRefused,
+    /// The event does not fit the mapping to columns.
+    #[error("The event does not fit the columns that it is mapped to.")]
+    RowInvalid,
+    /// The mail server could not be reached, or asked to come back later.
+    #[error("The mail server could not be reached, or asked to come back later.")]
+    MailFailed,
+    /// The mail server refused for good.
+    #[error("The mail server refused the message for good.")]
+    MailRefused,
+    /// The broker of a `queue` endpoint could not be reached.
+    #[error("The broker could not be reached, or the connection broke.")]
+    QueueUnreachable,
+    /// It did not take the message.
+    #[error("The broker did not take the message.")]
+    QueueRefused,
+    /// The endpoint's transformation failed.
+    #[error("The transformation failed; nothing was sent.")]
+    TransformFailed,
+    /// It took too long.
+    #[error("The transformation took too long and was stopped; nothing was sent.")]
+    TransformTimeout,
+    /// The `becket listen` that had the delivery went away.
+    #[error("The listener went away before it answered.")]
+    ListenerGone,
 }
 
 impl AttemptError {
     /// Every error there is, for tables and documents.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 39] = [
         Self::UrlRefused,
         Self::AddressRefused,
         Self::LoopDetected,
@@ -240,6 +319,19 @@ impl AttemptError {
         Self::HeaderTooLarge,
         Self::BodyReadFailed,
         Self::PayloadExpunged,
+        Self::ProgramNotStarted,
+        Self::ProgramFailed,
+        Self::ProgramTimeout,
+        Self::DatabaseUnreachable,
+        Self::DatabaseRefused,
+        Self::RowInvalid,
+        Self::MailFailed,
+        Self::MailRefused,
+        Self::QueueUnreachable,
+        Self::QueueRefused,
+        Self::TransformFailed,
+        Self::TransformTimeout,
+        Self::ListenerGone,
     ];
 
     /// The stable code: what is stored, shown by `--json` and used as a metric label.
@@ -271,6 +363,19 @@ impl AttemptError {
             Self::HeaderTooLarge => "header_too_large",
             Self::BodyReadFailed => "body_read_failed",
             Self::PayloadExpunged => "payload_expunged",
+            Self::ProgramNotStarted => "program_not_started",
+            Self::ProgramFailed => "program_failed",
+            Self::ProgramTimeout => "program_timeout",
+            Self::DatabaseUnreachable => "database_unreachable",
+            Self::DatabaseRefused => "database_refused",
+            Self::RowInvalid => "row_invalid",
+            Self::MailFailed => "mail_failed",
+            Self::MailRefused => "mail_refused",
+            Self::QueueUnreachable => "queue_unreachable",
+            Self::QueueRefused => "queue_refused",
+            Self::TransformFailed => "transform_failed",
+            Self::TransformTimeout => "transform_timeout",
+            Self::ListenerGone => "listener_gone",
         }
     }
 

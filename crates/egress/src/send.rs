@@ -4,6 +4,8 @@
 //! A request is repeated at most once, and only if it went over a reused connection on which not one
 //! byte came back: the server closed it while it was idle. An at-least-once POST may repeat.
 
+mod probe;
+
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -30,6 +32,8 @@ use crate::policy::{AddressPolicy, MAX_HOPS, Target, TargetRefused};
 use crate::pool::{LiveConnection, Pool};
 use crate::resolve::{Resolve, SystemResolver};
 use crate::stream::{MAX_HEAD_BYTES, Meter, MeteredStream, elapsed_us};
+
+pub use probe::Probe;
 
 /// How an [`Egress`] behaves. `Default` has the documented values.
 #[derive(Clone)]
@@ -93,6 +97,8 @@ impl EgressError {
 pub struct OutboundRequest {
     /// The endpoint: connections are kept and reused per key.
     pub pool_key: u64,
+    /// The method of [`Egress::send`].
+    pub method: Method,
     /// Where it goes.
     pub target: Arc<Target>,
     /// What that may lead to.
@@ -157,9 +163,9 @@ impl Egress {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// POSTs the request. Never fails: whatever happened is in the outcome.
+    /// Sends the request. Never fails: whatever happened is in the outcome.
     pub async fn send(&self, request: OutboundRequest) -> AttemptOutcome {
-        self.send_as(Method::POST, request).await
+        self.send_as(request.method.clone(), request).await
     }
 
     /// GETs the target, through the same checks: for keys and certificates.

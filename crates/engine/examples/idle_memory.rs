@@ -49,6 +49,8 @@ fn runtime(number: u32, policy: &Arc<AddressPolicy>) -> EndpointRuntime {
     let mut random = [0; 14];
     random[..4].copy_from_slice(&number.to_be_bytes());
     EndpointRuntime {
+        action: None,
+        transform: None,
         key: EndpointKey(number + 1),
         id: EndpointId::new(1, random),
         application: ApplicationKey(number / 4),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use becket_egress::AttemptError;
+use becket_egress::action::{Action, Transform};
 use becket_egress::headers::{ForwardOptions, SenderWebhookHeaders, validate_custom};
 use becket_egress::policy::{AddressPolicy, Target, TargetRefused};
 use becket_model::attempt_detail::is_credential;
@@ -46,6 +47,10 @@ pub struct EndpointRuntime {
     pub target: Result<Arc<Target>, TargetRefused>,
     /// What the URL may lead to.
     pub policy: Arc<AddressPolicy>,
+    /// What is done instead of posting, for an endpoint of another kind; the URL then only names it.
+    pub action: Option<Arc<dyn Action>>,
+    /// What changes deliveries before they are signed.
+    pub transform: Option<Arc<dyn Transform>>,
 }
 
 /// An endpoint with what is the same for each attempt, made ready when it is first asked for.
@@ -126,8 +131,8 @@ impl Ready {
             custom,
             source: source.and_then(|uid| HeaderValue::from_str(uid).ok()),
             shown_url: match &runtime.target {
-                Ok(target) => target.to_string().into(),
-                Err(_) => runtime.settings.url.as_str().into(),
+                Ok(target) if runtime.action.is_none() => target.to_string().into(),
+                _ => runtime.settings.url.as_str().into(),
             },
         }
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use becket_egress::{AttemptError, AttemptOutcome, Timings};
 use becket_model::{
-    ApplicationKey, DeliveryKey, EndpointId, EndpointKey, EndpointState, Outcome, RetryAfter,
-    Trigger,
+    Acted, ApplicationKey, DeliveryKey, EndpointId, EndpointKey, EndpointState, Outcome,
+    RetryAfter, Trigger,
 };
 use becket_store::{
     AttemptFinish, Changed, EndpointChange, FinishOutcome, LeaseToken, LeasedDelivery, Name, Owner,
@@ -22,7 +22,7 @@ use crate::config::Environment;
 use crate::door::Door;
 use crate::endpoint::Prepared;
 use crate::observer::AttemptReport;
-use crate::request;
+use crate::request::{self, Draft};
 
 const BACKOFF_FIRST_MS: u64 = 100;
 const BACKOFF_MAX_MS: u64 = 5_000;
@@ -237,21 +237,66 @@ pub(crate) async fn attempt(tools: std::rc::Rc<Tools>, job: AttemptJob) -> Attem
     let started_at_ms = clock.now_ms();
     let mut sent =
         Sent { headers: HeaderMap::new(), body_bytes: delivery.record.body().len() as u64, number };
-    let outcome = match request::build(&endpoint, &delivery, number, started_at_ms) {
-        Ok(request) => {
-            sent.headers = request.headers.clone();
-            tools.door.send(request).await
+    let outcome = match make(&endpoint, &delivery, number, started_at_ms).await {
+        Ok(draft) => {
+            sent.headers = draft.headers.clone();
+            sent.body_bytes = draft.body.len() as u64;
+            send(&tools, &endpoint, &delivery, number, started_at_ms, draft).await
         }
-        Err(error) => AttemptOutcome::failed(error),
+        Err(outcome) => *outcome,
     };
     let ended_at_ms = clock.now_ms();
     AttemptEnded::of(&endpoint, delivery, &sent, started_at_ms, ended_at_ms, &outcome)
+}
+
+/// Makes what is to be sent; an outcome if nothing is.
+async fn make(
+    endpoint: &Prepared,
+    delivery: &LeasedDelivery,
+    number: u32,
+    now_ms: i64,
+) -> Result<Draft, Box<AttemptOutcome>> {
+    let failed = |error| Box::new(AttemptOutcome::failed(error));
+    let mut draft = request::draft(endpoint, delivery).map_err(failed)?;
+    if let Some(transform) = &endpoint.runtime.transform {
+        let input = draft.transform_input(endpoint, delivery);
+        let made = transform
+            .transform(input)
+            .await
+            .map_err(|failure| Box::new(AttemptOutcome::not_done(failure.error, failure.note)))?;
+        if made.cancel {
+            return Err(Box::new(AttemptOutcome::done("cancelled by the transformation")));
+        }
+        draft.take(endpoint, made).map_err(failed)?;
+    }
+    draft.sign(endpoint, delivery, number, now_ms).map_err(failed)?;
+    Ok(draft)
+}
+
+async fn send(
+    tools: &Tools,
+    endpoint: &Prepared,
+    delivery: &LeasedDelivery,
+    number: u32,
+    now_ms: i64,
+    draft: Draft,
+) -> AttemptOutcome {
+    match (&endpoint.runtime.action, draft.outbound(endpoint)) {
+        (Some(action), _) => action.act(draft.action(endpoint, delivery, number, now_ms)).await,
+        (None, Some(request)) => tools.door.send(request).await,
+        (None, None) => AttemptOutcome::failed(AttemptError::RequestInvalid),
+    }
 }
 
 /// A status counts only with its whole response; a hint when to come back counts anyway.
 fn reduced(outcome: &AttemptOutcome) -> Outcome {
     Outcome {
         status: outcome.status.filter(|_| outcome.error.is_none()),
+        acted: outcome.acted.map(|acted| match acted {
+            becket_egress::Acted::Done => Acted::Done,
+            becket_egress::Acted::GiveUp => Acted::GiveUp,
+            becket_egress::Acted::NotReady => Acted::NotReady,
+        }),
         retry_after: outcome.retry_after.map(|hint| match hint {
             becket_egress::RetryAfter::Seconds(seconds) => RetryAfter::Seconds(seconds),
             becket_egress::RetryAfter::At(at_s) => {

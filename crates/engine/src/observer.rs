@@ -73,9 +73,9 @@ impl AttemptReport {
         match self.next {
             NextStep::Delivered if self.number > FAILING_AT => Some(DeliveryTurn::Recovered),
             NextStep::RetryAt(_) if self.number == FAILING_AT => Some(DeliveryTurn::Failing),
-            NextStep::Failed(FailureReason::Exhausted | FailureReason::Gone) => {
-                Some(DeliveryTurn::Exhausted)
-            }
+            NextStep::Failed(
+                FailureReason::Exhausted | FailureReason::Gone | FailureReason::GaveUp,
+            ) => Some(DeliveryTurn::Exhausted),
             _ => None,
         }
     }

@@ -1,16 +1,22 @@
 //! The request of an attempt, and what is kept of it and of its answer.
 //!
-//! The body is the event's own bytes, shared and never copied. The headers are the sender's that
+//! Unless a transformation makes another, the body is the event's own bytes, shared and never copied. The headers are the sender's that
 //! matter, then the endpoint's own, then Standard Webhooks and `becket-*`; each later group replaces
 //! same names of the earlier ones.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use becket_egress::action::{ActionRequest, TransformInput, Transformed};
 use becket_egress::headers::forwardable_with;
+use becket_egress::policy::Target;
 use becket_egress::{AttemptError, AttemptOutcome, OutboundRequest};
+use becket_model::EventRecord;
 use becket_model::attempt_detail::{self, AttemptTimings};
 use becket_store::LeasedDelivery;
 use bytes::Bytes;
+use http::Method;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Serialize, Serializer};
 
@@ -26,17 +32,24 @@ const EVENT_TYPE: HeaderName = HeaderName::from_static("becket-event-type");
 const ATTEMPT: HeaderName = HeaderName::from_static("becket-attempt");
 const SOURCE: HeaderName = HeaderName::from_static("becket-source");
 
-/// Builds the request of attempt `number`, or tells why it cannot be sent.
-pub(crate) fn build(
-    endpoint: &Prepared,
-    delivery: &LeasedDelivery,
-    number: u32,
-    now_ms: i64,
-) -> Result<OutboundRequest, AttemptError> {
+/// What is to be sent, before it is signed: where a transformation has its say.
+pub(crate) struct Draft {
+    pub(crate) method: Method,
+    /// Where it is posted; `None` for an endpoint that acts.
+    target: Option<Arc<Target>>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// Begins the request of an attempt, or tells why it cannot be sent.
+pub(crate) fn draft(endpoint: &Prepared, delivery: &LeasedDelivery) -> Result<Draft, AttemptError> {
     let runtime = &endpoint.runtime;
-    let target = runtime.target.as_ref().map_err(|refused| AttemptError::from(*refused))?;
-    let ready = endpoint.ready();
-    let custom = ready.custom.as_ref().map_err(|error| *error)?;
+    let target = match (&runtime.action, &runtime.target) {
+        (Some(_), _) => None,
+        (None, Ok(target)) => Some(Arc::clone(target)),
+        (None, Err(refused)) => return Err(AttemptError::from(*refused)),
+    };
+    let custom = endpoint.ready().custom.as_ref().map_err(|error| *error)?;
     let sender: Vec<(&str, &[u8])> = delivery.record.headers().collect();
     let mut headers = forwardable_with(sender.iter().copied(), endpoint.forward());
     for (name, _) in custom {
@@ -45,32 +58,114 @@ pub(crate) fn build(
     for (name, value) in custom {
         headers.append(name, value.clone());
     }
-    let body = delivery.record.body();
-    let id = delivery.key.event.to_string();
-    let signature = endpoint.sign(&id, now_ms, &body);
-    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now_ms.div_euclid(1_000)));
-    if !signature.is_empty() {
-        headers.insert(WEBHOOK_SIGNATURE, own_value(signature)?);
+    Ok(Draft { method: Method::POST, target, headers, body: delivery.record.body() })
+}
+
+impl Draft {
+    /// What a transformation is given.
+    pub(crate) fn transform_input(
+        &self,
+        endpoint: &Prepared,
+        delivery: &LeasedDelivery,
+    ) -> TransformInput {
+        TransformInput {
+            event_type: delivery.event_type.as_deref().map(str::to_owned),
+            method: self.method.to_string(),
+            url: endpoint.runtime.settings.url.clone(),
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+        }
     }
-    headers.insert(WEBHOOK_ID, own_value(id)?);
-    headers.insert(ATTEMPT, HeaderValue::from(number));
-    if let Some(source) = &ready.source {
-        headers.insert(SOURCE, source.clone());
+
+    /// Takes over what a transformation made. Another URL is checked like the endpoint's own, and
+    /// means nothing to an endpoint that acts.
+    pub(crate) fn take(
+        &mut self,
+        endpoint: &Prepared,
+        made: Transformed,
+    ) -> Result<(), AttemptError> {
+        if let (Some(target), Some(url)) = (&mut self.target, &made.url) {
+            *target = Arc::new(endpoint.runtime.policy.check_url(url)?);
+        }
+        if let Some(method) = made.method {
+            self.method = method;
+        }
+        self.headers = made.headers;
+        self.body = made.body;
+        Ok(())
     }
-    // A type with characters that no header can have is left out; it is in the event all the same.
-    let event_type = delivery.event_type.as_deref();
-    if let Some(value) = event_type.and_then(|text| HeaderValue::from_bytes(text.as_bytes()).ok()) {
-        headers.insert(EVENT_TYPE, value);
+
+    /// Signs it, and adds what Standard Webhooks and Becket say about a delivery.
+    pub(crate) fn sign(
+        &mut self,
+        endpoint: &Prepared,
+        delivery: &LeasedDelivery,
+        number: u32,
+        now_ms: i64,
+    ) -> Result<(), AttemptError> {
+        let headers = &mut self.headers;
+        let id = delivery.key.event.to_string();
+        let signature = endpoint.sign(&id, now_ms, &self.body);
+        headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now_ms.div_euclid(1_000)));
+        if !signature.is_empty() {
+            headers.insert(WEBHOOK_SIGNATURE, own_value(signature)?);
+        }
+        headers.insert(WEBHOOK_ID, own_value(id)?);
+        headers.insert(ATTEMPT, HeaderValue::from(number));
+        if let Some(source) = &endpoint.ready().source {
+            headers.insert(SOURCE, source.clone());
+        }
+        // A type with characters that no header can have is left out; it is in the event all the
+        // same.
+        let event_type = delivery.event_type.as_deref();
+        if let Some(value) =
+            event_type.and_then(|text| HeaderValue::from_bytes(text.as_bytes()).ok())
+        {
+            headers.insert(EVENT_TYPE, value);
+        }
+        Ok(())
     }
-    Ok(OutboundRequest {
-        pool_key: u64::from(runtime.key.0),
-        target: target.clone(),
-        policy: runtime.policy.clone(),
-        headers,
-        body,
-        timeout_ms: runtime.settings.timeout_ms,
-        connect_timeout_ms: Some(runtime.settings.connect_timeout_ms),
-    })
+
+    /// The request to an endpoint that is posted to; `None` for one that acts.
+    pub(crate) fn outbound(&self, endpoint: &Prepared) -> Option<OutboundRequest> {
+        let runtime = &endpoint.runtime;
+        Some(OutboundRequest {
+            pool_key: u64::from(runtime.key.0),
+            method: self.method.clone(),
+            target: Arc::clone(self.target.as_ref()?),
+            policy: runtime.policy.clone(),
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+            timeout_ms: runtime.settings.timeout_ms,
+            connect_timeout_ms: Some(runtime.settings.connect_timeout_ms),
+        })
+    }
+
+    /// The same for an endpoint that acts.
+    pub(crate) fn action(
+        &self,
+        endpoint: &Prepared,
+        delivery: &LeasedDelivery,
+        number: u32,
+        now_ms: i64,
+    ) -> ActionRequest {
+        let runtime = &endpoint.runtime;
+        let fact = |name| delivery.record.fact(name).unwrap_or_default().to_owned();
+        ActionRequest {
+            event_id: delivery.key.event.to_string(),
+            event_type: delivery.event_type.as_deref().map(str::to_owned),
+            source: runtime.source_uid.clone(),
+            endpoint: runtime.id.to_string(),
+            attempt: number,
+            received_at_ms: delivery.received_at_ms,
+            started_at_ms: now_ms,
+            method: fact(EventRecord::METHOD),
+            path: fact(EventRecord::PATH),
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+            timeout_ms: runtime.settings.timeout_ms,
+        }
+    }
 }
 
 fn own_value(text: String) -> Result<HeaderValue, AttemptError> {
@@ -97,6 +192,11 @@ pub(crate) fn detail_json(
         }),
         remote_address: outcome.remote_address,
         error: outcome.error.map(|error| error.to_string()),
+        note: &outcome.note,
+        output: (outcome.status.is_none() && !outcome.body.is_empty()).then(|| OutputView {
+            body: BodyView::of(&outcome.body, outcome.body_truncated),
+            truncated: outcome.body_truncated || outcome.body.len() > BODY_KEPT_BYTES,
+        }),
         timings_us: AttemptTimings {
             dns: outcome.timings.dns_us,
             connect: outcome.timings.connect_us,
@@ -123,7 +223,17 @@ struct DetailView<'a> {
     response: Option<ResponseView<'a>>,
     remote_address: Option<std::net::SocketAddr>,
     error: Option<String>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    note: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<OutputView<'a>>,
     timings_us: AttemptTimings,
+}
+
+#[derive(Serialize)]
+struct OutputView<'a> {
+    body: BodyView<'a>,
+    truncated: bool,
 }
 
 #[derive(Serialize)]
@@ -205,6 +315,8 @@ mod tests {
             ..AttemptOutcome::default()
         };
         let runtime = crate::EndpointRuntime {
+            action: None,
+            transform: None,
             key: becket_model::EndpointKey(1),
             id: becket_model::EndpointId::new(0, [0; 14]),
             application: becket_model::ApplicationKey(1),

@@ -182,6 +182,7 @@ impl Way {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout_ms = u64::try_from(left.as_millis()).unwrap_or(FETCH_TIMEOUT_MS);
         let request = OutboundRequest {
+            method: http::Method::POST,
             pool_key: POOL_KEY,
             target: Arc::new(target),
             policy: Arc::clone(&self.policy),

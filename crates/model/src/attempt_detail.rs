@@ -28,8 +28,23 @@ pub struct AttemptDetail {
     pub remote_address: Option<String>,
     /// Why there is no whole response: a sentence for the endpoint's owner.
     pub error: Option<String>,
+    /// What else there is to say, such as a program's exit code.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// What an endpoint that is not posted to gave back: a program's output, a broker's answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<OutputDetail>,
     /// Where the time went.
     pub timings_us: AttemptTimings,
+}
+
+/// What an endpoint that is not posted to gave back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputDetail {
+    /// The first 16 KiB.
+    pub body: KeptBody,
+    /// Whether there was more.
+    pub truncated: bool,
 }
 
 /// What came back.

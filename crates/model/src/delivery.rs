@@ -63,6 +63,8 @@ pub enum FailureReason {
     Gone,
     /// The payload was removed before it was delivered.
     Expunged,
+    /// The endpoint acted and said that trying again would not help.
+    GaveUp,
 }
 
 /// What one attempt came to, reduced to what the decision needs.
@@ -72,13 +74,28 @@ pub struct Outcome {
     pub status: Option<u16>,
     /// The receiver's hint when to come back.
     pub retry_after: Option<RetryAfter>,
+    /// What an endpoint came to that has no HTTP status to tell it by.
+    pub acted: Option<Acted>,
+}
+
+/// What an endpoint that acts, instead of being posted to, came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acted {
+    /// It is done.
+    Done,
+    /// It failed, and trying again would not help.
+    GiveUp,
+    /// It was not ready: to be tried again whatever the schedule says. The attempt is counted.
+    NotReady,
 }
 
 impl Outcome {
-    /// Only a 2xx is a success; a redirect is a failure and is never followed.
+    /// Only a 2xx is a success, or an action that is done; a redirect is a failure and is never
+    /// followed.
     #[must_use]
     pub fn succeeded(&self) -> bool {
-        self.status.is_some_and(|status| (200..300).contains(&status))
+        self.acted == Some(Acted::Done)
+            || self.status.is_some_and(|status| (200..300).contains(&status))
     }
 }
 
@@ -93,6 +110,9 @@ pub enum NextStep {
     Failed(FailureReason),
 }
 
+/// How long a delivery waits whose endpoint was not ready. While it is paused, it waits for that.
+const NOT_READY_WAIT_MS: u64 = 250;
+
 /// Decides after attempt `number` (counted from 1) that ended at `now_ms`; `jitter` is in 0..1.
 #[must_use]
 pub fn decide_next(
@@ -104,6 +124,13 @@ pub fn decide_next(
 ) -> NextStep {
     if outcome.succeeded() {
         return NextStep::Delivered;
+    }
+    match outcome.acted {
+        Some(Acted::GiveUp) => return NextStep::Failed(FailureReason::GaveUp),
+        Some(Acted::NotReady) => {
+            return NextStep::RetryAt(now_ms.saturating_add_unsigned(NOT_READY_WAIT_MS));
+        }
+        Some(Acted::Done) | None => {}
     }
     if outcome.status == Some(410) {
         return NextStep::Failed(FailureReason::Gone);
@@ -122,7 +149,13 @@ mod tests {
     fn every_kind_of_answer() {
         let retry = RetrySchedule::standard();
         let decide = |status, number| {
-            decide_next(Outcome { status, retry_after: None }, &retry, number, 1_000, 0.0)
+            decide_next(
+                Outcome { status, retry_after: None, acted: None },
+                &retry,
+                number,
+                1_000,
+                0.0,
+            )
         };
         for status in [200, 201, 204, 299] {
             assert_eq!(decide(Some(status), 1), NextStep::Delivered);
@@ -133,5 +166,18 @@ mod tests {
             assert_eq!(decide(status, 12), NextStep::Failed(FailureReason::Exhausted));
         }
         assert_eq!(decide(Some(410), 1), NextStep::Failed(FailureReason::Gone));
+    }
+
+    #[test]
+    fn actions_say_it_themselves() {
+        let decide = |acted, number| {
+            let outcome = Outcome { status: None, retry_after: None, acted: Some(acted) };
+            decide_next(outcome, &RetrySchedule::standard(), number, 1_000, 0.0)
+        };
+        assert_eq!(decide(Acted::Done, 1), NextStep::Delivered);
+        assert_eq!(decide(Acted::GiveUp, 1), NextStep::Failed(FailureReason::GaveUp));
+        for number in [1, 100] {
+            assert_eq!(decide(Acted::NotReady, number), NextStep::RetryAt(1_250));
+        }
     }
 }

@@ -12,7 +12,9 @@ use crate::retry::RetrySchedule;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EndpointSettings {
-    /// Where deliveries are posted.
+    /// What it does with a delivery.
+    pub kind: EndpointKind,
+    /// Where deliveries are posted; of another kind than HTTP, a name to show, such as `exec:deploy`.
     pub url: String,
     /// For people.
     pub description: String,
@@ -42,9 +44,50 @@ pub struct EndpointSettings {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// What an endpoint does with a delivery.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EndpointKind {
+    /// Posts it to a URL.
+    #[default]
+    Http,
+    /// Runs a program.
+    Exec,
+    /// Writes a row to a database.
+    Sql,
+    /// Sends a message to people.
+    Notify,
+    /// Publishes it to a broker.
+    Queue,
+    /// Hands it to a `becket listen`.
+    Listen,
+}
+
+impl EndpointKind {
+    /// The word used in the API, the file and the CLI.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Exec => "exec",
+            Self::Sql => "sql",
+            Self::Notify => "notify",
+            Self::Queue => "queue",
+            Self::Listen => "listen",
+        }
+    }
+
+    /// Whether only the operator's file may have such an endpoint.
+    #[must_use]
+    pub const fn is_file_only(self) -> bool {
+        matches!(self, Self::Exec | Self::Sql | Self::Notify | Self::Queue)
+    }
+}
+
 impl Default for EndpointSettings {
     fn default() -> Self {
         Self {
+            kind: EndpointKind::Http,
             url: String::new(),
             description: String::new(),
             event_types: None,

@@ -19,13 +19,15 @@ pub mod id;
 pub mod retry;
 
 pub use application::{ApplicationKind, ApplicationSettings, Verification};
-pub use attempt_detail::{AttemptDetail, AttemptTimings, KeptBody, ResponseDetail};
+pub use attempt_detail::{AttemptDetail, AttemptTimings, KeptBody, OutputDetail, ResponseDetail};
 pub use breaker::{Breaker, BreakerState};
 pub use bucket::{Rate, TokenBucket};
 pub use delivery::{
-    DeliveryKey, DeliveryState, FailureReason, NextStep, Outcome, Trigger, decide_next,
+    Acted, DeliveryKey, DeliveryState, FailureReason, NextStep, Outcome, Trigger, decide_next,
 };
-pub use endpoint::{EndpointSettings, EndpointState, Origin, PlanTarget, plan_deliveries};
+pub use endpoint::{
+    EndpointKind, EndpointSettings, EndpointState, Origin, PlanTarget, plan_deliveries,
+};
 pub use environment::{Clock, Noise};
 pub use event::{Disposition, EventLabels, EventRecord, PackedHeaders, RecordError, Released};
 pub use id::{

@@ -10,6 +10,7 @@ pub(crate) const NEXT_DELIVERED: i64 = 1;
 const NEXT_EXHAUSTED: i64 = 2;
 const NEXT_GONE: i64 = 3;
 const NEXT_EXPUNGED: i64 = 4;
+const NEXT_GAVE_UP: i64 = 5;
 
 pub(crate) const fn next_columns(next: NextStep) -> (i64, i64) {
     match next {
@@ -18,6 +19,7 @@ pub(crate) const fn next_columns(next: NextStep) -> (i64, i64) {
         NextStep::Failed(FailureReason::Exhausted) => (NEXT_EXHAUSTED, 0),
         NextStep::Failed(FailureReason::Gone) => (NEXT_GONE, 0),
         NextStep::Failed(FailureReason::Expunged) => (NEXT_EXPUNGED, 0),
+        NextStep::Failed(FailureReason::GaveUp) => (NEXT_GAVE_UP, 0),
     }
 }
 
@@ -27,6 +29,7 @@ pub(crate) const fn next_from_columns(kind: i64, at_ms: i64) -> NextStep {
         NEXT_DELIVERED => NextStep::Delivered,
         NEXT_GONE => NextStep::Failed(FailureReason::Gone),
         NEXT_EXPUNGED => NextStep::Failed(FailureReason::Expunged),
+        NEXT_GAVE_UP => NextStep::Failed(FailureReason::GaveUp),
         _ => NextStep::Failed(FailureReason::Exhausted),
     }
 }

@@ -148,6 +148,11 @@ pub(super) const GROUPS: &[(&str, &str, &str)] = &[
         "Endpoints of every source and application: pausing and enabling them.",
     ),
     (
+        "becket.listener",
+        "Listeners",
+        "What `becket listen` uses: deliveries to a program on a developer's own machine, and its answers.",
+    ),
+    (
         "becket.quarantine",
         "Quarantine",
         "Requests that were refused, kept for a while so that they can be explained and let out as events.",
@@ -196,6 +201,8 @@ pub(super) fn path_parameter(name: &str) -> &'static str {
         "integ_id" => "The integration, by id.",
         "task_id" => "The task, by id.",
         "token_id" => "The token, by id.",
+        "listener_id" => "The listener, by name.",
+        "token" => "The delivery, as the stream names it.",
         "number" => "The number in the list.",
         "slug" => "The provider, by the name that sources use.",
         _ => "",

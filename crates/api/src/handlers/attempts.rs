@@ -300,7 +300,7 @@ pub(crate) fn with_detail(names: &Names, row: &AttemptRow, body: Option<&[u8]>) 
     let mut out = OurAttemptOut::new(row, names);
     let file = format!("{}.body", row.delivery.event);
     out.curl = body
-        .filter(|_| !detail.url.is_empty())
+        .filter(|_| detail.url.starts_with("http"))
         .map(|body| curl::line("POST", &detail.url, &detail.request_headers, body, &file));
     out.detail = Some(detail);
     out

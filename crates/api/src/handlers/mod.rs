@@ -18,6 +18,7 @@ pub(crate) mod explain;
 pub(crate) mod expunge;
 pub(crate) mod import;
 pub(crate) mod integrations;
+pub(crate) mod listeners;
 pub(crate) mod messages;
 pub(crate) mod operational;
 pub(crate) mod operations;

@@ -13,6 +13,7 @@ mod environments;
 mod event_types;
 mod ingest;
 mod integrations;
+mod listeners;
 mod messages;
 mod operational;
 mod parameters;
@@ -39,6 +40,7 @@ const TABLES: &[&[Route]] = &[
     event_types::TABLE,
     ingest::TABLE,
     integrations::TABLE,
+    listeners::TABLE,
     messages::TABLE,
     operational::TABLE,
     statistics::TABLE,

@@ -6,6 +6,7 @@ pub(crate) mod becket;
 pub(crate) mod body;
 pub(crate) mod endpoints;
 pub(crate) mod event_types;
+pub(crate) mod listeners;
 pub(crate) mod messages;
 pub(crate) mod quarantine;
 pub(crate) mod sources;

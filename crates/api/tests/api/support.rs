@@ -122,6 +122,7 @@ fn router(
         noise: Arc::new(FixedNoise::new(seed)),
         auth,
         handoff: Arc::clone(handoff) as Arc<dyn Handoff>,
+        relay: Arc::default(),
         lease_ms: 60_000,
         closing,
         unfinished: Arc::default(),
@@ -245,6 +246,7 @@ impl World {
                 remote_address: Some("127.0.0.1:9".into()),
                 error: status.is_none().then(|| "connection refused".into()),
                 timings_us: AttemptTimings { total: 1_500, ..AttemptTimings::default() },
+                ..AttemptDetail::default()
             };
             let finish = AttemptFinish {
                 delivery: delivery.key,

@@ -239,7 +239,15 @@ fn name_endpoints(reader: &mut Reader<'_>, prefix: &str, source: &mut Source) {
         let table = format!("{prefix}.endpoint[{index}]");
         let key = format!("{table}.id");
         if endpoint.id.is_empty() {
-            let made = id_from_url(endpoint.url.as_str());
+            let Some(url) = &endpoint.url else {
+                let kind = endpoint.kind().as_str();
+                let message =
+                    format!("an endpoint of source `{}` with `{kind}` has no id", source.id);
+                let hint = "add id = \"NAME\": deliveries that wait belong to it";
+                error(reader, "endpoint_without_id", &[&table], message, hint);
+                continue;
+            };
+            let made = id_from_url(url.as_str());
             let mut id = made.clone();
             for number in 2.. {
                 if seen.insert(id.clone()) {
@@ -426,6 +434,7 @@ fn check_endpoint(reader: &mut Reader<'_>, prefix: &str, endpoint: &Endpoint) {
         }
     }
     at_least_one(reader, &key("concurrency"), endpoint.concurrency);
+    super::act::check(reader, prefix, endpoint);
     if let Some(secret) = &endpoint.secret {
         match signing_secret(secret.expose()) {
             Ok((_, false)) => {}

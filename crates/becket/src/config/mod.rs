@@ -9,6 +9,7 @@
 //! Where next: `sections` and `source` for what can be set, `check` for what must fit together,
 //! `table` for how a section is declared.
 
+mod act;
 mod check;
 mod compound;
 mod kinds;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 
 use becket_signature::{Catalogue, Entry, EntryError, FactSpec, Verifier, VerifierOptions};
 
+pub use act::{ActContext, Exec, Notify, Queue, Sql, Transform};
 pub use compound::{BodySchema, OwnProvider, Retry};
 pub use kinds::{
     ByteSize, HttpUrl, LogFormat, LogLevel, Method, OnInvalid, Parameter, StoreUrl, Verification,

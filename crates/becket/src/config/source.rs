@@ -8,6 +8,7 @@ use becket_signature::standard_webhooks::{SigningKey, SigningKeyError};
 use becket_signature::{Credentials, Place};
 use ipnet::IpNet;
 
+use super::act::{Exec, Notify, Queue, Sql, Transform};
 use super::compound::{BodySchema, Retry};
 use super::kinds::{ByteSize, HttpUrl, Method, OnInvalid, Parameter, Verification};
 use super::secret::Secret;
@@ -105,8 +106,19 @@ table! {
         /// Its name, unique in the source; made from the URL if absent. Deliveries that wait belong
         /// to this name.
         id: String = "",
-        /// An http or https URL, private ones included.
-        url: HttpUrl,
+        /// An http or https URL to post to, private ones included. An endpoint has this, or one of
+        /// `exec`, `sql`, `notify` and `queue`.
+        url: Option<HttpUrl>,
+        /// A program that is run instead of posting.
+        exec: Option<Exec>,
+        /// A database table that gets a row.
+        sql: Option<Sql>,
+        /// People who get a message.
+        notify: Option<Notify>,
+        /// A broker that the event is published to.
+        queue: Option<Queue>,
+        /// JavaScript that changes a delivery before it is signed.
+        transform: Option<Transform>,
         /// The secret that signs deliveries (`whsec_...`); made and kept if absent.
         secret: Option<Secret>,
         /// `standard` (about three days), `short`, `none`, or a list of waits.
@@ -168,7 +180,11 @@ impl Endpoint {
     pub fn settings(&self) -> EndpointSettings {
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         EndpointSettings {
-            url: self.url.as_str().to_owned(),
+            kind: self.kind(),
+            url: match &self.url {
+                Some(url) => url.as_str().to_owned(),
+                None => format!("{}:{}", self.kind().as_str(), self.id),
+            },
             description: self.description.clone(),
             event_types: self.event_types.clone(),
             timeout_ms: ms(self.timeout),

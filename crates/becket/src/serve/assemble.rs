@@ -11,7 +11,7 @@ use becket_ingress::{
     CompiledSchema, DedupeRules, OnInvalid, PayloadPath, Rules, SourceRuntime, SourceTable, Target,
 };
 use becket_model::{
-    ApplicationId, ApplicationKey, ApplicationSettings, EndpointId, EndpointSettings, Noise,
+    ApplicationId, ApplicationKey, ApplicationSettings, EndpointId, EndpointKind, EndpointSettings, Noise,
     Origin, RetrySchedule, Verification,
 };
 use becket_signature::standard_webhooks::SigningKey;
@@ -42,6 +42,8 @@ pub(super) struct Setting<'s> {
     pub(super) policies: &'s Policies,
     pub(super) rates: &'s HashMap<ApplicationKey, Arc<SharedRate>>,
     pub(super) retries: Arc<HashMap<String, RetrySchedule>>,
+    pub(super) acts: &'s super::act::Actions,
+    pub(super) public_url: Option<String>,
 }
 
 /// What the file declares, with fresh ids and secrets for whatever is new.
@@ -339,20 +341,38 @@ pub(super) fn endpoint_runtime(
         Origin::Api if settings.allow_private => &setting.policies.operator,
         Origin::Api => &setting.policies.public,
     };
+    let source_uid = setting.source.map(|source| source.application.name()).unwrap_or_default();
+    let action = match declared {
+        Some(declared) => setting
+            .acts
+            .of_file(&source_uid, endpoint, declared, setting.public_url.clone())
+            .map_err(|detail| ServeError::Source {
+                source_id: source_uid.clone(),
+                detail: format!("endpoint `{}`: {detail}", endpoint.name()),
+            })?,
+        None => setting.acts.of_api(endpoint),
+    };
+    // Refused by a handler on a developer's machine means refused, whatever an event type asks for.
+    let retry_by_type = match settings.kind {
+        EndpointKind::Listen => Arc::default(),
+        _ => Arc::clone(&setting.retries),
+    };
     Ok(EndpointRuntime {
         key: endpoint.key,
         id: endpoint.id,
         application: endpoint.application,
-        source_uid: setting.source.map(|source| source.application.name()).unwrap_or_default(),
+        source_uid,
+        action,
+        transform: None,
         owner: setting.owner,
         target: policy.check_url(&settings.url).map(Arc::new),
         settings: Arc::new(settings),
-        state: endpoint.state,
+        state: setting.acts.state_of(endpoint),
         failing_since_ms: endpoint.failing_since_ms,
         signing_keys: signing_keys(endpoint, declared, vault)?,
         policy: Arc::clone(policy),
         application_rate: setting.rates.get(&endpoint.application).cloned(),
-        retry_by_type: Arc::clone(&setting.retries),
+        retry_by_type,
     })
 }
 

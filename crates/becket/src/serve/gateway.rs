@@ -103,12 +103,16 @@ pub(super) struct Gateway {
     pub(super) unfinished: Arc<AtomicUsize>,
     /// Keys that providers publish.
     pub(super) keys: KeyFetcher,
+    /// What endpoints do that are not posted to.
+    pub(super) acts: super::act::Actions,
     /// When a source's handshake last brought a secret; what they bring is kept one at a time.
     pub(super) captured_at_ms: Mutex<HashMap<ApplicationKey, i64>>,
     /// Credentials that sources had before; for explanations.
     pub(super) former: parking_lot::Mutex<super::doctor::Former>,
     /// The receiving side, once it runs.
     pub(super) ingress: std::sync::OnceLock<Arc<becket_ingress::Ingress>>,
+    /// The listeners of developers.
+    pub(super) relay: Arc<becket_api::Relay>,
     /// The address that receiving URLs begin with when there is no public one.
     pub(super) local_url: String,
 }
@@ -201,7 +205,8 @@ impl Gateway {
             for endpoint in by_application.into_values().flatten() {
                 registry.know(&endpoint);
                 let source = ready.sources.get(&endpoint.application);
-                let setting = registry.setting(current, owner, source.map(AsRef::as_ref));
+                let setting =
+                    registry.setting(current, owner, source.map(AsRef::as_ref), &self.acts);
                 match assemble::endpoint_runtime(&setting, &endpoint, &vault) {
                     Ok(runtime) => ready.endpoints.push(runtime),
                     Err(error) if matches!(strict, Strict::Yes) => return Err(error),
@@ -245,13 +250,14 @@ impl Gateway {
     fn put_endpoint(&self, registry: &mut Registry, owner: Owner, endpoint: &Endpoint) {
         if endpoint.state == EndpointState::Removed {
             registry.forget(endpoint);
+            self.acts.forget(endpoint.key);
             self.engine.endpoint_remove(endpoint.key);
             return;
         }
         registry.know(endpoint);
         let current = self.current.load();
         let source = current.sources.get(&endpoint.application);
-        let setting = registry.setting(&current, owner, source.map(AsRef::as_ref));
+        let setting = registry.setting(&current, owner, source.map(AsRef::as_ref), &self.acts);
         match assemble::endpoint_runtime(&setting, endpoint, &self.vault.load()) {
             Ok(runtime) => self.engine.endpoint_put(runtime),
             Err(error) => {
@@ -468,8 +474,12 @@ impl Registry {
         current: &'s Current,
         owner: Owner,
         source: Option<&'s SourceInForce>,
+        acts: &'s super::act::Actions,
     ) -> assemble::Setting<'s> {
+        let public_url = &current.loaded.config.server.public_url;
         assemble::Setting {
+            acts,
+            public_url: public_url.as_ref().map(|url| url.as_str().to_owned()),
             owner,
             source,
             policies: &current.policies,

@@ -8,6 +8,7 @@
 //! Where next: `gateway` for what is in force, `assemble` for how configuration becomes parts.
 
 mod acme;
+mod act;
 mod assemble;
 mod control;
 mod demo;
@@ -21,6 +22,7 @@ pub(crate) use keys::read_keys;
 mod listen;
 mod log;
 mod outside;
+mod relay;
 mod rotation;
 mod telemetry;
 mod tls;
@@ -125,7 +127,8 @@ async fn serve(
     }
 
     let telemetry = Arc::new(Telemetry::new(lines, Arc::clone(&clock)));
-    let engine = start_engine(&config, &store, &clock, &noise, &telemetry)?;
+    let make_egress = make_egress(&config)?;
+    let engine = start_engine(&config, &store, &clock, &noise, &telemetry, &make_egress)?;
     let scheme =
         if config.server.tls.is_some() || config.server.acme.is_some() { "https" } else { "http" };
     let local_url = format!("{scheme}://{}", reachable(config.server.listen));
@@ -138,6 +141,7 @@ async fn serve(
     };
     let policies = Arc::new(Policies::of(&loaded.config));
     let keys = key_fetcher(&config, &policies, &clock, &noise, &telemetry)?;
+    let relay: Arc<becket_api::Relay> = Arc::default();
     let gateway = Arc::new_cyclic(|own| Gateway {
         store: Arc::clone(&store),
         engine: engine.clone(),
@@ -162,7 +166,9 @@ async fn serve(
         former: parking_lot::Mutex::default(),
         ingress: std::sync::OnceLock::new(),
         keys,
+        acts: act::Actions::new(folder, make_egress, Arc::clone(&relay)),
         captured_at_ms: Mutex::default(),
+        relay: Arc::clone(&relay),
         local_url,
     });
     hear_of_changes(&gateway, &telemetry);
@@ -243,6 +249,7 @@ fn start_engine(
     clock: &Arc<dyn Clock>,
     noise: &Arc<dyn Noise>,
     telemetry: &Arc<Telemetry>,
+    make_egress: &act::MakeEgress,
 ) -> Result<Engine, ServeError> {
     let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let engine_config = EngineConfig {
@@ -261,6 +268,17 @@ fn start_engine(
         noise: Arc::clone(noise),
         observer: Arc::clone(telemetry) as Arc<dyn becket_engine::Observer>,
     };
+    let egress_config = Arc::clone(make_egress);
+    let door = move || -> Arc<dyn Door> {
+        #[expect(clippy::expect_used, reason = "the same configuration was accepted just before")]
+        let egress = Egress::new(egress_config()).expect("the egress configuration is valid");
+        Arc::new(egress)
+    };
+    Ok(Engine::start(engine_config, environment, door)?)
+}
+
+/// How everything that leaves is connected.
+fn make_egress(config: &Config) -> Result<act::MakeEgress, ServeError> {
     let roots = extra_roots(config)?;
     // As many connections may rest as there may be attempts: an endpoint with a high concurrency
     // must not dial anew for most of them.
@@ -273,12 +291,7 @@ fn start_engine(
     };
     // Made once here, so that a wrong setting is found at start and not in a thread.
     drop(Egress::new(egress_config())?);
-    let door = move || -> Arc<dyn Door> {
-        #[expect(clippy::expect_used, reason = "the same configuration was accepted just before")]
-        let egress = Egress::new(egress_config()).expect("the egress configuration is valid");
-        Arc::new(egress)
-    };
-    Ok(Engine::start(engine_config, environment, door)?)
+    Ok(Arc::new(egress_config))
 }
 
 /// The authorities that the configuration adds for connections to the outside.
@@ -351,6 +364,7 @@ async fn listen_and_serve(
         noise: Arc::clone(&gateway.noise),
         auth: Auth::admin(vec![Auth::hash(token)]),
         handoff: Arc::new(EngineHandoff(gateway.engine.clone())),
+        relay: Arc::clone(&gateway.relay),
         lease_ms: gateway.engine.lease_ms(),
         unfinished: Arc::clone(&gateway.unfinished),
         closing,

@@ -174,6 +174,8 @@ fn an_outcome_survives_storage_byte_for_byte() {
         retry_after: Some(RetryAfter::At(5)),
         timings: Timings { total_us: 7, reused: true, ..Timings::default() },
         remote_address: Some("127.0.0.1:80".parse().expect("an address")),
+        acted: Some(becket_egress::Acted::GiveUp),
+        note: "exit code 65".to_owned(),
     };
     let json = serde_json::to_string(&outcome).expect("outcomes serialise");
     let back: AttemptOutcome = serde_json::from_str(&json).expect("and come back");

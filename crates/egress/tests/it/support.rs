@@ -256,6 +256,7 @@ pub fn request_under(policy: AddressPolicy, url: &str) -> OutboundRequest {
     let mut headers = HeaderMap::new();
     headers.insert("content-type", "application/json".parse().expect("a value"));
     OutboundRequest {
+        method: http::Method::POST,
         pool_key: 1,
         target: Arc::new(target),
         policy: Arc::new(policy),

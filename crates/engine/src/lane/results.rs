@@ -2,7 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use becket_model::{Breaker, BreakerState, EndpointState, FailureReason, NextStep, decide_next};
+use becket_model::{
+    Acted, Breaker, BreakerState, EndpointState, FailureReason, NextStep, decide_next,
+};
 use becket_store::{AttemptFinish, AttemptWrite, FinishOutcome, LeasedDelivery, StoreError};
 
 use crate::failing::FailingStep;
@@ -23,9 +25,15 @@ impl Lane {
         let succeeded = ended.outcome.succeeded();
         self.standing = if succeeded { Standing::Quick } else { Standing::Doubtful };
         let next = self.decide(&ended, around);
+        let acted = ended.outcome.acted;
         self.conclude(ended, next, around);
-        self.breaker_record(succeeded, around);
-        self.note_failing(succeeded, around);
+        // An event that an endpoint cannot use says nothing against the endpoint, and one that was
+        // not ready says nothing at all.
+        if acted != Some(Acted::NotReady) {
+            let works = succeeded || acted == Some(Acted::GiveUp);
+            self.breaker_record(works, around);
+            self.note_failing(works, around);
+        }
         if next == NextStep::Failed(FailureReason::Gone) {
             self.disable(DisabledReason::Gone, around);
         }

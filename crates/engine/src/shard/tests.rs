@@ -143,7 +143,7 @@ impl Rig {
             received_at_ms: job.delivery.received_at_ms,
             started_at_ms: self.now.wall_ms,
             ended_at_ms: self.now.wall_ms,
-            outcome: Outcome { status, retry_after: None },
+            outcome: Outcome { status, retry_after: None, acted: None },
             error: None,
             timings: Timings::default(),
             detail: bytes::Bytes::new(),
@@ -180,6 +180,8 @@ impl Rig {
 fn runtime(key: EndpointKey, settings: &EndpointSettings, state: EndpointState) -> EndpointRuntime {
     let policy = Arc::new(AddressPolicy::operator());
     EndpointRuntime {
+        action: None,
+        transform: None,
         key,
         id: EndpointId::new(1, [u8::try_from(key.0 % 200).expect("small"); 14]),
         application: ApplicationKey(1),

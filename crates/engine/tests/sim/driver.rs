@@ -250,6 +250,8 @@ impl World {
     pub fn runtime(&self, endpoint: Endpoint, rate: Option<Arc<SharedRate>>) -> EndpointRuntime {
         let policy = Arc::new(AddressPolicy::operator());
         EndpointRuntime {
+            action: None,
+            transform: None,
             key: endpoint.key,
             id: endpoint.id,
             application: endpoint.application,

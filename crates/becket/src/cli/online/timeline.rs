@@ -250,15 +250,20 @@ fn attempt_onto(page: &mut Page, attempt: &Value, received: Option<&str>) {
     page.line("started", &format!("{started}{after}"));
     page.line("id", &text(attempt, "/id"));
     let word = if attempt["succeeded"] == true { "succeeded" } else { "failed" };
-    let how = attempt["status"]
-        .as_u64()
-        .map_or_else(|| text(attempt, "/errorCode"), |status| format!("HTTP status {status}"));
-    let result =
-        format!("{} with {how} in {} ms", state(page.paint, word), number(attempt, "/durationMs"));
+    let how = match (attempt["status"].as_u64(), field(attempt, "/errorCode")) {
+        (Some(status), _) => format!(" with HTTP status {status}"),
+        (None, Some(code)) => format!(" with {}", show::one_line(code)),
+        (None, None) => String::new(),
+    };
+    let took = number(attempt, "/durationMs");
+    let result = format!("{}{how} in {took} ms", state(page.paint, word));
     page.line("result", &result);
     let detail = &attempt["detail"];
     if let Some(error) = field(detail, "/error") {
         page.line("error", &show::one_line(error));
+    }
+    if let Some(note) = field(detail, "/note") {
+        page.line("note", &show::one_line(note));
     }
     page.line("timings", &timings(&detail["timings_us"]));
     if let Some(address) = field(detail, "/remote_address") {
@@ -272,6 +277,11 @@ fn attempt_onto(page: &mut Page, attempt: &Value, received: Option<&str>) {
             (Some(body), _) => page.quote("response", body, "--full"),
             (None, Some(_)) => page.line("response", "no text; --json shows it in base64"),
         }
+    }
+    match (field(detail, "/output/body/text"), field(detail, "/output/body/base64")) {
+        (Some(output), _) => page.quote("output", output, "--full"),
+        (None, Some(_)) => page.line("output", "no text; --json shows it in base64"),
+        (None, None) => {}
     }
     page.line("then", &next(attempt, page.now_s));
 }

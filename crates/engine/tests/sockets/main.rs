@@ -1,6 +1,8 @@
 //! The engine with the real way out, over loopback sockets: what arrives, who is held up by whom,
 //! and what a stop leaves behind.
 
+mod acting;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -131,6 +133,15 @@ impl Gateway {
     }
 
     async fn start_with(settings: Vec<EndpointSettings>, rate: Option<Rate>) -> Self {
+        let rate = rate.map(|rate| Arc::new(SharedRate::new(rate)));
+        Self::start_changed(settings, |runtime| runtime.application_rate.clone_from(&rate)).await
+    }
+
+    /// Starts with runtimes that `change` has had its say about.
+    async fn start_changed(
+        settings: Vec<EndpointSettings>,
+        change: impl Fn(&mut EndpointRuntime),
+    ) -> Self {
         let store = Arc::new(ModelStore::new(Arc::new(FixedNoise::new(1))));
         let endpoints = settings.into_iter().enumerate().map(|(number, settings)| {
             let number = u8::try_from(number).expect("few");
@@ -161,8 +172,9 @@ impl Gateway {
         };
         let engine = Engine::start(EngineConfig::default(), environment, door).expect("starts");
         let policy = Arc::new(AddressPolicy::operator());
-        let rate = rate.map(|rate| Arc::new(SharedRate::new(rate)));
         let runtimes = snapshot.endpoints.iter().map(|endpoint| EndpointRuntime {
+            action: None,
+            transform: None,
             key: endpoint.key,
             id: endpoint.id,
             application: endpoint.application,
@@ -170,7 +182,7 @@ impl Gateway {
             owner: Owner::MAIN,
             settings: Arc::new(endpoint.settings.clone()),
             retry_by_type: Arc::default(),
-            application_rate: rate.clone(),
+            application_rate: None,
             state: EndpointState::Enabled,
             failing_since_ms: None,
             signing_keys: vec![
@@ -180,7 +192,9 @@ impl Gateway {
             target: policy.check_url(&endpoint.settings.url).map(Arc::new),
             policy: policy.clone(),
         });
-        engine.endpoints_set(runtimes.collect());
+        let mut runtimes: Vec<EndpointRuntime> = runtimes.collect();
+        runtimes.iter_mut().for_each(change);
+        engine.endpoints_set(runtimes);
         let scope = Scope::of(Owner::MAIN, snapshot.applications[0].key);
         let keys = snapshot.endpoints.iter().map(|endpoint| endpoint.key).collect();
         Self { engine, store, scope, keys }

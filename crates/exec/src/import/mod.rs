@@ -1,0 +1,1 @@
+//! Reads the configuration of adnanh/webhook and writes it as `becket.toml`.
