@@ -37,6 +37,7 @@ audit: ## licences, sources, duplicate versions; advisories where their database
 
 bench: setup ## measure throughput, latency, memory and start-up beside a bare server
 	cargo build --release --package becket --package becket-bench
+	cargo build --release --package becket-filter --package becket-transform --examples
 	target/release/becket-bench run $(BENCH)
 
 crash: setup ## kill -9 under load, CRASH_CYCLES times (200), and look for lost events

@@ -8,7 +8,8 @@ set -euo pipefail
 # command:package. g++ builds libFuzzer; strace injects disk errors; pebble is an ACME test
 # server; the rest is used by the scripts themselves.
 debian_commands=(gcc:gcc g++:g++ curl:curl openssl:openssl strace:strace pebble:pebble
-    mount:mount node:nodejs npm:npm python3:python3)
+    mount:mount node:nodejs npm:npm python3:python3 exim4:exim4-daemon-light tmux:tmux
+    pgrep:procps)
 
 install_debian() {
     local missing=() pair

@@ -160,7 +160,8 @@ pub struct Running {
 }
 
 impl Running {
-    fn spawn(what: &'static str, command: &mut Command, log: Option<PathBuf>) -> Result<Self> {
+    /// Starts it; its log, if it has one, is shown when it fails.
+    pub fn spawn(what: &'static str, command: &mut Command, log: Option<PathBuf>) -> Result<Self> {
         let child = command.spawn().map_err(doing(format!("starting {what}")))?;
         Ok(Self { what, child, log })
     }
@@ -175,7 +176,8 @@ impl Running {
         process::cpu(self.pid())
     }
 
-    fn wait_until(&mut self, what: &str, mut ready: impl FnMut() -> bool) -> Result<()> {
+    /// Waits until something is so; an error if it ends before, or takes too long.
+    pub fn wait_until(&mut self, what: &str, mut ready: impl FnMut() -> bool) -> Result<()> {
         let begin = Instant::now();
         while !ready() {
             let ended = self.child.try_wait().map_err(doing("looking after a child"))?;

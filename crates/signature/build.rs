@@ -1,4 +1,6 @@
-//! Lists the catalogue: adding `catalogue/<slug>.toml` is adding an entry.
+//! Lists the catalogue: adding `catalogue/<slug>.toml` is adding an entry. A build that is kept notices changed
+//! and removed entries, and after `touch crates/signature/build.rs` new ones (a test says so): watching the
+//! folder would build everything again for each change of a vector or sample below it.
 //!
 //! Writes `catalogue_list.rs` for `src/catalogue.rs`: the slugs in the order of their bytes, each with its text.
 //! Nothing is parsed here; an entry that cannot be read fails a test that names its file.
@@ -11,7 +13,6 @@ fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").unwrap_or_default());
     let folder = root.join("../../catalogue").canonicalize()?;
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed={}", folder.display());
     let out = PathBuf::from(env::var("OUT_DIR").unwrap_or_default());
     fs::write(out.join("catalogue_list.rs"), list(&folder)?)
 }
@@ -30,6 +31,9 @@ fn list(folder: &Path) -> io::Result<String> {
         .filter_map(|path| Some((path.file_stem()?.to_str()?.to_owned(), path)))
         .collect();
     slugs.sort();
+    for (_, path) in &slugs {
+        println!("cargo::rerun-if-changed={}", path.display());
+    }
     let mut code = String::from("&[\n");
     for (slug, path) in slugs {
         // Writing to a String cannot fail.

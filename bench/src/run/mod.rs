@@ -5,6 +5,7 @@
 //! as processor time of that load.
 
 mod delivery;
+mod developing;
 mod intake;
 mod memory;
 pub mod sending;
@@ -44,7 +45,7 @@ pub struct Options {
     #[arg(long, default_value_t = 1_000_000)]
     events: u64,
     /// Only these parts, such as `a,c` (a and b: receiving, c: delivering, d: memory, e: starting,
-    /// f: messages)
+    /// f: messages, g: filters, transformations, `listen`)
     #[arg(long, value_delimiter = ',')]
     parts: Vec<String>,
     /// Where the results go
@@ -227,6 +228,9 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if bench.wants("f") {
         sending::measure(&mut bench)?;
+    }
+    if bench.wants("g") {
+        developing::measure(&mut bench)?;
     }
     if bench.wants("d") {
         memory::idle(&mut bench, open_files)?;

@@ -27,9 +27,7 @@ pub(crate) fn line(
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
         line.push_str(" \\\n  --header 'content-type:'");
     }
-    let inline = std::str::from_utf8(body)
-        .ok()
-        .filter(|text| text.len() <= INLINE_BYTES_MAX && !text.chars().any(unprintable));
+    let inline = std::str::from_utf8(body).ok().filter(|text| is_inline(text));
     match inline {
         Some(text) => {
             line.push_str(" \\\n  --data-raw ");
@@ -41,6 +39,11 @@ pub(crate) fn line(
         }
     }
     line
+}
+
+/// Whether a body is written into the line, and not read from a file.
+pub(crate) fn is_inline(body: &str) -> bool {
+    body.len() <= INLINE_BYTES_MAX && !body.chars().any(unprintable)
 }
 
 /// What a terminal would swallow or obey, so that a pasted line would no longer be the same.

@@ -51,6 +51,7 @@ use http::{HeaderValue, Method, header};
 
 pub use auth::{Auth, ClientAddress, FAILED_LOGINS_BURST};
 pub use event_types::load_retry_by_type;
+pub use handlers::transformations::{StoredTransformation, load_transformation};
 pub use openapi::text as openapi_document;
 pub use problem::CODES as ERROR_CODES;
 pub use relay::{Relay, RelayAnswer, RelayDelivery, Relayed};

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 
 use becket_model::{
-    ApplicationKey, ApplicationKind, DeliveryState, EndpointKey, EndpointState, SourceId,
+    ApplicationKey, ApplicationKind, DeliveryState, EndpointKey, EndpointKind, EndpointState,
+    SourceId,
 };
 use becket_store::{
     Application, ConfigSnapshot, DeliveryRow, Endpoint, EventRow, Owner, Scope, Store,
@@ -145,11 +146,13 @@ impl Names {
 
     /// The state of a delivery as it is shown.
     pub fn shown_state(&self, delivery: &DeliveryRow) -> DeliveryState {
-        let removed = self
-            .endpoint_of(delivery.endpoint)
-            .is_none_or(|endpoint| endpoint.state == EndpointState::Removed);
+        let endpoint = self.endpoint_of(delivery.endpoint);
+        let removed = endpoint.is_none_or(|endpoint| endpoint.state == EndpointState::Removed);
+        // What a developer's machine refused once is no trouble any more.
+        let listened = endpoint.is_some_and(|known| known.settings.kind == EndpointKind::Listen);
         match delivery.state {
             DeliveryState::Pending if removed => DeliveryState::Cancelled,
+            DeliveryState::Failed if removed && listened => DeliveryState::Cancelled,
             state => state,
         }
     }

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::auth::Auth;
+use crate::handlers::transformations::StoredTransformation;
 use crate::relay::Relay;
 
 /// Everything the API works with.
@@ -306,6 +307,17 @@ pub trait Control: Send + Sync + 'static {
     /// An application or source was made, changed or removed (its endpoints with it): this is how
     /// it is now.
     async fn application_changed(&self, application: &Application);
+
+    /// Whether the code of a transformation can be loaded and has a handler; if not, why and in which
+    /// line.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    async fn transformation_check(
+        &self,
+        endpoint: EndpointKey,
+        transformation: StoredTransformation,
+    ) -> Result<(), String>;
 
     /// The retry schedules of event types have changed: these hold for an owner now.
     async fn retry_by_type_changed(&self, owner: Owner, schedules: HashMap<String, RetrySchedule>);

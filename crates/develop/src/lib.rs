@@ -5,6 +5,7 @@
 //! the caller.
 //!
 //! Deliberately absent: command lines, terminals and files, which are the binary's.
+pub mod doctor;
 pub mod listen;
 pub mod record;
 pub mod test;

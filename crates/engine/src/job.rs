@@ -16,13 +16,12 @@ use becket_store::{
     StoreError,
 };
 use bytes::Bytes;
-use http::HeaderMap;
 
 use crate::config::Environment;
 use crate::door::Door;
 use crate::endpoint::Prepared;
 use crate::observer::AttemptReport;
-use crate::request::{self, Draft};
+use crate::request::{self, ByTransformation, Draft, Sent};
 
 const BACKOFF_FIRST_MS: u64 = 100;
 const BACKOFF_MAX_MS: u64 = 5_000;
@@ -136,7 +135,7 @@ impl AttemptEnded {
     pub(crate) fn expunged(endpoint: &Prepared, delivery: LeasedDelivery, now_ms: i64) -> Self {
         let outcome = AttemptOutcome::failed(AttemptError::PayloadExpunged);
         let number = delivery.attempts.saturating_add(1);
-        let sent = Sent { headers: HeaderMap::new(), body_bytes: 0, number };
+        let sent = Sent { number, ..Sent::default() };
         Self::of(endpoint, delivery, &sent, now_ms, now_ms, &outcome)
     }
 
@@ -160,7 +159,7 @@ impl AttemptEnded {
             outcome: reduced(outcome),
             error: outcome.error,
             timings: outcome.timings,
-            detail: request::detail_json(endpoint, &sent.headers, sent.body_bytes, outcome),
+            detail: request::detail_json(endpoint, sent, outcome),
         }
     }
 
@@ -173,13 +172,6 @@ impl AttemptEnded {
         let measured = self.timings.total_us.div_ceil(1_000);
         u32::try_from(if measured > 0 { measured } else { by_clock }).unwrap_or(u32::MAX)
     }
-}
-
-/// What was sent, as far as it is recorded.
-struct Sent {
-    headers: HeaderMap,
-    body_bytes: u64,
-    number: u32,
 }
 
 /// What jobs are done with.
@@ -235,9 +227,9 @@ pub(crate) async fn attempt(tools: std::rc::Rc<Tools>, job: AttemptJob) -> Attem
     let AttemptJob { endpoint, delivery, number } = job;
     let clock = &tools.environment.clock;
     let started_at_ms = clock.now_ms();
-    let mut sent =
-        Sent { headers: HeaderMap::new(), body_bytes: delivery.record.body().len() as u64, number };
-    let outcome = match make(&endpoint, &delivery, number, started_at_ms).await {
+    let body_bytes = delivery.record.body().len() as u64;
+    let mut sent = Sent { body_bytes, number, ..Sent::default() };
+    let outcome = match make(&endpoint, &delivery, &mut sent, started_at_ms).await {
         Ok(draft) => {
             sent.headers = draft.headers.clone();
             sent.body_bytes = draft.body.len() as u64;
@@ -253,23 +245,27 @@ pub(crate) async fn attempt(tools: std::rc::Rc<Tools>, job: AttemptJob) -> Attem
 async fn make(
     endpoint: &Prepared,
     delivery: &LeasedDelivery,
-    number: u32,
+    sent: &mut Sent,
     now_ms: i64,
 ) -> Result<Draft, Box<AttemptOutcome>> {
     let failed = |error| Box::new(AttemptOutcome::failed(error));
     let mut draft = request::draft(endpoint, delivery).map_err(failed)?;
     if let Some(transform) = &endpoint.runtime.transform {
-        let input = draft.transform_input(endpoint, delivery);
-        let made = transform
-            .transform(input)
-            .await
-            .map_err(|failure| Box::new(AttemptOutcome::not_done(failure.error, failure.note)))?;
+        let made = transform.transform(draft.transform_input(endpoint, delivery)).await;
+        let made = made.map_err(|failure| {
+            sent.transformed = Some(Box::new(ByTransformation::failed(failure.log)));
+            Box::new(AttemptOutcome::not_done(failure.error, failure.note))
+        })?;
+        sent.transformed = Some(Box::new(ByTransformation::made(&draft.body, &made)));
         if made.cancel {
             return Err(Box::new(AttemptOutcome::done("cancelled by the transformation")));
         }
-        draft.take(endpoint, made).map_err(failed)?;
+        draft.take(endpoint, made).map_err(|error| {
+            let note = "the transformation set a URL that may not be reached";
+            Box::new(AttemptOutcome::not_done(error, note))
+        })?;
     }
-    draft.sign(endpoint, delivery, number, now_ms).map_err(failed)?;
+    draft.sign(endpoint, delivery, sent.number, now_ms).map_err(failed)?;
     Ok(draft)
 }
 

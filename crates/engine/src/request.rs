@@ -32,6 +32,45 @@ const EVENT_TYPE: HeaderName = HeaderName::from_static("becket-event-type");
 const ATTEMPT: HeaderName = HeaderName::from_static("becket-attempt");
 const SOURCE: HeaderName = HeaderName::from_static("becket-source");
 
+/// What was sent, as far as it is recorded.
+#[derive(Default)]
+pub(crate) struct Sent {
+    pub(crate) headers: HeaderMap,
+    pub(crate) body_bytes: u64,
+    pub(crate) number: u32,
+    /// What the endpoint's transformation did, if it has one.
+    pub(crate) transformed: Option<Box<ByTransformation>>,
+}
+
+/// What a transformation did with a delivery.
+#[derive(Default)]
+pub(crate) struct ByTransformation {
+    method: Option<Method>,
+    url: Option<String>,
+    /// The new body, if it is another one.
+    body: Option<Bytes>,
+    cancelled: bool,
+    log: String,
+}
+
+impl ByTransformation {
+    /// One that failed, with what it wrote to its console before.
+    pub(crate) fn failed(log: String) -> Self {
+        Self { log, ..Self::default() }
+    }
+
+    /// One that made something of a body.
+    pub(crate) fn made(before: &Bytes, made: &Transformed) -> Self {
+        Self {
+            method: made.method.clone(),
+            url: made.url.clone(),
+            body: (!made.cancel && made.body != *before).then(|| made.body.clone()),
+            cancelled: made.cancel,
+            log: made.log.clone(),
+        }
+    }
+}
+
 /// What is to be sent, before it is signed: where a transformation has its say.
 pub(crate) struct Draft {
     pub(crate) method: Method,
@@ -174,16 +213,15 @@ fn own_value(text: String) -> Result<HeaderValue, AttemptError> {
 
 /// The details of an attempt as JSON, in the form of [`becket_model::AttemptDetail`], written
 /// without a copy of any part.
-pub(crate) fn detail_json(
-    endpoint: &Prepared,
-    sent: &HeaderMap,
-    request_bytes: u64,
-    outcome: &AttemptOutcome,
-) -> Bytes {
+pub(crate) fn detail_json(endpoint: &Prepared, sent: &Sent, outcome: &AttemptOutcome) -> Bytes {
+    let transformed = sent.transformed.as_deref();
+    let url = transformed.and_then(|made| made.url.as_deref());
     let view = DetailView {
-        url: &endpoint.ready().shown_url,
-        request_headers: SentHeaders(sent),
-        request_bytes,
+        url: url.unwrap_or(&endpoint.ready().shown_url),
+        method: transformed.and_then(|made| made.method.as_ref()).map(Method::as_str),
+        request_headers: SentHeaders(&sent.headers),
+        request_bytes: sent.body_bytes,
+        transformed: transformed.map(TransformedView::of),
         response: outcome.status.map(|status| ResponseView {
             status,
             headers: ReceivedHeaders(&outcome.headers),
@@ -218,8 +256,12 @@ pub(crate) fn detail_json(
 #[derive(Serialize)]
 struct DetailView<'a> {
     url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'a str>,
     request_headers: SentHeaders<'a>,
     request_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transformed: Option<TransformedView<'a>>,
     response: Option<ResponseView<'a>>,
     remote_address: Option<std::net::SocketAddr>,
     error: Option<String>,
@@ -228,6 +270,25 @@ struct DetailView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<OutputView<'a>>,
     timings_us: AttemptTimings,
+}
+
+#[derive(Serialize)]
+struct TransformedView<'a> {
+    cancelled: bool,
+    body: Option<BodyView<'a>>,
+    truncated: bool,
+    log: &'a str,
+}
+
+impl<'a> TransformedView<'a> {
+    fn of(made: &'a ByTransformation) -> Self {
+        Self {
+            cancelled: made.cancelled,
+            body: made.body.as_ref().map(|body| BodyView::of(body, false)),
+            truncated: made.body.as_ref().is_some_and(|body| body.len() > BODY_KEPT_BYTES),
+            log: &made.log,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -331,7 +392,7 @@ mod tests {
             target: Err(becket_egress::policy::TargetRefused::Malformed),
             policy: std::sync::Arc::new(becket_egress::policy::AddressPolicy::operator()),
         };
-        let json = detail_json(&Prepared::new(runtime), &HeaderMap::new(), 0, &outcome);
+        let json = detail_json(&Prepared::new(runtime), &Sent::default(), &outcome);
         let detail: AttemptDetail = serde_json::from_slice(&json).expect("the documented form");
         assert_eq!(detail.error, outcome.error.map(|error| error.to_string()));
         let response = detail.response.expect("it began");

@@ -11,6 +11,7 @@ use becket_egress::action::{Action, ActionRequest};
 use becket_egress::{Acted, AttemptError, AttemptOutcome};
 use tokio::time::Instant;
 
+use crate::ExecError;
 use crate::arguments::{Arguments, Unusable, is_template};
 use crate::environment::Environment;
 use crate::exit::{
@@ -21,7 +22,6 @@ use crate::run::{Ended, Time, Watcher, run};
 use crate::settings::{Locks, Settings};
 use crate::users::{Account, GROUP, PASSWD, find};
 use crate::wire::{Confinement, Plan};
-use crate::ExecError;
 
 const SHELL: &str = "/bin/sh";
 
@@ -180,8 +180,7 @@ impl Action for ExecAction {
     async fn act(&self, request: ActionRequest) -> AttemptOutcome {
         let started = Instant::now();
         let mut outcome = self.attempt(&request, started).await;
-        outcome.timings.total_us =
-            u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        outcome.timings.total_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         outcome
     }
 }

@@ -26,7 +26,9 @@ pub(crate) fn become_program(
     }
     let error = command.exec();
     match error.kind() {
-        io::ErrorKind::NotFound => format!("`{program}` does not exist, or its interpreter does not"),
+        io::ErrorKind::NotFound => {
+            format!("`{program}` does not exist, or its interpreter does not")
+        }
         io::ErrorKind::PermissionDenied => format!("`{program}` may not be executed"),
         _ => format!("`{program}`: {error}"),
     }

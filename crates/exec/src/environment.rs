@@ -102,7 +102,7 @@ fn of_event(request: &ActionRequest, all: &mut Vec<(String, String)>) {
     }
     for name in request.headers.keys() {
         // `x-a_b` and `x-a-b` would be the same variable: a sender could pass one for the other.
-        if name.as_str().contains('_') {
+        if name.as_str().contains('_') || is_credential(name.as_str()) {
             continue;
         }
         let values: Vec<String> =
@@ -111,6 +111,13 @@ fn of_event(request: &ActionRequest, all: &mut Vec<(String, String)>) {
         let name: String = name.as_str().chars().map(fits).collect();
         all.push((format!("{HEADER}{name}"), values.join(", ")));
     }
+}
+
+/// Whether a header is a secret by its name, such as the token that proves the sender. The environment
+/// is passed on to everything that a program starts: who needs one asks for it by a template.
+fn is_credential(name: &str) -> bool {
+    let words = ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey"];
+    words.iter().any(|word| name.contains(word))
 }
 
 fn text_of(bytes: &[u8]) -> String {
@@ -129,9 +136,14 @@ mod tests {
         let base =
             [("PATH".to_owned(), "/bin".to_owned()), ("HOME".to_owned(), "/root".to_owned())];
         let mut request = request(body);
-        for (name, value) in
-            [("x-a_b", "trick"), ("x-a-b", "true"), ("x-many", "1"), ("x-many", "2")]
-        {
+        for (name, value) in [
+            ("x-a_b", "trick"),
+            ("x-a-b", "true"),
+            ("x-many", "1"),
+            ("x-many", "2"),
+            ("x-gitlab-token", "hush"),
+            ("authorization", "Bearer hush"),
+        ] {
             let name: HeaderName = name.parse().unwrap();
             request.headers.append(name, HeaderValue::from_static(value));
         }
@@ -146,11 +158,8 @@ mod tests {
     fn everything_about_the_event_is_there() {
         let secret = EnvValue::Fixed("{{body.ref}}".to_owned());
         let template = EnvValue::Template("ref={{body.ref}}".to_owned());
-        let all = made(
-            &[("TOKEN", secret), ("REF", template)],
-            &Account::default(),
-            r#"{"ref":"main"}"#,
-        );
+        let all =
+            made(&[("TOKEN", secret), ("REF", template)], &Account::default(), r#"{"ref":"main"}"#);
         for (name, expected) in [
             ("PATH", "/bin"),
             ("HOME", "/root"),

@@ -79,7 +79,9 @@ pub(crate) async fn run(
     let spawned = tokio::task::spawn_blocking(move || spawn(&launcher)).await;
     let begun = match spawned {
         Ok(Ok(begun)) => begun,
-        Ok(Err(error)) => return not_started(format!("its guardian could not be started: {error}")),
+        Ok(Err(error)) => {
+            return not_started(format!("its guardian could not be started: {error}"));
+        }
         Err(error) => return not_started(format!("its guardian could not be started: {error}")),
     };
     match follow(begun, plan, payload, time, watcher).await {
@@ -150,7 +152,8 @@ async fn follow(
     let report = loop {
         tokio::select! {
             report = reports.next_line() => {
-                let report = report?.and_then(|line| serde_json::from_str(&line).ok());
+                // A guardian that ends before it has read every order resets the connection.
+                let report = report.ok().flatten().and_then(|line| serde_json::from_str(&line).ok());
                 match report {
                     Some(Report::Waiting { holder }) => {
                         watcher.waiting(&holder);

@@ -166,7 +166,8 @@ async fn environments_are_made_from_nothing() {
 
 #[tokio::test]
 async fn arguments_are_values_and_nothing_else() {
-    let command = ["/usr/bin/printf", "[%s]", "{{body.a}}", "{{header.x-github-event}}", "{{body.no}}"];
+    let command =
+        ["/usr/bin/printf", "[%s]", "{{body.a}}", "{{header.x-github-event}}", "{{body.no}}"];
     let hostile = r#"{"a":"a b'\"$(id);\n*"}"#;
     let outcome = act(settings(&command), request(hostile)).await;
     assert_eq!(text(&outcome), "[a b'\"$(id);\n*][push][]");
@@ -354,6 +355,8 @@ async fn another_user_if_root() {
     };
     assert_eq!(text(&act(numbers, request("")).await), "54321\n54322\n");
     let hidden = tempfile::tempdir().unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(hidden.path(), private).unwrap();
     let folder = hidden.path().display().to_string();
     let settings = Settings {
         user: Some("54321".to_owned()),

@@ -213,6 +213,7 @@ impl Compiler {
     fn bad<T>(&self, clause: usize, wants: &'static str, value: &Value) -> Result<T, FilterError> {
         let found = match value {
             Value::Object(fields) if fields.contains_key(TOML_DATE) => "a date without quotes",
+            Value::Array(_) => "a list with anything else",
             value => kind_of(value),
         };
         Err(FilterError::BadOperand { clause: self.path(clause), wants, found })

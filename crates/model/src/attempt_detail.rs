@@ -5,7 +5,8 @@
 //! they prove what was sent and are worth nothing to anybody else; a response body has at most
 //! 16 KiB. Unknown fields are passed over, so that older readers can show newer attempts.
 //!
-//! Absent: the request's body, which is the event's own and kept once with it.
+//! Absent: the request's body, unless a transformation made it: it is the event's own and kept once
+//! with it.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,11 +18,17 @@ pub const REDACTED: &str = "[redacted]";
 pub struct AttemptDetail {
     /// The URL that was posted to.
     pub url: String,
+    /// The method, if a transformation made it another one than `POST`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
     /// The headers that were sent, in order, as name and value (Latin-1 read as text). `Host`,
     /// `Content-Length` and a missing `User-Agent` are added on the way out and not listed.
     pub request_headers: Vec<(String, String)>,
     /// The size of the body that was sent, in bytes.
     pub request_bytes: u64,
+    /// What the endpoint's transformation did, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transformed: Option<TransformedDetail>,
     /// The response, as far as it arrived.
     pub response: Option<ResponseDetail>,
     /// The address that was connected to, with its port.
@@ -36,6 +43,19 @@ pub struct AttemptDetail {
     pub output: Option<OutputDetail>,
     /// Where the time went.
     pub timings_us: AttemptTimings,
+}
+
+/// What a transformation did with a delivery.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransformedDetail {
+    /// Whether it said that nothing is to be sent.
+    pub cancelled: bool,
+    /// The first 16 KiB of the body that it made; `None` if the event's own was sent, or nothing.
+    pub body: Option<KeptBody>,
+    /// Whether the body went on.
+    pub truncated: bool,
+    /// What its code wrote to the console, at most 16 KiB.
+    pub log: String,
 }
 
 /// What an endpoint that is not posted to gave back.

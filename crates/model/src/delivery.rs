@@ -110,7 +110,8 @@ pub enum NextStep {
     Failed(FailureReason),
 }
 
-/// How long a delivery waits whose endpoint was not ready. While it is paused, it waits for that.
+/// How long a delivery waits whose endpoint was not ready, unless it says when it will be. While it
+/// is paused, it waits for that.
 const NOT_READY_WAIT_MS: u64 = 250;
 
 /// Decides after attempt `number` (counted from 1) that ended at `now_ms`; `jitter` is in 0..1.
@@ -128,7 +129,9 @@ pub fn decide_next(
     match outcome.acted {
         Some(Acted::GiveUp) => return NextStep::Failed(FailureReason::GaveUp),
         Some(Acted::NotReady) => {
-            return NextStep::RetryAt(now_ms.saturating_add_unsigned(NOT_READY_WAIT_MS));
+            let hint = outcome.retry_after.map_or(0, |hint| hint.wait_ms(now_ms));
+            let wait_ms = hint.max(NOT_READY_WAIT_MS);
+            return NextStep::RetryAt(now_ms.saturating_add_unsigned(wait_ms));
         }
         Some(Acted::Done) | None => {}
     }
@@ -179,5 +182,9 @@ mod tests {
         for number in [1, 100] {
             assert_eq!(decide(Acted::NotReady, number), NextStep::RetryAt(1_250));
         }
+        let hint = Some(RetryAfter::Seconds(60));
+        let outcome = Outcome { status: None, retry_after: hint, acted: Some(Acted::NotReady) };
+        let next = decide_next(outcome, &RetrySchedule::standard(), 1, 1_000, 0.0);
+        assert_eq!(next, NextStep::RetryAt(61_000));
     }
 }

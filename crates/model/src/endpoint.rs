@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use becket_filter::Filter;
 use serde::{Deserialize, Serialize};
 
 use crate::bucket::Rate;
+use crate::event::{EventRecord, FILTERED_MAX, FilteredBy};
 use crate::id::EndpointKey;
 use crate::retry::RetrySchedule;
 
@@ -22,6 +24,12 @@ pub struct EndpointSettings {
     pub event_types: Option<Vec<String>>,
     /// Only events that name one of these channels are delivered; `None` delivers all.
     pub channels: Option<Vec<String>>,
+    /// Only events that pass it are delivered; `None` delivers all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
+    /// Whether deliveries are changed by a transformation that is stored beside it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub transformed: bool,
     /// The longest an attempt may take in all, in milliseconds (default 15 000, at most 60 000).
     pub timeout_ms: u64,
     /// The longest connecting may take, in milliseconds (default 5 000).
@@ -92,6 +100,8 @@ impl Default for EndpointSettings {
             description: String::new(),
             event_types: None,
             channels: None,
+            filter: None,
+            transformed: false,
             timeout_ms: 15_000,
             connect_timeout_ms: 5_000,
             concurrency: 10,
@@ -190,7 +200,48 @@ pub struct PlanTarget<'a> {
     pub settings: &'a EndpointSettings,
 }
 
-/// Which endpoints get an event: those that take deliveries, want its type and hear one of its
+/// Where an event goes, and whose filters keep it from them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The endpoints that get it, in the given order.
+    pub deliver: Vec<EndpointKey>,
+    /// Why others do not, at most [`FILTERED_MAX`] of them.
+    pub filtered: Vec<FilteredBy>,
+}
+
+impl Plan {
+    /// Plans an event: what [`plan_deliveries`] finds, less those whose filter refuses it. The event
+    /// is read only if one of them has a filter, and then once.
+    #[must_use]
+    pub fn of(
+        record: &EventRecord,
+        event_type: Option<&str>,
+        channels: &[String],
+        targets: &[PlanTarget<'_>],
+    ) -> Self {
+        let mut plan = Self::default();
+        let mut subject = None;
+        let keys = plan_deliveries(event_type, channels, targets.iter().cloned());
+        for endpoint in keys {
+            let target = targets.iter().find(|target| target.key == endpoint);
+            let Some(filter) = target.and_then(|target| target.settings.filter.as_ref()) else {
+                plan.deliver.push(endpoint);
+                continue;
+            };
+            let subject = subject.get_or_insert_with(|| record.subject(event_type));
+            match filter.check(subject) {
+                Ok(()) => plan.deliver.push(endpoint),
+                Err(refused) if plan.filtered.len() < FILTERED_MAX => {
+                    plan.filtered.push(FilteredBy::new(endpoint, refused));
+                }
+                Err(_) => {}
+            }
+        }
+        plan
+    }
+}
+
+/// Which endpoints may get an event, before their filters are asked: those that take deliveries, want its type and hear one of its
 /// channels, in the given order.
 pub fn plan_deliveries<'a>(
     event_type: Option<&'a str>,

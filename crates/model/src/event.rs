@@ -4,8 +4,11 @@
 //! body. Facts about the request stand in the same list under names that begin with `:`, which no
 //! HTTP header can have, so the form grows without a new layout.
 
+use becket_filter::{Refused, Request, Subject};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
+
+use crate::id::EndpointKey;
 
 /// What was decided about a genuine request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,6 +63,43 @@ pub struct EventLabels {
     /// There when it was refused at first and let out of quarantine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub released: Option<Released>,
+    /// Endpoints that did not get it because of their filter; at most [`FILTERED_MAX`] are kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filtered: Vec<FilteredBy>,
+}
+
+/// Of how many endpoints an event keeps why their filter refused it.
+pub const FILTERED_MAX: usize = 16;
+
+/// Why an endpoint did not get an event: the clause of its filter that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilteredBy {
+    /// Whose filter.
+    pub endpoint: EndpointKey,
+    /// The clause, such as `body.ref`.
+    pub clause: String,
+    /// What it wants, as JSON of at most 200 bytes.
+    pub expected: String,
+    /// What the event has there, likewise; empty after its payload was removed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub found: String,
+}
+
+impl FilteredBy {
+    /// What an endpoint's filter said.
+    #[must_use]
+    pub fn new(endpoint: EndpointKey, refused: Refused) -> Self {
+        let Refused { clause, expected, found, .. } = refused;
+        Self { endpoint, clause, expected, found }
+    }
+
+    /// One sentence for people.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let Self { clause, expected, found, .. } = self;
+        let found = if found.is_empty() { "what was removed" } else { found };
+        format!("clause `{clause}` wants {expected}, found {found}")
+    }
 }
 
 /// How an event came out of quarantine.
@@ -81,6 +121,15 @@ impl EventLabels {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Takes out what was copied from the payload; whether there was something.
+    pub fn forget_payload(&mut self) -> bool {
+        let mut changed = false;
+        for filtered in &mut self.filtered {
+            changed |= !std::mem::take(&mut filtered.found).is_empty();
+        }
+        changed
     }
 }
 
@@ -218,6 +267,25 @@ impl EventRecord {
         self.packed.slice(self.body_at..)
     }
 
+    /// The event as filters see it. The path is what follows the receiving URL, `/` if nothing does.
+    #[must_use]
+    pub fn subject<'a>(&'a self, event_type: Option<&'a str>) -> Subject<'a> {
+        let whole = self.fact(Self::PATH).unwrap_or_default();
+        let (path, query) = whole.split_once('?').unwrap_or((whole, ""));
+        let path = match path.strip_prefix("/in/") {
+            Some(below) => below.find('/').map_or("/", |slash| &below[slash..]),
+            None => path,
+        };
+        let request = Request {
+            event_type,
+            method: self.fact(Self::METHOD).unwrap_or_default(),
+            path,
+            query,
+            body: &self.packed[self.body_at..],
+        };
+        Subject::new(request, self.headers())
+    }
+
     /// All pairs: facts (names beginning with `:`) and headers.
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let mut at = 6;
@@ -266,6 +334,29 @@ mod tests {
             [("x-a", &b"1"[..]), ("x-a", &[0xff, 0][..])]
         );
         assert_eq!(&record.body()[..], b"body\r\n");
+    }
+
+    #[test]
+    fn filters_see_the_request() {
+        let mut packed = PackedHeaders::with_capacity(64);
+        packed.push(EventRecord::METHOD, b"PUT");
+        packed.push(EventRecord::PATH, b"/in/github/eu/x?a=%20b");
+        packed.push("x-a", b"1");
+        let record = EventRecord::from_packed(packed.finish(br#"{"ref":"main"}"#)).unwrap();
+        let filter = becket_filter::Filter::parse(
+            r#"{"method": "PUT", "path": "/eu/x", "query": {"a": " b"}, "headers": {"X-A": "1"},
+                "body": {"ref": "main"}, "event_type": "push"}"#,
+        );
+        let filter = filter.unwrap();
+        assert_eq!(filter.check(&record.subject(Some("push"))), Ok(()));
+        let refused = filter.check(&record.subject(None)).unwrap_err();
+        assert_eq!(refused.to_string(), "clause `event_type` wants \"push\", found nothing");
+        let mut labels = EventLabels {
+            filtered: vec![FilteredBy::new(EndpointKey(1), refused)],
+            ..EventLabels::default()
+        };
+        assert!(labels.forget_payload() && !labels.forget_payload());
+        assert!(labels.filtered[0].words().ends_with("found what was removed"));
     }
 
     #[test]

@@ -19,17 +19,22 @@ pub mod id;
 pub mod retry;
 
 pub use application::{ApplicationKind, ApplicationSettings, Verification};
-pub use attempt_detail::{AttemptDetail, AttemptTimings, KeptBody, OutputDetail, ResponseDetail};
+pub use attempt_detail::{
+    AttemptDetail, AttemptTimings, KeptBody, OutputDetail, ResponseDetail, TransformedDetail,
+};
 pub use breaker::{Breaker, BreakerState};
 pub use bucket::{Rate, TokenBucket};
 pub use delivery::{
     Acted, DeliveryKey, DeliveryState, FailureReason, NextStep, Outcome, Trigger, decide_next,
 };
 pub use endpoint::{
-    EndpointKind, EndpointSettings, EndpointState, Origin, PlanTarget, plan_deliveries,
+    EndpointKind, EndpointSettings, EndpointState, Origin, Plan, PlanTarget, plan_deliveries,
 };
 pub use environment::{Clock, Noise};
-pub use event::{Disposition, EventLabels, EventRecord, PackedHeaders, RecordError, Released};
+pub use event::{
+    Disposition, EventLabels, EventRecord, FILTERED_MAX, FilteredBy, PackedHeaders, RecordError,
+    Released,
+};
 pub use id::{
     ApplicationId, ApplicationKey, AttemptId, EndpointId, EndpointKey, EventId, EventSeq, IdError,
     IntegrationId, SeqClock, SourceId, TaskId, TokenId,

@@ -156,11 +156,16 @@ impl Digest {
         {
             return Step::Wait(under_way.ended.subscribe());
         }
-        if let Some(outcome) = state.collected.failed(event.id) {
+        let opens_in =
+            state.opens_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
+        let later = if state.under_way.is_some() { opens_in.max(self.gap) } else { opens_in };
+        // Once the pause is over the message is tried again rather than its failure told again: a
+        // breaker that lets one delivery through wants to know how things are now.
+        if !later.is_zero()
+            && let Some(outcome) = state.collected.failed(event.id)
+        {
             return Step::Settled(outcome);
         }
-        let opens_in = state.opens_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
-        let later = if state.under_way.is_some() { opens_in.max(self.gap) } else { opens_in };
         state.collected.collect(event, self.lines_max);
         if !later.is_zero() {
             return Step::Later(later);

@@ -97,7 +97,9 @@ impl Mailer {
         }
         let host = settings.host.as_str();
         let is_name = !host.is_empty()
-            && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_'));
+            && host
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_'));
         if !is_name {
             return Err(NotifyError::Server { server: settings.host });
         }
@@ -135,7 +137,10 @@ impl Mailer {
             Ok(Ok(answer)) => {
                 let said: Vec<&str> = answer.message().collect();
                 let said = cut(&one_line(&said.join(" ")), ANSWER_MAX);
-                AttemptOutcome::done(format!("accepted by the mail server: {} {said}", answer.code()))
+                AttemptOutcome::done(format!(
+                    "accepted by the mail server: {} {said}",
+                    answer.code()
+                ))
             }
             Ok(Err(error)) => outcome_of(&error),
             Err(_) => {
@@ -247,7 +252,9 @@ fn outcome_of(error: &lettre::transport::smtp::Error) -> AttemptOutcome {
         Some(code) if error.is_permanent() && !is_about_login(code) => {
             AttemptOutcome::given_up(AttemptError::MailRefused, note)
         }
-        Some(_) if error.is_permanent() => AttemptOutcome::not_done(AttemptError::MailRefused, note),
+        Some(_) if error.is_permanent() => {
+            AttemptOutcome::not_done(AttemptError::MailRefused, note)
+        }
         Some(_) => AttemptOutcome::not_done(AttemptError::MailFailed, note),
         None => {
             let kind = if error.is_tls() { "TLS failed" } else { "the connection failed" };

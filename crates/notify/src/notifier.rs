@@ -101,7 +101,8 @@ impl Notifier {
             let parsed = text.as_deref().map(Template::parse).transpose();
             parsed.map_err(|error| NotifyError::Template { key, error })
         };
-        let (title, text) = (template("title", &settings.title)?, template("text", &settings.text)?);
+        let (title, text) =
+            (template("title", &settings.title)?, template("text", &settings.text)?);
         let hook = |channel: Channel, url: &str| {
             let target = policy.check_url(url.trim());
             let refused = |refused| NotifyError::Url { service: channel.name(), refused };
@@ -132,7 +133,7 @@ impl Notifier {
     fn told(&self, request: &ActionRequest) -> Told {
         let fields = Fields::of(request);
         let plain = |value: &str, text: &mut String| text.push_str(value);
-        let title = self.title.as_ref().or_else(|| texts::title()).map(|title| {
+        let title = self.title.as_ref().or_else(|| texts::title(request)).map(|title| {
             let escaped = match self.channel.as_ref().map(|(channel, _)| *channel) {
                 Some(channel) if !channel.title_is_plain() => {
                     texts::render(title, &fields, |value, text| channel.escape(value, text))
@@ -150,12 +151,12 @@ impl Notifier {
         Told { message: Message { title, text, link: Some(self.link(request)) }, line }
     }
 
-    /// Where the event can be looked at.
+    /// How the event can be looked at: there is no page of it to link to.
     fn link(&self, request: &ActionRequest) -> String {
         let id = &request.event_id;
         let at = self.public_url.as_deref().map(|url| url.trim_end_matches('/'));
         let words = match at {
-            Some(url) => format!("{url}/api/v1/events/{id}"),
+            Some(url) => format!("becket events show {id} --url {url}"),
             None => format!("becket events show {id}"),
         };
         let mut text = String::new();
@@ -183,7 +184,12 @@ impl Notifier {
     }
 
     /// Makes and sends the message of a digest.
-    async fn send_digest(&self, sending: Sending<'_>, request: &ActionRequest, deadline: Instant) -> AttemptOutcome {
+    async fn send_digest(
+        &self,
+        sending: Sending<'_>,
+        request: &ActionRequest,
+        deadline: Instant,
+    ) -> AttemptOutcome {
         let begun = Instant::now();
         let summary = &sending.summary;
         let id = MailId { event: &summary.first_id, total: summary.total };
@@ -192,8 +198,9 @@ impl Notifier {
                 self.send(&first.message, &id, request, deadline).await
             }
             _ => {
-                let message =
-                    texts::of_many(summary, &request.source, |value, text| self.escape(value, text));
+                let message = texts::of_many(summary, &request.source, |value, text| {
+                    self.escape(value, text)
+                });
                 self.send(&message, &id, request, deadline).await
             }
         };
@@ -208,7 +215,12 @@ impl Notifier {
         let begun = Instant::now();
         match self.digest.turn(begun, deadline.saturating_duration_since(begun)) {
             Ok(wait) => tokio::time::sleep(wait).await,
-            Err(wait) => return later(wait, "it waits for its turn: the service takes only so many messages"),
+            Err(wait) => {
+                return later(
+                    wait,
+                    "it waits for its turn: the service takes only so many messages",
+                );
+            }
         }
         let told = self.told(request);
         let id = MailId { event: &request.event_id, total: 1 };

@@ -19,27 +19,69 @@ const SENDERS: &[Sender] = &[
     (
         "x-github-event",
         &[
-            ("push", "{{body.sender.login or body.pusher.name}} pushed to {{body.ref}} of {{body.repository.full_name}}\n{{body.head_commit.message}}\n{{body.compare}}"),
-            ("pull_request_review", "{{body.sender.login}} reviewed pull request #{{body.pull_request.number}} of {{body.repository.full_name}}: {{body.review.state}}\n{{body.pull_request.title}}\n{{body.review.html_url}}"),
-            ("pull_request", "{{body.sender.login}} {{body.action}} pull request #{{body.number}} of {{body.repository.full_name}}\n{{body.pull_request.title}}\n{{body.pull_request.html_url}}"),
-            ("issue_comment", "{{body.sender.login}} commented on #{{body.issue.number}} of {{body.repository.full_name}}\n{{body.issue.title}}\n{{body.comment.html_url}}"),
-            ("issues", "{{body.sender.login}} {{body.action}} issue #{{body.issue.number}} of {{body.repository.full_name}}\n{{body.issue.title}}\n{{body.issue.html_url}}"),
-            ("release", "{{body.sender.login}} {{body.action}} release {{body.release.tag_name}} of {{body.repository.full_name}}\n{{body.release.html_url}}"),
-            ("workflow_run", "Workflow {{body.workflow_run.name}} of {{body.repository.full_name}} {{body.action}}: {{body.workflow_run.conclusion or body.workflow_run.status}}\n{{body.workflow_run.html_url}}"),
-            ("deployment_status", "Deployment of {{body.repository.full_name}} to {{body.deployment.environment}}: {{body.deployment_status.state}}"),
+            (
+                "push",
+                "{{body.sender.login or body.pusher.name}} pushed to {{body.ref}} of {{body.repository.full_name}}\n{{body.head_commit.message}}\n{{body.compare}}",
+            ),
+            (
+                "pull_request_review",
+                "{{body.sender.login}} reviewed pull request #{{body.pull_request.number}} of {{body.repository.full_name}}: {{body.review.state}}\n{{body.pull_request.title}}\n{{body.review.html_url}}",
+            ),
+            (
+                "pull_request",
+                "{{body.sender.login}} {{body.action}} pull request #{{body.number}} of {{body.repository.full_name}}\n{{body.pull_request.title}}\n{{body.pull_request.html_url}}",
+            ),
+            (
+                "issue_comment",
+                "{{body.sender.login}} commented on #{{body.issue.number}} of {{body.repository.full_name}}\n{{body.issue.title}}\n{{body.comment.html_url}}",
+            ),
+            (
+                "issues",
+                "{{body.sender.login}} {{body.action}} issue #{{body.issue.number}} of {{body.repository.full_name}}\n{{body.issue.title}}\n{{body.issue.html_url}}",
+            ),
+            (
+                "release",
+                "{{body.sender.login}} {{body.action}} release {{body.release.tag_name}} of {{body.repository.full_name}}\n{{body.release.html_url}}",
+            ),
+            (
+                "workflow_run",
+                "Workflow {{body.workflow_run.name}} of {{body.repository.full_name}} {{body.action}}: {{body.workflow_run.conclusion or body.workflow_run.status}}\n{{body.workflow_run.html_url}}",
+            ),
+            (
+                "deployment_status",
+                "Deployment of {{body.repository.full_name}} to {{body.deployment.environment}}: {{body.deployment_status.state}}",
+            ),
             ("ping", "GitHub says hello: {{body.zen}}"),
-            ("", "{{body.sender.login}} {{body.action}} in {{body.repository.full_name or body.organization.login}}"),
+            (
+                "",
+                "{{body.sender.login}} {{body.action}} in {{body.repository.full_name or body.organization.login}}",
+            ),
         ],
     ),
     (
         "x-gitlab-event",
         &[
-            ("push", "{{body.user_name}} pushed to {{body.ref}} of {{body.project.path_with_namespace}}"),
-            ("Push", "{{body.user_name}} pushed to {{body.ref}} of {{body.project.path_with_namespace}}"),
-            ("", "{{body.user.name or body.user_name}} {{body.object_attributes.action}} {{body.object_kind}} {{body.object_attributes.title}} in {{body.project.path_with_namespace}}\n{{body.object_attributes.url}}"),
+            (
+                "push",
+                "{{body.user_name}} pushed to {{body.ref}} of {{body.project.path_with_namespace}}",
+            ),
+            (
+                "Push",
+                "{{body.user_name}} pushed to {{body.ref}} of {{body.project.path_with_namespace}}",
+            ),
+            (
+                "",
+                "{{body.user.name or body.user_name}} {{body.object_attributes.action}} {{body.object_kind}} {{body.object_attributes.title}} in {{body.project.path_with_namespace}}\n{{body.object_attributes.url}}",
+            ),
         ],
     ),
-    ("stripe-signature", &[("", "{{body.data.object.object}} {{body.data.object.id}} {{body.data.object.description}}")]),
+    (
+        "stripe-signature",
+        &[(
+            "",
+            "{{body.data.object.object}} {{body.data.object.id}} {{body.data.object.description}}",
+        )],
+    ),
     (
         "x-shopify-topic",
         &[
@@ -47,14 +89,34 @@ const SENDERS: &[Sender] = &[
             ("", "{{body.title or body.name or body.id}}"),
         ],
     ),
-    ("linear-event", &[("", "{{body.actor.name}} {{body.action}} {{body.type}} {{body.data.identifier}} {{body.data.title}}\n{{body.url}}")]),
-    ("x-twilio-signature", &[("", "{{body.From}} to {{body.To}}: {{body.Body or body.CallStatus or body.MessageStatus}}")]),
-    ("sentry-hook-resource", &[("", "{{body.data.issue.title or body.data.event.title}}\n{{body.data.issue.web_url or body.data.event.web_url}}")]),
+    (
+        "linear-event",
+        &[(
+            "",
+            "{{body.actor.name}} {{body.action}} {{body.type}} {{body.data.identifier}} {{body.data.title}}\n{{body.url}}",
+        )],
+    ),
+    (
+        "x-twilio-signature",
+        &[(
+            "",
+            "{{body.From}} to {{body.To}}: {{body.Body or body.CallStatus or body.MessageStatus}}",
+        )],
+    ),
+    (
+        "sentry-hook-resource",
+        &[(
+            "",
+            "{{body.data.issue.title or body.data.event.title}}\n{{body.data.issue.web_url or body.data.event.web_url}}",
+        )],
+    ),
     ("x-pagerduty-signature", &[("", "{{body.event.data.title}}\n{{body.event.data.html_url}}")]),
-    ("becket-alert", &[("", "{{body.data.text}}")]),
 ];
 
-static KNOWN: LazyLock<Vec<(&str, Vec<(&str, Template)>)>> = LazyLock::new(|| {
+/// What is said of a sender's events by the beginning of their type, parsed.
+type Lines = Vec<(&'static str, Template)>;
+
+static KNOWN: LazyLock<Vec<(&str, Lines)>> = LazyLock::new(|| {
     let read = |text: &str| Template::parse(text).ok();
     let lines = |lines: &[(&'static str, &'static str)]| {
         lines.iter().filter_map(|(kind, text)| Some((*kind, read(text)?))).collect()
@@ -62,16 +124,32 @@ static KNOWN: LazyLock<Vec<(&str, Vec<(&str, Template)>)>> = LazyLock::new(|| {
     SENDERS.iter().map(|(header, known)| (*header, lines(known))).collect()
 });
 
-static TITLE: LazyLock<Option<Template>> =
-    LazyLock::new(|| Template::parse("{{event.type or 'event'}} from {{event.source or 'the API'}}").ok());
+static TITLE: LazyLock<Option<Template>> = LazyLock::new(|| {
+    Template::parse("{{event.type or 'event'}} from {{event.source or 'the API'}}").ok()
+});
+
+/// The source of the gateway's own alerts, whose events bring their words along.
+const ALERTS: &str = "becket-alerts";
+
+static ALERT: LazyLock<Option<(Template, Template)>> = LazyLock::new(|| {
+    let title = Template::parse("{{body.data.title or event.type}}").ok()?;
+    Some((title, Template::parse("{{body.data.text}}").ok()?))
+});
+
+fn alert(request: &ActionRequest) -> Option<&'static (Template, Template)> {
+    ALERT.as_ref().filter(|_| request.source == ALERTS)
+}
 
 /// What is said when nobody has written a title.
-pub(crate) fn title() -> Option<&'static Template> {
-    TITLE.as_ref()
+pub(crate) fn title(request: &ActionRequest) -> Option<&'static Template> {
+    alert(request).map(|(title, _)| title).or(TITLE.as_ref())
 }
 
 /// What is said of an event when nobody has written a text; `None` if nothing is known of it.
 pub(crate) fn text(request: &ActionRequest) -> Option<&'static Template> {
+    if let Some((_, text)) = alert(request) {
+        return Some(text);
+    }
     let (_, lines) = KNOWN.iter().find(|(header, _)| request.headers.contains_key(*header))?;
     let event_type = request.event_type.as_deref().unwrap_or_default();
     lines.iter().find(|(kind, _)| event_type.starts_with(kind)).map(|(_, text)| text)
@@ -93,7 +171,11 @@ pub(crate) fn render(
 const VALUE_MAX: usize = 2_000;
 
 /// A message about everything that was collected. `name` is the endpoint's source.
-pub(crate) fn of_many(summary: &Summary, source: &str, escape: impl Fn(&str, &mut String)) -> Message {
+pub(crate) fn of_many(
+    summary: &Summary,
+    source: &str,
+    escape: impl Fn(&str, &mut String),
+) -> Message {
     let escaped = |value: &str| {
         let mut text = String::new();
         escape(value, &mut text);
@@ -138,7 +220,7 @@ fn number_words(number: u64) -> String {
     let digits = number.to_string();
     let mut words = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             words.push(',');
         }
         words.push(digit);
@@ -165,7 +247,7 @@ mod tests {
         let known: usize = KNOWN.iter().map(|(_, lines)| lines.len()).sum();
         let written: usize = SENDERS.iter().map(|(_, lines)| lines.len()).sum();
         assert_eq!(known, written);
-        assert!(title().is_some());
+        assert!(TITLE.is_some() && ALERT.is_some());
     }
 
     #[test]

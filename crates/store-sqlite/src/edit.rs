@@ -154,7 +154,16 @@ fn expunge(connection: &Connection, seq: i64, now_ms: i64) -> Result<Option<u64>
         .prepare_cached("UPDATE event SET size_bytes = ?2 WHERE seq = ?1")
         .and_then(|mut statement| statement.execute(params![seq, rest.packed().len() as i64]))
         .map_err(failed)?;
-    if let Some(until_ms) = labels_from_column(labels, seq)?.payload_until_ms {
+    let mut labels = labels_from_column(labels, seq)?;
+    // What filters found was copied from the payload.
+    if labels.forget_payload() {
+        let text = labels_to_column(&labels)?;
+        connection
+            .prepare_cached("UPDATE event SET labels = ?2 WHERE seq = ?1")
+            .and_then(|mut statement| statement.execute(params![seq, text]))
+            .map_err(failed)?;
+    }
+    if let Some(until_ms) = labels.payload_until_ms {
         forget(connection, until_ms, seq)?;
     }
     Ok(Some(overwritten))
@@ -244,6 +253,14 @@ pub(crate) fn labels_from_column(column: Option<String>, seq: i64) -> Result<Eve
     serde_json::from_str(&text).map_err(|error| StoreError::Unusable {
         path: format!("the labels of event {seq}"),
         detail: format!("{error}; restore the segment from a backup"),
+    })
+}
+
+/// What an event says about itself, for its column.
+fn labels_to_column(labels: &EventLabels) -> Result<String> {
+    serde_json::to_string(labels).map_err(|error| StoreError::Database {
+        operation: "remove payload",
+        detail: error.to_string(),
     })
 }
 

@@ -40,6 +40,7 @@ macro_rules! conformance {
             events: the_row_says_what_was_accepted the_plainest_events_come_back
                 deliveries_stand_in_their_planned_order an_empty_request_comes_back
                 a_mebibyte_comes_back odd_headers_come_back unknown_events_are_not_there;
+            filters: filtered_endpoints_get_no_delivery filters_are_kept;
             lists: newest_come_first filter_by_type filter_by_state filter_by_endpoint
                 filter_by_disposition filter_by_time filter_by_dedupe_key filter_by_channel
                 filter_by_tag filters_combine

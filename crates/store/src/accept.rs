@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use becket_model::{DeliveryKey, EndpointKey, EndpointState, EventId, PlanTarget, plan_deliveries};
+use becket_model::{DeliveryKey, EndpointKey, EndpointState, EventId, Plan, PlanTarget};
 
 use crate::{Accepted, EventAccept, LeaseToken, LeasedDelivery, Planned, Result, Scope, Store};
 
@@ -108,12 +108,13 @@ fn plan(
 ) -> (EventAccept, Reservations, Vec<EndpointKey>) {
     let mut reservations = Reservations::new(handoff);
     let mut waiting = Vec::new();
-    let planned =
-        plan_deliveries(accept.event_type.as_deref(), &accept.labels.channels, targets.to_vec())
-            .collect::<Vec<_>>();
+    let event_type = accept.event_type.as_deref();
+    let Plan { deliver, filtered } =
+        Plan::of(&accept.record, event_type, &accept.labels.channels, targets);
+    accept.labels.filtered = filtered;
     // What is to wait for its time waits in the store.
     let at_once = accept.due_ms.is_none();
-    for endpoint in planned {
+    for endpoint in deliver {
         let target = targets.iter().find(|target| target.key == endpoint);
         let enabled = target.is_some_and(|target| target.state == EndpointState::Enabled);
         let leased = enabled && at_once && reservations.reserve(endpoint);

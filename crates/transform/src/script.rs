@@ -12,8 +12,8 @@ use becket_egress::AttemptError;
 use becket_egress::action::{Transform, TransformFailure, TransformInput, Transformed};
 use becket_egress::headers::{HOP, validate_custom};
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::Method;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::limits::{CODE_BYTES_MAX, LOG_BYTES_MAX, MESSAGE_BYTES_MAX, cut};
 use crate::pool::{NoAnswer, Pool, Program};
@@ -172,9 +172,8 @@ fn set_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Stri
             shown()
         ));
     };
-    let (name, _) = validate_custom(name, value).map_err(|refused| {
-        format!("the header {}: {refused}", shown())
-    })?;
+    let (name, _) = validate_custom(name, value)
+        .map_err(|refused| format!("the header {}: {refused}", shown()))?;
     let value = HeaderValue::from_bytes(&bytes)
         .map_err(|_| format!("the header {}: its value cannot be sent", shown()))?;
     Ok((name, value))

@@ -4,6 +4,7 @@
 //! the body as it is. The gateway trusts nothing that comes back: lengths are bounded before anything
 //! is read, and the head is checked like a stranger's.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -14,16 +15,18 @@ pub(crate) const PREFIX_BYTES: usize = 8;
 /// One call, without its body.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Request<'a> {
-    pub(crate) code: &'a str,
     #[serde(borrow)]
-    pub(crate) variables: BTreeMap<&'a str, std::borrow::Cow<'a, str>>,
+    pub(crate) code: Cow<'a, str>,
+    pub(crate) variables: BTreeMap<String, String>,
     /// Only look whether the code can be loaded and has a handler.
     pub(crate) check: bool,
-    pub(crate) method: &'a str,
-    pub(crate) url: &'a str,
+    #[serde(borrow)]
+    pub(crate) method: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) url: Cow<'a, str>,
     /// Names in lower case, and values with each byte as one character.
     pub(crate) headers: Vec<(String, String)>,
-    pub(crate) event_type: Option<&'a str>,
+    pub(crate) event_type: Option<String>,
     pub(crate) interrupt_ms: u64,
     pub(crate) heap_bytes: usize,
     pub(crate) output_bytes: usize,
@@ -34,6 +37,8 @@ pub(crate) struct Request<'a> {
 pub(crate) struct Reply {
     pub(crate) result: Outcome,
     pub(crate) log: String,
+    /// The processor time of the process since it began, in microseconds.
+    pub(crate) processor_us: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -80,7 +85,10 @@ impl std::fmt::Display for Trouble {
 }
 
 /// The lengths and the head of a message; the body follows.
-pub(crate) fn front(head: &impl Serialize, body_bytes: usize) -> Result<Vec<u8>, serde_json::Error> {
+pub(crate) fn front(
+    head: &impl Serialize,
+    body_bytes: usize,
+) -> Result<Vec<u8>, serde_json::Error> {
     let mut message = vec![0; PREFIX_BYTES];
     serde_json::to_writer(&mut message, head)?;
     let too_long = || serde::ser::Error::custom("longer than a message may be");

@@ -148,6 +148,11 @@ pub(super) const GROUPS: &[(&str, &str, &str)] = &[
         "Endpoints of every source and application: pausing and enabling them.",
     ),
     (
+        "becket.endpoint.filter",
+        "Filters of endpoints",
+        "Which events an endpoint takes, by their content; an event that is refused says why.",
+    ),
+    (
         "becket.listener",
         "Listeners",
         "What `becket listen` uses: deliveries to a program on a developer's own machine, and its answers.",

@@ -299,9 +299,23 @@ pub(crate) fn with_detail(names: &Names, row: &AttemptRow, body: Option<&[u8]>) 
     let detail = detail(row);
     let mut out = OurAttemptOut::new(row, names);
     let file = format!("{}.body", row.delivery.event);
+    // A transformation may have sent something else, or nothing.
+    let body = match detail.transformed.as_ref() {
+        None => body,
+        Some(_) if detail.request_headers.is_empty() => None,
+        Some(made) => match &made.body {
+            None => body,
+            Some(KeptBody::Text(text)) if !made.truncated && curl::is_inline(text) => {
+                Some(text.as_bytes())
+            }
+            // The line could only name a file that nobody has.
+            Some(_) => None,
+        },
+    };
+    let method = detail.method.as_deref().unwrap_or("POST");
     out.curl = body
         .filter(|_| detail.url.starts_with("http"))
-        .map(|body| curl::line("POST", &detail.url, &detail.request_headers, body, &file));
+        .map(|body| curl::line(method, &detail.url, &detail.request_headers, body, &file));
     out.detail = Some(detail);
     out
 }

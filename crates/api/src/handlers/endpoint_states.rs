@@ -27,7 +27,8 @@ pub(crate) async fn list_ours(call: Call) -> Result<Answer<Listed<becket::Endpoi
     Ok(Answer::ok(Listed::new(data, page.iterator, page.done)))
 }
 
-fn ours<'n>(call: &Call, names: &'n Names) -> Result<&'n Endpoint> {
+/// The endpoint that the path names.
+pub(crate) fn ours<'n>(call: &Call, names: &'n Names) -> Result<&'n Endpoint> {
     names.endpoint(call.text("source"), call.path("endpoint_id"))
 }
 

@@ -79,6 +79,7 @@ pub(crate) enum Happened {
     Paused,
     Resumed,
     HeadersChanged,
+    FilterChanged,
     SecretRotated,
     TransformationChanged,
 }
@@ -94,6 +95,7 @@ impl Happened {
             Self::Paused => "endpoint.paused",
             Self::Resumed => "endpoint.resumed",
             Self::HeadersChanged => "endpoint.headers.changed",
+            Self::FilterChanged => "endpoint.filter.changed",
             Self::SecretRotated => "endpoint.secret.rotated",
             Self::TransformationChanged => "endpoint.transformation.changed",
         }
@@ -110,9 +112,10 @@ impl Happened {
                 fail_since_ms: None,
                 automatic: false,
             },
-            Self::Updated | Self::HeadersChanged | Self::TransformationChanged => {
-                OperationalEvent::EndpointUpdated(facts)
-            }
+            Self::Updated
+            | Self::HeadersChanged
+            | Self::FilterChanged
+            | Self::TransformationChanged => OperationalEvent::EndpointUpdated(facts),
             Self::Paused | Self::Resumed | Self::SecretRotated => return None,
         })
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use becket_filter::Subject;
 use becket_model::{Disposition, EndpointState, EventRecord};
 use becket_store::{Endpoint, EventRow, Scope};
 use serde_json::Value;
@@ -48,7 +49,7 @@ pub(crate) async fn explain(call: Call) -> Result<Answer<ExplainOut>> {
             more,
         },
         invalid: record.fact(EventRecord::INVALID).map(str::to_owned),
-        endpoints: plan(&names, &event),
+        endpoints: plan(&names, &event, &record),
         attempts: attempts.iter().map(|row| with_detail(&names, row, Some(&body))).collect(),
     }))
 }
@@ -85,7 +86,9 @@ pub(crate) async fn verdict(
 }
 
 /// For each endpoint of the source, whether it got the event on receipt, and why.
-fn plan(names: &Names, event: &EventRow) -> Vec<PlanOut> {
+fn plan(names: &Names, event: &EventRow, record: &EventRecord) -> Vec<PlanOut> {
+    let subject =
+        (!record.is_expunged()).then(|| record.subject(event.event_type.as_deref()));
     names
         .endpoints()
         .iter()
@@ -104,13 +107,18 @@ fn plan(names: &Names, event: &EventRow) -> Vec<PlanOut> {
                 endpoint: names.full_name(endpoint),
                 url: endpoint.settings.url.clone(),
                 planned,
-                reason: reason(endpoint, event, planned),
+                reason: reason(endpoint, event, planned, subject.as_ref()),
             })
         })
         .collect()
 }
 
-fn reason(endpoint: &Endpoint, event: &EventRow, planned: bool) -> String {
+fn reason(
+    endpoint: &Endpoint,
+    event: &EventRow,
+    planned: bool,
+    subject: Option<&Subject<'_>>,
+) -> String {
     let shown = event.event_type.as_deref().unwrap_or("an event without a type");
     let wants = endpoint.settings.wants(event.event_type.as_deref());
     let types = || endpoint.settings.event_types.clone().unwrap_or_default().join(", ");
@@ -119,6 +127,10 @@ fn reason(endpoint: &Endpoint, event: &EventRow, planned: bool) -> String {
             None => "takes every event type".to_owned(),
             Some(_) => format!("takes {shown}"),
         };
+    }
+    let filtered = event.labels.filtered.iter().find(|one| one.endpoint == endpoint.key);
+    if let Some(filtered) = filtered {
+        return format!("its filter refused it: {}", filtered.words());
     }
     if event.disposition == Disposition::Filtered {
         return format!("the source does not keep {shown}");
@@ -129,8 +141,11 @@ fn reason(endpoint: &Endpoint, event: &EventRow, planned: bool) -> String {
     if !wants {
         return format!("takes only {}", types());
     }
-    match endpoint.state {
-        EndpointState::Disabled => "is disabled".to_owned(),
+    // Of a payload that was removed nothing can be said any more.
+    let asked = endpoint.settings.filter.as_ref().zip(subject);
+    match (endpoint.state, asked.and_then(|(filter, subject)| filter.check(subject).err())) {
+        (EndpointState::Disabled, _) => "is disabled".to_owned(),
+        (_, Some(refused)) => format!("its filter of now refuses it: {refused}"),
         _ => "did not take it when it arrived, and would take it now".to_owned(),
     }
 }

@@ -115,6 +115,8 @@ fn settings(
     body: &ListenerIn,
     before: Option<&Endpoint>,
 ) -> Result<EndpointSettings> {
+    let filter = body.filter.clone().map(serde_json::from_value).transpose();
+    let filter = filter.map_err(|error| ApiError::body("filter", error.to_string()))?;
     let keep_s = body.keep_s.or_else(|| before.map(keeping::keep_s_of));
     // Making it again is a sign of life.
     let seen_ms = (!call.shared.api.relay.is_present(key)).then(|| call.now_ms());
@@ -122,6 +124,7 @@ fn settings(
         kind: EndpointKind::Listen,
         description: format!("becket listen of {}", body.name),
         event_types: body.event_types.clone().filter(|types| !types.is_empty()),
+        filter,
         timeout_ms: body.timeout_ms.unwrap_or(TIMEOUT_DEFAULT_MS),
         concurrency: body.concurrency.unwrap_or(CONCURRENCY_DEFAULT),
         // What a handler refuses is tried again by hand; a lost connection needs no schedule.

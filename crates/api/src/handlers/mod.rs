@@ -16,6 +16,7 @@ pub(crate) mod events;
 pub(crate) mod example;
 pub(crate) mod explain;
 pub(crate) mod expunge;
+pub(crate) mod filters;
 pub(crate) mod import;
 pub(crate) mod integrations;
 pub(crate) mod listeners;

@@ -1,20 +1,67 @@
 //! Transformations of endpoints: kept sealed, because programs and their variables may hold
-//! credentials. Nothing runs them here.
+//! credentials. Nothing runs them here: the running gateway looks whether code can be loaded, and
+//! takes it over when it has changed.
 
+use std::collections::BTreeMap;
+
+use becket_model::{EndpointSettings, EndpointState};
 use becket_store::vault::place;
-use becket_store::{Document, DocumentContent, DocumentKind, DocumentName, WriteIf};
+use becket_store::{
+    Document, DocumentContent, DocumentKind, DocumentName, Endpoint, EndpointChange, Owner, Store,
+    StoreError, WriteIf,
+};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::apps::App;
 use crate::call::{Answer, Call, JsonBody};
 use crate::handlers::endpoints::{self, Happened};
 use crate::problem::{ApiError, Result};
+use crate::state::Directory;
 use crate::times;
 use crate::wire::endpoints::{TransformationOut, TransformationPatch, TransformationSecret};
 
 /// The most bytes of names and values that the variables may have.
 const VARIABLES_BYTES_MAX: usize = 64 * 1024;
+/// The longest code, in characters.
+const CODE_CHARS_MAX: usize = 51_200;
+
+/// Code that is to change deliveries, and what it finds as `variables`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct StoredTransformation {
+    /// The code.
+    pub code: String,
+    /// Its variables.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// Reads the transformation of an endpoint whose settings say that it has one; `None` if it is
+/// switched off or empty all the same.
+///
+/// # Errors
+/// When the store fails or it cannot be opened. Then nothing may be delivered as if there were none.
+pub async fn load_transformation(
+    store: &dyn Store,
+    directory: &dyn Directory,
+    owner: Owner,
+    endpoint: &Endpoint,
+    now_ms: i64,
+) -> Result<Option<StoredTransformation>, StoreError> {
+    let name = name(endpoint);
+    let document = store.document_get(owner, name, now_ms).await?;
+    let Some(document) = document else { return Ok(None) };
+    let damaged = |_| StoreError::Sealed {
+        detail: format!("the stored transformation of {} cannot be read", endpoint.id),
+    };
+    let body: Body = serde_json::from_str(&document.content.body).map_err(damaged)?;
+    let Some(envelope) = document.content.sealed.as_ref().filter(|_| body.enabled) else {
+        return Ok(None);
+    };
+    let text = directory.open(&place::document(&document.name), envelope)?;
+    let secret: TransformationSecret = serde_json::from_slice(&text).map_err(damaged)?;
+    Ok(secret
+        .code
+        .map(|code| StoredTransformation { code, variables: secret.variables.unwrap_or_default() }))
+}
 
 /// What is kept of a transformation in clear.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -22,8 +69,9 @@ struct Body {
     enabled: bool,
 }
 
-fn name(app: &App, endpoint: &becket_store::Endpoint) -> DocumentName {
-    DocumentName::of(DocumentKind::Transformation, app.key(), endpoint.id.to_string())
+fn name(endpoint: &Endpoint) -> DocumentName {
+    let kind = DocumentKind::Transformation;
+    DocumentName::of(kind, endpoint.application, endpoint.id.to_string())
 }
 
 fn opened(call: &Call, document: Option<&Document>) -> Result<(Body, TransformationSecret)> {
@@ -48,7 +96,7 @@ fn opened(call: &Call, document: Option<&Document>) -> Result<(Body, Transformat
 pub(crate) async fn get(call: Call) -> Result<Answer<TransformationOut>> {
     let app = endpoints::whose(&call).await?;
     let endpoint = endpoints::present(&call, &app).await?;
-    let name = name(&app, &endpoint);
+    let name = name(&endpoint);
     let document = call.store().document_get(call.owner, name, call.now_ms()).await?;
     let (Body { enabled }, secret) = opened(&call, document.as_ref())?;
     let updated_at = document.map(|document| times::text(document.updated_at_ms));
@@ -64,12 +112,15 @@ pub(crate) async fn patch(
     let _turn = call.shared.turns.take(app.key()).await;
     let endpoint = endpoints::present(&call, &app).await?;
     endpoints::check_changeable(&endpoint)?;
-    let name = name(&app, &endpoint);
+    let name = name(&endpoint);
     let document = call.store().document_get(call.owner, name.clone(), call.now_ms()).await?;
     let (mut body, mut secret) = opened(&call, document.as_ref())?;
     body.enabled = patch.enabled.unwrap_or(body.enabled);
     secret.code = patch.code.unwrap_or(secret.code);
     secret.variables = patch.variables.unwrap_or(secret.variables);
+    if let Some(code) = &secret.code {
+        check(&call, &endpoint, code, secret.variables.as_ref()).await?;
+    }
     let variables = secret.variables.iter().flatten();
     if variables.map(|(name, value)| name.len() + value.len()).sum::<usize>() > VARIABLES_BYTES_MAX
     {
@@ -84,6 +135,36 @@ pub(crate) async fn patch(
         expires_at_ms: None,
     };
     call.store().document_put(call.owner, name, content, WriteIf::Always, call.now_ms()).await?;
+    let endpoint = marked(&call, endpoint, body.enabled && secret.code.is_some()).await?;
     endpoints::told(&call, &app.application, &endpoint, Happened::TransformationChanged).await;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Refuses code that cannot be loaded, and says in which line that is so.
+async fn check(
+    call: &Call,
+    endpoint: &Endpoint,
+    code: &str,
+    variables: Option<&BTreeMap<String, String>>,
+) -> Result<()> {
+    if code.chars().count() > CODE_CHARS_MAX {
+        return Err(ApiError::body("code", format!("is longer than {CODE_CHARS_MAX} characters")));
+    }
+    let variables = variables.cloned().unwrap_or_default();
+    let transformation = StoredTransformation { code: code.to_owned(), variables };
+    let control = &call.shared.api.control;
+    control
+        .transformation_check(endpoint.key, transformation)
+        .await
+        .map_err(|wrong| ApiError::body("code", format!("cannot be used: {wrong}")))
+}
+
+/// Notes with the endpoint whether it has a transformation, so that the engine need not ask for one.
+async fn marked(call: &Call, endpoint: Endpoint, transformed: bool) -> Result<Endpoint> {
+    if endpoint.settings.transformed == transformed || endpoint.state == EndpointState::Removed {
+        return Ok(endpoint);
+    }
+    let settings = Box::new(EndpointSettings { transformed, ..endpoint.settings.clone() });
+    let edit = EndpointChange::Edit { uid: endpoint.uid.clone(), settings };
+    endpoints::change(call, &endpoint, edit).await
 }

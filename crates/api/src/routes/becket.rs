@@ -1,6 +1,6 @@
 //! What the specification has not: events across sources, replays, following, quarantine, upkeep.
 
-use axum::routing::{delete, get, patch, post};
+use axum::routing::{delete, get, patch, post, put};
 
 use super::parameters::{
     ENDPOINT, EVENT_FILTERS, EVENT_TYPE, ITERATOR, LIMIT, ORDER, REVEAL, SINCE, SOURCE,
@@ -8,7 +8,7 @@ use super::parameters::{
 };
 use super::{Parameter, Route, by, changes, one, reads};
 use crate::handlers::{
-    attempts, endpoint_states, events, explain, operations, quarantine, replays, source_secrets,
+    attempts, endpoint_states, events, explain, filters, operations, quarantine, replays, source_secrets,
     sources, tail,
 };
 
@@ -157,6 +157,23 @@ pub(super) const TABLE: &[Route] = &[
     )
     .query(&[WITHIN])
     .body("Reason"),
+    reads(
+        "/api/v1/becket/endpoint/{endpoint_id}/filter",
+        "becket.endpoint.filter.get",
+        "Show which events an endpoint takes, by their content.",
+        "EndpointFilter",
+        || get(filters::get),
+    )
+    .query(&[WITHIN]),
+    by("put", changes(
+        "/api/v1/becket/endpoint/{endpoint_id}/filter",
+        "becket.endpoint.filter.set",
+        "Say which events an endpoint takes, by headers, query, body, path, method and type; null takes the filter away. Events that were received before are not looked at again.",
+        "EndpointFilter",
+        || put(filters::set),
+    ))
+    .query(&[WITHIN])
+    .body("EndpointFilterIn"),
     reads("/api/v1/becket/quarantine", "becket.quarantine.list", "List refused requests, newest first.", "QuarantinePage", || {
         get(quarantine::list)
     })

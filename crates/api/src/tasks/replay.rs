@@ -42,9 +42,13 @@ pub(super) async fn step(work: &ReplayWork, mut step: Step<'_>) -> Result<Option
         chosen(work, endpoint, event)
     })
     .await?;
-    let (mut events, mut fresh, mut due) = (0, 0, 0);
+    let (mut events, mut fresh, mut due, mut filtered) = (0, 0, 0, 0);
     for event in &found.rows {
         if !class_fits(work, step.shared, scope, endpoint, event).await? {
+            continue;
+        }
+        if !passes(work, step.shared, scope, endpoint, event).await? {
+            filtered += 1;
             continue;
         }
         // An event may have been removed since it was listed: then there is nothing to count.
@@ -62,6 +66,7 @@ pub(super) async fn step(work: &ReplayWork, mut step: Step<'_>) -> Result<Option
     step.count("events", events);
     step.count("started", fresh);
     step.count("madeDue", due);
+    step.count("filtered", filtered);
     step.count("seen", found.seen as u64);
     if found.done {
         return Ok(None);
@@ -103,6 +108,29 @@ fn chosen(work: &ReplayWork, endpoint: &Endpoint, event: &EventRow) -> bool {
         }
         (ReplayWhich::Failed | ReplayWhich::Sent, None) | (ReplayWhich::Missing, Some(_)) => false,
     }
+}
+
+/// Whether the endpoint's filter, as it is now, lets the event pass. What was sent before and is sent
+/// again on purpose is not asked.
+async fn passes(
+    work: &ReplayWork,
+    shared: &crate::call::Shared,
+    scope: Scope,
+    endpoint: &Endpoint,
+    event: &EventRow,
+) -> Result<bool> {
+    let Some(filter) = &endpoint.settings.filter else { return Ok(true) };
+    if work.which == ReplayWhich::Sent {
+        return Ok(true);
+    }
+    let Some(record) = shared.api.store.event_record(scope, event.id).await? else {
+        return Ok(false);
+    };
+    if record.is_expunged() {
+        // Nothing is left to ask; it passed before if it had a delivery.
+        return Ok(work.which == ReplayWhich::Failed);
+    }
+    Ok(filter.check(&record.subject(event.event_type.as_deref())).is_ok())
 }
 
 /// How a delivery stands, as the specification counts.

@@ -1,8 +1,9 @@
 //! Our own shapes, under `/api/v1/becket`: sources, endpoints, events, attempts and what is known
 //! about each.
 
+use becket_filter::Filter;
 use becket_model::attempt_detail::AttemptDetail;
-use becket_model::{EventRecord, FailureReason, NextStep, Released, Trigger, Verification};
+use becket_model::{EventRecord, FailureReason, FilteredBy, NextStep, Released, Trigger, Verification};
 use becket_signature::Explanation;
 use becket_store::{Application, AttemptRow, DeliveryRow, Endpoint, EventRow, StoreStats};
 use serde::Serialize;
@@ -160,7 +161,55 @@ pub(crate) struct EventOut {
     size_bytes: u64,
     unverified: Option<String>,
     released: Option<ReleasedOut>,
+    filtered_by: Vec<FilteredOut>,
     deliveries: Vec<DeliveryOut>,
+}
+
+/// Why an endpoint's filter kept an event from it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FilteredOut {
+    endpoint_id: Option<String>,
+    endpoint: Option<String>,
+    clause: String,
+    expected: String,
+    found: Option<String>,
+}
+
+impl FilteredOut {
+    fn new(filtered: &FilteredBy, names: &Names) -> Self {
+        let endpoint = names.endpoint_of(filtered.endpoint);
+        Self {
+            endpoint_id: endpoint.map(|endpoint| endpoint.id.to_string()),
+            endpoint: endpoint.map(Endpoint::name),
+            clause: filtered.clause.clone(),
+            expected: filtered.expected.clone(),
+            found: Some(filtered.found.clone()).filter(|found| !found.is_empty()),
+        }
+    }
+}
+
+/// An endpoint's filter.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EndpointFilterOut {
+    endpoint_id: String,
+    endpoint: String,
+    filter: Option<Filter>,
+    origin: becket_model::Origin,
+    updated_at: String,
+}
+
+impl EndpointFilterOut {
+    pub fn new(endpoint: &Endpoint, names: &Names) -> Self {
+        Self {
+            endpoint_id: endpoint.id.to_string(),
+            endpoint: names.full_name(endpoint),
+            filter: endpoint.settings.filter.clone(),
+            origin: endpoint.origin,
+            updated_at: times::text(endpoint.updated_at_ms),
+        }
+    }
 }
 
 /// How an event came out of quarantine.
@@ -199,6 +248,9 @@ impl EventOut {
             size_bytes: event.size_bytes,
             unverified: event.labels.unverified.clone(),
             released: event.labels.released.as_ref().map(ReleasedOut::new),
+            filtered_by: (event.labels.filtered.iter())
+                .map(|filtered| FilteredOut::new(filtered, names))
+                .collect(),
             deliveries: deliveries.map(|delivery| DeliveryOut::new(delivery, names)).collect(),
         }
     }

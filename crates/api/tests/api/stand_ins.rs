@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use async_trait::async_trait;
 use becket_api::{
     Control, ControlError, Directory, EndpointSecret, KeysRotated, LetOut, LetOutcome,
-    ProviderDetails, ProviderRow, SourceCredentials, SourceDetails,
+    ProviderDetails, ProviderRow, SourceCredentials, SourceDetails, StoredTransformation,
 };
 use becket_model::{
     ApplicationKey, ApplicationSettings, Clock, Disposition, EndpointKey, EventLabels, EventRecord,
@@ -63,6 +63,14 @@ impl Control for TestControl {
 
     async fn application_changed(&self, application: &Application) {
         self.applications.lock().unwrap().push(application.clone());
+    }
+
+    async fn transformation_check(
+        &self,
+        _endpoint: EndpointKey,
+        transformation: StoredTransformation,
+    ) -> Result<(), String> {
+        if transformation.code.contains("function") { Ok(()) } else { Err("line 1: no".to_owned()) }
     }
 
     async fn retry_by_type_changed(

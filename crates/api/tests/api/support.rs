@@ -76,6 +76,7 @@ pub struct World {
     pub handoff: Arc<TestHandoff>,
     pub closing: watch::Sender<bool>,
     pub clock: Arc<TestClock>,
+    pub relay: Arc<becket_api::Relay>,
     pub alpha: Application,
     pub beta: Application,
     pub gamma: Application,
@@ -102,6 +103,7 @@ fn router(
     handoff: &Arc<TestHandoff>,
     clock: &Arc<TestClock>,
     closing: watch::Receiver<bool>,
+    relay: &Arc<becket_api::Relay>,
     seed: u64,
 ) -> Router {
     let entry = Catalogue::builtin().get("github").unwrap();
@@ -122,7 +124,7 @@ fn router(
         noise: Arc::new(FixedNoise::new(seed)),
         auth,
         handoff: Arc::clone(handoff) as Arc<dyn Handoff>,
-        relay: Arc::default(),
+        relay: Arc::clone(relay),
         lease_ms: 60_000,
         closing,
         unfinished: Arc::default(),
@@ -144,12 +146,14 @@ impl World {
         let handoff = Arc::new(TestHandoff::default());
         let clock = Arc::new(TestClock(AtomicI64::new(T0 + 3_600_000)));
         let (closing, closed) = watch::channel(false);
-        let router = router(Arc::clone(&store), &control, &handoff, &clock, closed, 8);
+        let relay = Arc::default();
+        let router = router(Arc::clone(&store), &control, &handoff, &clock, closed, &relay, 8);
         let endpoint = |at: usize| main.endpoints[at].clone();
         Self {
             router,
             store,
             control,
+            relay,
             handoff,
             closing,
             clock,
@@ -167,7 +171,9 @@ impl World {
         self.closing.send_replace(true);
         let (closing, closed) = watch::channel(false);
         let (control, handoff, clock) = (&self.control, &self.handoff, &self.clock);
-        self.router = router(Arc::clone(&self.store), control, handoff, clock, closed, 9);
+        self.relay = Arc::default();
+        let store = Arc::clone(&self.store);
+        self.router = router(store, control, handoff, clock, closed, &self.relay, 9);
         self.closing = closing;
     }
 

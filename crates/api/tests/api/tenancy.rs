@@ -44,6 +44,8 @@ fn nobody() -> (Ids, Ids) {
         ("task_id", none("qtask", 27)),
         ("token_id", none("key", 27)),
         ("number", "999999".to_owned()),
+        ("listener_id", "nobody@nowhere".to_owned()),
+        ("token", "0".to_owned()),
         ("event_type_name", "nobody.has.this".to_owned()),
     ]);
     let mut by_name = by_id.clone();
@@ -96,6 +98,8 @@ async fn fill(world: &World, token: &str, owner: Owner, mark: &str) -> Tenant {
             .await;
     let reader = post("/api/v1/becket/token", json!({ "name": mark, "role": "read_only" })).await;
     let number = quarantined(world, owner).await;
+    let listener = json!({ "name": format!("{mark}@laptop"), "sources": [uid("source")] });
+    let listener = post("/api/v1/becket/listener", listener).await;
     let by_id = Ids::from([
         ("app_id", text(&app["id"])),
         ("source_id", text(&source["id"])),
@@ -109,6 +113,8 @@ async fn fill(world: &World, token: &str, owner: Owner, mark: &str) -> Tenant {
         ("task_id", text(&task["id"])),
         ("token_id", text(&reader["id"])),
         ("number", number.to_string()),
+        ("listener_id", text(&listener["id"])),
+        ("token", "1".to_owned()),
         ("event_type_name", event_type),
     ]);
     let mut by_name = by_id.clone();
@@ -448,6 +454,7 @@ async fn names_in_queries_and_bodies_reach_no_further() {
             ("/api/v1/becket/replay", json!({ "source": source, "since": since }), 404),
             ("/api/v1/becket/replay", json!({ "endpoint": endpoint, "since": since }), 404),
             ("/api/v1/becket/quarantine/retry", json!({ "source": source }), 404),
+            ("/api/v1/becket/listener", json!({ "name": "x", "sources": [source] }), 404),
             (
                 "/api/v1/becket/token",
                 json!({ "name": "x", "role": "portal", "application": app }),
@@ -478,6 +485,7 @@ async fn names_in_queries_and_bodies_reach_no_further() {
         "/api/v1/becket/endpoint",
         "/api/v1/becket/token",
         "/api/v1/becket/quarantine",
+        "/api/v1/becket/listener",
     ] {
         let (status, body) = world.call_as(&one.token, Method::GET, path, None).await;
         assert_eq!(status, 200, "{path}");

@@ -3,10 +3,13 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use becket_transform::{Pool, PoolConfig};
 use serde_json::{Value as Json, json};
 
 use super::{CliError, Globals, Paint, ServeArgs, print};
-use crate::config::{Problem, Setting, Severity, reference_markdown, schema_text};
+use crate::config::{
+    Config, Problem, Setting, Severity, check_programs, reference_markdown, schema_text,
+};
 
 /// Arguments of `becket config`.
 #[derive(Debug, Clone, clap::Args)]
@@ -47,7 +50,11 @@ pub(super) fn run(args: &ConfigArgs, globals: &Globals) -> Result<ExitCode, CliE
 
 fn check(globals: &Globals) -> Result<ExitCode, CliError> {
     let (file, problems) = match ServeArgs::default().load(globals) {
-        Ok(loaded) => (loaded.file, loaded.warnings),
+        Ok(loaded) => {
+            let mut problems = loaded.warnings;
+            problems.extend(code_problems(&loaded.config)?);
+            (loaded.file, problems)
+        }
         Err(errors) => (errors.file, errors.problems),
     };
     let of = |severity: Severity| -> Vec<&Problem> {
@@ -81,6 +88,20 @@ fn check(globals: &Globals) -> Result<ExitCode, CliError> {
     );
     print(&text)?;
     Ok(code)
+}
+
+/// What is wrong with the code of transformations, found by loading it.
+fn code_problems(config: &Config) -> Result<Vec<Problem>, CliError> {
+    let mut endpoints = config.sources.iter().flat_map(|source| &source.endpoints);
+    if endpoints.all(|endpoint| endpoint.transform.is_none()) {
+        return Ok(Vec::new());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::new(format!("the code cannot be checked: {error}")))?;
+    let pool = Pool::new(PoolConfig::default());
+    Ok(runtime.block_on(check_programs(config, &pool)))
 }
 
 fn counted(count: usize, word: &str) -> String {

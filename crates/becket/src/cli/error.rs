@@ -22,11 +22,22 @@ impl CliError {
         Self { code: 2, ..Self::new(message) }
     }
 
+    /// Another exit code than 1 or 2.
+    #[must_use]
+    pub(super) fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
     /// Adds a line that says what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// What happened, without hints.
+    pub(super) fn message(&self) -> &str {
+        &self.message
     }
 
     /// The exit code: 1 for failures, 2 for wrong usage.

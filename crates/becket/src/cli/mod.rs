@@ -10,12 +10,23 @@
 
 mod completions;
 mod config;
+mod doctor;
 mod error;
+mod import;
+mod filter;
+mod listen;
+mod login;
+mod man;
 pub mod online;
+mod open;
 mod output;
 mod providers;
+mod record;
 mod request;
 mod sign;
+mod test;
+mod transform;
+mod trigger;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -75,12 +86,34 @@ pub enum Command {
     Verify(Box<verify::VerifyArgs>),
     /// Make the headers of a signed request
     Sign(Box<sign::SignArgs>),
+    /// Send a request as a provider would send it, to a handler or to a gateway
+    Trigger(Box<trigger::TriggerArgs>),
+    /// Save received events as files that can be reviewed and sent again
+    Record(Box<record::RecordArgs>),
+    /// Send recordings to a handler, freshly signed, and compare its answers
+    Test(Box<test::TestArgs>),
+    /// Look at the whole set-up, and say what is wrong and what to do
+    Doctor(doctor::DoctorArgs),
+    /// Open the page of an event, a source or an endpoint in the dashboard
+    Open(open::OpenArgs),
+    /// Get events on this machine, live, forwarded to a program of yours
+    Listen(Box<listen::ListenArgs>),
+    /// Remember a gateway and its token
+    Login(login::LoginArgs),
+    /// Say whether a filter lets an event pass, and which clause does not
+    Filter(filter::FilterArgs),
+    /// Show what a transformation makes of an event
+    Transform(transform::TransformArgs),
     /// List and show the providers that are known
     Providers(providers::ProvidersArgs),
     /// Check and show the configuration
     Config(config::ConfigArgs),
+    /// Make a configuration from that of adnanh/webhook
+    Import(import::ImportArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
+    /// Print manual pages
+    Man(man::ManArgs),
     /// Commands that ask a running gateway.
     #[command(flatten)]
     Online(online::OnlineCommand),
@@ -111,6 +144,9 @@ pub struct ServeArgs {
     /// What is logged: error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
+    /// Stop when standard input closes: for a gateway that another program runs
+    #[arg(long, hide = true)]
+    pub until_stdin_closes: bool,
 }
 
 const SERVE_EXAMPLES: &str = "\
@@ -185,6 +221,16 @@ impl ConnectionArgs {
         if let (Some(url), Some(token)) = (&url, &token) {
             return Ok(Connection::new(url, token));
         }
+        // A configuration that is named goes before a login; one that happens to be here does not.
+        if globals.config.is_none() && from_env("BECKET_CONFIG").is_none() {
+            let login = login::remembered(&env)?;
+            let same = |login: &Connection| {
+                url.as_ref().is_none_or(|url| url.trim_end_matches('/') == login.url)
+            };
+            if let Some(login) = login.filter(same) {
+                return Ok(Connection::new(&login.url, &token.unwrap_or(login.token)));
+            }
+        }
         let loaded = crate::config::load(LoadArgs::from_disk(
             globals.config.clone(),
             env.clone(),
@@ -209,6 +255,25 @@ impl ConnectionArgs {
             }
         };
         Ok(Connection::new(&url, &token))
+    }
+}
+
+impl ConnectionArgs {
+    /// Whether anything says where a gateway is: flags, environment, a login, a configuration, or a
+    /// data folder that is here.
+    pub(crate) fn names_a_gateway(&self, globals: &Globals) -> bool {
+        let env = env_map();
+        let is_set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
+        let here = |path: &str| std::path::Path::new(path).exists();
+        self.url.is_some()
+            || self.token.is_some()
+            || globals.config.is_some()
+            || ["BECKET_URL", "BECKET_TOKEN", "BECKET_ADMIN_TOKEN", "BECKET_CONFIG"]
+                .into_iter()
+                .any(is_set)
+            || !matches!(login::remembered(&env), Ok(None))
+            || here("becket.toml")
+            || here(&format!("data/{ADMIN_TOKEN_FILE}"))
     }
 }
 
@@ -275,9 +340,20 @@ pub fn main() -> ExitCode {
         Command::Online(command) => return online::run(command, globals),
         Command::Verify(args) => verify::run(&args, globals),
         Command::Sign(args) => sign::run(&args, globals),
+        Command::Trigger(args) => trigger::run(&args, globals),
+        Command::Record(args) => record::run(&args, globals),
+        Command::Test(args) => test::run(&args, globals),
+        Command::Doctor(args) => doctor::run(&args, globals),
+        Command::Open(args) => open::run(&args, globals),
+        Command::Listen(args) => return listen::run(&args, globals),
+        Command::Login(args) => login::run(&args),
+        Command::Filter(args) => filter::run(&args, globals),
+        Command::Transform(args) => transform::run(&args, globals),
         Command::Providers(args) => providers::run(&args, globals),
         Command::Config(args) => config::run(&args, globals),
+        Command::Import(args) => import::run(&args, globals),
         Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     };
     done.unwrap_or_else(|error| error.exit())
 }
@@ -314,6 +390,7 @@ mod tests {
             threads: text(),
             log_format: text(),
             log_level: text(),
+            until_stdin_closes: false,
         };
         let config = crate::config::Config::default();
         let known = config.settings(&BTreeMap::new());

@@ -38,6 +38,12 @@ impl Paint {
         Self { on: !refused && std::io::stdout().is_terminal() }
     }
 
+    /// No colours: for files.
+    #[must_use]
+    pub const fn plain() -> Self {
+        Self { on: false }
+    }
+
     /// Good news.
     #[must_use]
     pub fn green(self, text: &str) -> String {

@@ -96,6 +96,16 @@ pub(super) fn credentials_of(
     entry: &Entry,
     args: &CredentialArgs,
 ) -> Result<Credentials, CliError> {
+    let credentials = given_credentials(entry, args)?;
+    complain_about_missing(entry, &credentials)?;
+    Ok(credentials)
+}
+
+/// Reads the credentials, however few they are.
+pub(super) fn given_credentials(
+    entry: &Entry,
+    args: &CredentialArgs,
+) -> Result<Credentials, CliError> {
     let mut secrets = args.secret.clone();
     let env = env_map();
     for name in &args.secret_env {
@@ -128,9 +138,7 @@ pub(super) fn credentials_of(
         named.insert(name.to_owned(), value);
     }
     split_pairs(entry, &mut secrets, &mut named);
-    let credentials = Credentials::new(secrets, public_keys, named);
-    complain_about_missing(entry, &credentials)?;
-    Ok(credentials)
+    Ok(Credentials::new(secrets, public_keys, named))
 }
 
 /// When exactly one named credential is missing, `id:secret` gives both.
@@ -147,7 +155,11 @@ fn split_pairs(entry: &Entry, secrets: &mut [String], named: &mut BTreeMap<Strin
     }
 }
 
-fn complain_about_missing(entry: &Entry, credentials: &Credentials) -> Result<(), CliError> {
+/// An error that names the first thing that is missing.
+pub(super) fn complain_about_missing(
+    entry: &Entry,
+    credentials: &Credentials,
+) -> Result<(), CliError> {
     for spec in entry.credentials().iter().filter(|spec| !spec.optional) {
         let (missing, flag) = match spec.kind {
             CredentialKind::Secret => (credentials.secrets.is_empty(), "--secret".to_owned()),

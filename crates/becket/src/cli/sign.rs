@@ -92,7 +92,8 @@ pub(super) fn run(args: &SignArgs, globals: &Globals) -> Result<ExitCode, CliErr
     print(&lines.join("\n"))
 }
 
-fn signed_json(method: &str, signed: &Signed) -> Json {
+/// A signed request as `--json` shows it.
+pub(super) fn signed_json(method: &str, signed: &Signed) -> Json {
     let headers: Map<String, Json> =
         signed.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
     let mut report = json!({ "method": method, "url": signed.url, "headers": headers });

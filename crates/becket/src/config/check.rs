@@ -36,6 +36,7 @@ pub(super) fn check(reader: &mut Reader<'_>, config: &mut Config) {
             check_endpoint(reader, &format!("{prefix}.endpoint[{number}]"), endpoint);
         }
     }
+    super::alerts::check(reader, config);
 }
 
 fn error(reader: &mut Reader<'_>, code: &'static str, keys: &[&str], message: String, hint: &str) {
@@ -231,7 +232,7 @@ fn check_id(reader: &mut Reader<'_>, key: &str, id: &str) {
 }
 
 /// Gives every endpoint an id, and reports those that are there twice.
-fn name_endpoints(reader: &mut Reader<'_>, prefix: &str, source: &mut Source) {
+pub(super) fn name_endpoints(reader: &mut Reader<'_>, prefix: &str, source: &mut Source) {
     let mut seen: BTreeSet<String> =
         source.endpoints.iter().map(|endpoint| endpoint.id.clone()).collect();
     let mut given = BTreeSet::new();
@@ -421,19 +422,24 @@ fn report_missing(
     error(reader, "missing_secret", &[key], message, &hint);
 }
 
-fn check_endpoint(reader: &mut Reader<'_>, prefix: &str, endpoint: &Endpoint) {
+pub(super) fn check_endpoint(reader: &mut Reader<'_>, prefix: &str, endpoint: &Endpoint) {
     let key = |name: &str| format!("{prefix}.{name}");
-    for (name, value) in
-        [("timeout", endpoint.timeout), ("connect_timeout", endpoint.connect_timeout)]
-    {
+    let (longest, words, hint) = if endpoint.exec.is_some() {
+        (super::act::EXEC_TIMEOUT_MAX, "1h", "let the program start the work and end")
+    } else {
+        (TIMEOUT_MAX, "60s", "let the handler answer at once and work afterwards")
+    };
+    for (name, value, longest, words) in [
+        ("timeout", endpoint.timeout(), longest, words),
+        ("connect_timeout", endpoint.connect_timeout, TIMEOUT_MAX, "60s"),
+    ] {
         not_zero(reader, &key(name), value);
-        if value > TIMEOUT_MAX {
-            let message = format!("`{name}` is longer than 60s");
-            let hint = "let the handler answer at once and work afterwards";
+        if value > longest {
+            let message = format!("`{name}` is longer than {words}");
             error(reader, "wrong_value", &[&key(name)], message, hint);
         }
     }
-    at_least_one(reader, &key("concurrency"), endpoint.concurrency);
+    at_least_one(reader, &key("concurrency"), endpoint.concurrency());
     super::act::check(reader, prefix, endpoint);
     if let Some(secret) = &endpoint.secret {
         match signing_secret(secret.expose()) {

@@ -237,7 +237,8 @@ fn entry_hint(message: &str) -> String {
     )
 }
 
-fn json_of(node: &Spanned<DeValue<'_>>) -> Json {
+/// A value of the file as JSON.
+pub(super) fn json_of(node: &Spanned<DeValue<'_>>) -> Json {
     match node.get_ref() {
         DeValue::String(text) => json!(text),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())

@@ -10,8 +10,10 @@
 //! `table` for how a section is declared.
 
 mod act;
+mod alerts;
 mod check;
 mod compound;
+mod filter;
 mod kinds;
 mod problem;
 mod reader;
@@ -28,7 +30,8 @@ use std::sync::Arc;
 
 use becket_signature::{Catalogue, Entry, EntryError, FactSpec, Verifier, VerifierOptions};
 
-pub use act::{ActContext, Exec, Notify, Queue, Sql, Transform};
+pub use act::{ActContext, CodeFile, Exec, Notify, Queue, Sql, Transform, check_programs};
+pub use alerts::{ALERTS_SOURCE, Alerts};
 pub use compound::{BodySchema, OwnProvider, Retry};
 pub use kinds::{
     ByteSize, HttpUrl, LogFormat, LogLevel, Method, OnInvalid, Parameter, StoreUrl, Verification,
@@ -69,6 +72,8 @@ table! {
         api: Api,
         /// What is logged.
         log: Log,
+        /// What the gateway tells its operator.
+        alerts: Alerts,
         /// Providers of your own, in the format of the catalogue (docs/catalogue.md).
         providers as "provider": Vec<OwnProvider>,
         /// Receiving URLs.
@@ -293,7 +298,7 @@ impl Source {
     }
 
     /// A source that is not in the file, with every default and what `add` puts into its table.
-    fn outside_file(
+    pub(crate) fn outside_file(
         id: &str,
         provider: &str,
         add: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>),

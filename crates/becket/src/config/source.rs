@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use becket_filter::Filter;
 use becket_model::{EndpointSettings, Rate};
 use becket_signature::standard_webhooks::{SigningKey, SigningKeyError};
 use becket_signature::{Credentials, Place};
@@ -68,6 +69,8 @@ table! {
         /// The full URL that is registered at the provider, if it is not
         /// `<server.public_url>/in/<id>`.
         public_url: Option<HttpUrl>,
+        /// After how long without an event an alert is sent; learned from what is usual if absent.
+        quiet_after: Option<Duration>,
         /// Where events go.
         endpoints as "endpoint": Vec<Endpoint>,
     }
@@ -123,16 +126,20 @@ table! {
         secret: Option<Secret>,
         /// `standard` (about three days), `short`, `none`, or a list of waits.
         retry: Retry = "standard",
-        /// How long an attempt may take in all, at most 60 seconds.
-        timeout: Duration = "15s",
+        /// How long an attempt may take in all: 15s if absent and at most 60s; with `exec` 60s and
+        /// at most 1h.
+        timeout: Option<Duration>,
         /// How long connecting may take.
         connect_timeout: Duration = "5s",
-        /// How many attempts are made at the same time.
-        concurrency: u32 = "10",
+        /// How many attempts are made at the same time: 10 if absent, with `exec` 1.
+        concurrency: Option<u32>,
         /// How many attempts are made in a period; no limit if absent.
         rate_limit: Option<Rate>,
         /// The event types to deliver; all if absent. A final `*` stands for any ending.
         event_types: Option<Vec<String>>,
+        /// Which events to deliver, by headers, query, body, path, method and type: a table such as
+        /// `{ body = { ref = "refs/heads/main" } }`, or the same as a JSON text; all if absent.
+        filter: Option<Filter>,
         /// Headers that are added to every attempt.
         headers: BTreeMap<String, Secret>,
         /// Whether the sender's Authorization header is passed on.
@@ -175,6 +182,22 @@ impl Source {
 }
 
 impl Endpoint {
+    /// How long an attempt may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(if self.exec.is_some() {
+            super::act::EXEC_TIMEOUT
+        } else {
+            Duration::from_secs(15)
+        })
+    }
+
+    /// How many attempts are made at the same time.
+    #[must_use]
+    pub fn concurrency(&self) -> u32 {
+        self.concurrency.unwrap_or(if self.exec.is_some() { 1 } else { 10 })
+    }
+
     /// How it is called, as the engine takes it. Endpoints of the file may reach private addresses.
     #[must_use]
     pub fn settings(&self) -> EndpointSettings {
@@ -187,9 +210,10 @@ impl Endpoint {
             },
             description: self.description.clone(),
             event_types: self.event_types.clone(),
-            timeout_ms: ms(self.timeout),
+            filter: self.filter.clone(),
+            timeout_ms: ms(self.timeout()),
             connect_timeout_ms: ms(self.connect_timeout),
-            concurrency: self.concurrency,
+            concurrency: self.concurrency(),
             rate: self.rate_limit,
             retry: self.retry.schedule.clone(),
             headers: self

@@ -27,6 +27,23 @@ pub(super) struct Actions {
     egress: MakeEgress,
     relay: Arc<becket_api::Relay>,
     made: Mutex<HashMap<EndpointKey, Made>>,
+    /// How long the engine's leases hold: an attempt may not take longer.
+    lease_ms: u64,
+}
+
+/// How long a lease must hold for the slowest endpoint of the file, in milliseconds: twice its time and
+/// that of recording the result, so that what waits for a place behind it can still begin.
+pub(super) fn lease_ms(config: &config::Config) -> u64 {
+    let endpoints = config.sources.iter().flat_map(|source| &source.endpoints);
+    let longest = endpoints.map(|one| milliseconds(one.timeout())).max().unwrap_or_default();
+    becket_engine::EngineConfig::default().lease_ms.max(2 * (longest + RECORDING_MS))
+}
+
+/// What an attempt's lease needs beyond its time.
+const RECORDING_MS: u64 = 10_000;
+
+fn milliseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4)
 }
 
 struct Made {
@@ -41,7 +58,12 @@ impl Actions {
         egress: MakeEgress,
         relay: Arc<becket_api::Relay>,
     ) -> Self {
-        Self { data_folder, egress, relay, made: Mutex::default() }
+        Self { data_folder, egress, relay, made: Mutex::default(), lease_ms: u64::MAX }
+    }
+
+    /// Refuses endpoints that would need longer leases than these, in milliseconds.
+    pub(super) fn leased_for(self, lease_ms: u64) -> Self {
+        Self { lease_ms, ..self }
     }
 
     /// The action of an endpoint of the file; `None` for one that is posted to.
@@ -52,6 +74,11 @@ impl Actions {
         described: &config::Endpoint,
         public_url: Option<String>,
     ) -> Result<Option<Arc<dyn Action>>, String> {
+        if milliseconds(described.timeout()) + RECORDING_MS >= self.lease_ms {
+            return Err("its `timeout` is longer than any was when the gateway started; restart the \
+                        gateway"
+                .to_owned());
+        }
         let mut made = self.made.lock();
         if let Some(known) = made.get(&endpoint.key)
             && known.described == *described

@@ -43,6 +43,7 @@ pub(super) struct Setting<'s> {
     pub(super) rates: &'s HashMap<ApplicationKey, Arc<SharedRate>>,
     pub(super) retries: Arc<HashMap<String, RetrySchedule>>,
     pub(super) acts: &'s super::act::Actions,
+    pub(super) transforms: &'s super::transforms::Transforms,
     pub(super) public_url: Option<String>,
 }
 
@@ -205,6 +206,10 @@ pub(super) fn insert_source(
     made: &SourceInForce,
 ) -> Result<(), ServeError> {
     let (application, source) = (&made.application, &made.rules);
+    if source.id == config::ALERTS_SOURCE && application.origin == Origin::File {
+        // Nobody sends alerts from outside.
+        return Ok(());
+    }
     let config = &current.loaded.config;
     let failed = |detail: String| ServeError::Source { source_id: application.name(), detail };
     let entry = config
@@ -352,6 +357,10 @@ pub(super) fn endpoint_runtime(
             })?,
         None => setting.acts.of_api(endpoint),
     };
+    let transform = setting.transforms.of(endpoint, declared).map_err(|detail| {
+        let detail = format!("endpoint `{}`: {detail}", endpoint.name());
+        ServeError::Source { source_id: source_uid.clone(), detail }
+    })?;
     // Refused by a handler on a developer's machine means refused, whatever an event type asks for.
     let retry_by_type = match settings.kind {
         EndpointKind::Listen => Arc::default(),
@@ -363,7 +372,7 @@ pub(super) fn endpoint_runtime(
         application: endpoint.application,
         source_uid,
         action,
-        transform: None,
+        transform,
         owner: setting.owner,
         target: policy.check_url(&settings.url).map(Arc::new),
         settings: Arc::new(settings),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use async_trait::async_trait;
-use becket_api::{Control, ControlError, KeysRotated, LetOut, LetOutcome};
+use becket_api::{Control, ControlError, KeysRotated, LetOut, LetOutcome, StoredTransformation};
 use becket_model::{EndpointKey, RetrySchedule};
 use becket_store::{Application, Endpoint, Owner, Scope, StoreError};
 
@@ -27,6 +27,14 @@ impl Control for Gateway {
             let application = application.id;
             tracing::error!(%application, %error, "a change is stored but not yet in force");
         }
+    }
+
+    async fn transformation_check(
+        &self,
+        endpoint: EndpointKey,
+        transformation: StoredTransformation,
+    ) -> Result<(), String> {
+        self.transforms.check(endpoint, transformation).await
     }
 
     async fn retry_by_type_changed(&self, owner: Owner, schedules: HashMap<String, RetrySchedule>) {

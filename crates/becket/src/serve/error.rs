@@ -42,6 +42,12 @@ pub(crate) enum ServeError {
         /// What is wrong.
         detail: String,
     },
+    /// The code of an endpoint in the file cannot be loaded.
+    #[error("{detail}")]
+    Transformation {
+        /// Of which endpoint, what is wrong and in which line.
+        detail: String,
+    },
     /// The certificate or its key cannot be used.
     #[error("TLS: {detail}")]
     Tls {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use axum::Router;
 use axum::body::Body;
 use becket_api::ClientAddress;
-use becket_ingress::server::{Fallback, FallbackFuture};
+use becket_ingress::server::{Fallback, FallbackFuture, IDENTITY_PATH};
 use becket_ingress::{BoxedBody, Peer, TimedBody};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -27,6 +27,8 @@ pub(super) struct Management {
     pub(super) telemetry: Arc<Telemetry>,
     /// Whether the built-in echo answers.
     pub(super) echo: bool,
+    /// Proves which gateway this is.
+    pub(super) identity: super::identity::Identity,
     /// Where certificate authorities ask their questions, if they do.
     pub(super) challenges: super::acme::Challenges,
 }
@@ -40,6 +42,7 @@ impl Fallback for Management {
                 "/healthz" if reading => text(StatusCode::OK, "ok\n"),
                 "/readyz" if reading => self.ready(),
                 "/metrics" if reading => self.metrics().await,
+                IDENTITY_PATH if reading => self.identity.answer(request.uri().query()),
                 ECHO_PATH if self.echo && request.method() == Method::POST => echo(request).await,
                 _ if reading && path.starts_with(super::acme::CHALLENGE_PATH) => {
                     self.challenges.answer(path)

@@ -105,6 +105,8 @@ pub(super) struct Gateway {
     pub(super) keys: KeyFetcher,
     /// What endpoints do that are not posted to.
     pub(super) acts: super::act::Actions,
+    /// What changes deliveries before they are signed.
+    pub(super) transforms: super::transforms::Transforms,
     /// When a source's handshake last brought a secret; what they bring is kept one at a time.
     pub(super) captured_at_ms: Mutex<HashMap<ApplicationKey, i64>>,
     /// Credentials that sources had before; for explanations.
@@ -121,10 +123,15 @@ impl Gateway {
     /// Puts a configuration in force.
     pub(super) async fn apply(&self, loaded: Loaded) -> Result<(), ServeError> {
         let mut registry = self.changing.lock().await;
+        let pool = self.transforms.pool();
+        if let Some(problem) = config::check_programs(&loaded.config, pool).await.first() {
+            return Err(ServeError::Transformation { detail: problem.message.clone() });
+        }
         let mut declared = loaded.config.sources.clone();
         if declared.is_empty() {
             declared.extend(self.demo.clone());
         }
+        declared.extend(loaded.config.alerts.source());
         let now_ms = self.clock.now_ms();
         let vault = self.vault.load();
         let declarations = assemble::declarations(&declared, &vault, self.noise.as_ref(), now_ms)?;
@@ -204,9 +211,9 @@ impl Gateway {
             }
             for endpoint in by_application.into_values().flatten() {
                 registry.know(&endpoint);
+                self.transforms.take_over(self, owner, &endpoint).await;
                 let source = ready.sources.get(&endpoint.application);
-                let setting =
-                    registry.setting(current, owner, source.map(AsRef::as_ref), &self.acts);
+                let setting = registry.setting(current, owner, source.map(AsRef::as_ref), self);
                 match assemble::endpoint_runtime(&setting, &endpoint, &vault) {
                     Ok(runtime) => ready.endpoints.push(runtime),
                     Err(error) if matches!(strict, Strict::Yes) => return Err(error),
@@ -232,6 +239,7 @@ impl Gateway {
             }
             self.exchange_source(&current, changed);
         }
+        self.transforms.take_over(self, owner, endpoint).await;
         self.put_endpoint(&mut registry, owner, endpoint);
     }
 
@@ -257,7 +265,7 @@ impl Gateway {
         registry.know(endpoint);
         let current = self.current.load();
         let source = current.sources.get(&endpoint.application);
-        let setting = registry.setting(&current, owner, source.map(AsRef::as_ref), &self.acts);
+        let setting = registry.setting(&current, owner, source.map(AsRef::as_ref), self);
         match assemble::endpoint_runtime(&setting, endpoint, &self.vault.load()) {
             Ok(runtime) => self.engine.endpoint_put(runtime),
             Err(error) => {
@@ -275,6 +283,7 @@ impl Gateway {
         let current = self.current.load_full();
         if application.removed {
             for endpoint in registry.endpoints.remove(&application.key).unwrap_or_default() {
+                self.transforms.forget(endpoint);
                 self.engine.endpoint_remove(endpoint);
             }
             registry.rates.remove(&application.key);
@@ -474,11 +483,12 @@ impl Registry {
         current: &'s Current,
         owner: Owner,
         source: Option<&'s SourceInForce>,
-        acts: &'s super::act::Actions,
+        gateway: &'s Gateway,
     ) -> assemble::Setting<'s> {
         let public_url = &current.loaded.config.server.public_url;
         assemble::Setting {
-            acts,
+            acts: &gateway.acts,
+            transforms: &gateway.transforms,
             public_url: public_url.as_ref().map(|url| url.as_str().to_owned()),
             owner,
             source,

@@ -9,6 +9,7 @@
 
 mod acme;
 mod act;
+mod alerts;
 mod assemble;
 mod control;
 mod demo;
@@ -17,6 +18,7 @@ mod doctor;
 mod error;
 mod fallback;
 mod gateway;
+mod identity;
 mod keys;
 pub(crate) use keys::read_keys;
 mod listen;
@@ -26,6 +28,7 @@ mod relay;
 mod rotation;
 mod telemetry;
 mod tls;
+mod transforms;
 mod watch;
 mod world;
 
@@ -89,7 +92,8 @@ pub fn run(args: ServeArgs, globals: &Globals) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(serve(source, loaded, Arc::clone(&lines)));
+    let until_stdin_closes = args.until_stdin_closes;
+    let ended = runtime.block_on(serve(source, loaded, Arc::clone(&lines), until_stdin_closes));
     lines.end();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -104,8 +108,9 @@ async fn serve(
     source: ConfigSource,
     loaded: Loaded,
     lines: Arc<log::Lines>,
+    until_stdin_closes: bool,
 ) -> Result<(), ServeError> {
-    let signals = watch::Signals::new()?;
+    let signals = watch::Signals::new(until_stdin_closes)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let noise: Arc<dyn Noise> = Arc::new(SystemNoise);
     let config = loaded.config.clone();
@@ -166,12 +171,14 @@ async fn serve(
         former: parking_lot::Mutex::default(),
         ingress: std::sync::OnceLock::new(),
         keys,
-        acts: act::Actions::new(folder, make_egress, Arc::clone(&relay)),
+        acts: act::Actions::new(folder, make_egress, Arc::clone(&relay)).leased_for(act::lease_ms(&config)),
+        transforms: transforms::Transforms::new(),
         captured_at_ms: Mutex::default(),
         relay: Arc::clone(&relay),
         local_url,
     });
     hear_of_changes(&gateway, &telemetry);
+    alerts::start(&gateway, Arc::clone(&telemetry.alerts));
     gateway.apply(loaded).await?;
     rotation::resume(&gateway).await?;
 
@@ -260,6 +267,7 @@ fn start_engine(
             failed_ms: ms(config.store.retention.failed),
             cap_bytes: Some(config.store.cap.0),
         }),
+        lease_ms: act::lease_ms(config),
         ..EngineConfig::default()
     };
     let environment = Environment {
@@ -374,6 +382,7 @@ async fn listen_and_serve(
         gateway: Arc::clone(gateway),
         telemetry: Arc::clone(telemetry),
         echo: gateway.demo.is_some(),
+        identity: identity::Identity::new(gateway.noise.as_ref(), Arc::clone(&gateway.clock)),
         challenges: keeper.as_ref().map(|keeper| keeper.challenges.clone()).unwrap_or_default(),
     });
     let mut tasks = Vec::new();
@@ -466,6 +475,7 @@ fn announce(gateway: &Gateway, token: &keys::Kept, demo: Option<&crate::config::
     let current = gateway.current.load();
     let mut sources: Vec<_> = current.sources.values().collect();
     sources.sort_unstable_by_key(|source| source.application.key);
+    sources.retain(|source| source.rules.id != crate::config::ALERTS_SOURCE);
     for source in sources {
         let url = gateway.receiving_url(&source.application);
         let name = source.application.name();

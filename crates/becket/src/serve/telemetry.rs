@@ -22,6 +22,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use tokio::sync::mpsc::Sender;
 
+use super::alerts::Signals;
 use super::log::Lines;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -59,6 +60,8 @@ pub(super) struct Telemetry {
     pub(super) reporter: OnceLock<OperationalReporter>,
     /// Where the gateway hears of endpoints that the engine has changed, once it runs.
     pub(super) notices: OnceLock<Sender<EndpointNotice>>,
+    /// Where failures are noted for alerts.
+    pub(super) alerts: Arc<Signals>,
 }
 
 /// Values that are looked up when somebody asks.
@@ -163,6 +166,7 @@ impl Telemetry {
             registry,
             reporter: OnceLock::new(),
             notices: OnceLock::new(),
+            alerts: Arc::default(),
         }
     }
 
@@ -293,6 +297,9 @@ impl becket_ingress::Observer for Telemetry {
             && let Some((_, counters)) = self.refusals.iter().find(|(one, _)| *one == refusal)
         {
             counters[usize::from(report.event.is_some())].inc();
+            if let (Some(source), None) = (report.source, report.event) {
+                self.alerts.refused(source);
+            }
         }
         self.request_time.observe(report.duration_us as f64 / 1e6);
         if !self.lines.each.load(Ordering::Relaxed) {
@@ -398,6 +405,8 @@ impl becket_engine::Observer for Telemetry {
         self.attempt_time.observe(f64::from(report.duration_ms) / 1e3);
         if report.succeeded {
             self.latency.observe(report.latency_ms as f64 / 1e3);
+        } else {
+            self.alerts.failed(report);
         }
         if !self.lines.each.load(Ordering::Relaxed) {
             return;
@@ -428,6 +437,7 @@ impl becket_engine::Observer for Telemetry {
             DeliveryTurn::Recovered => "recovered",
         };
         self.delivery_turns.get_or_create(&OutcomeLabel { outcome }).inc();
+        self.alerts.turned(report, turn);
         if let Some(reporter) = self.reporter.get() {
             reporter.attempt(AttemptReported {
                 owner: report.owner,
@@ -450,6 +460,7 @@ impl becket_engine::Observer for Telemetry {
         let outcome = notice.change.as_str();
         self.endpoint_changes.get_or_create(&OutcomeLabel { outcome }).inc();
         tracing::warn!(endpoint = %notice.endpoint, change = outcome, detail = ?notice.change, "endpoint.changed");
+        self.alerts.endpoint_changed(notice);
         let EndpointEvent::Disabled { failing_since_ms, .. } = notice.change else { return };
         if let Some(reporter) = self.reporter.get() {
             let (application, endpoint) = (notice.application, notice.endpoint);

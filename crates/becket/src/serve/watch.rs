@@ -22,16 +22,39 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    /// Ready when standard input closes, if that is to end it.
+    input: Option<tokio::sync::oneshot::Receiver<()>>,
 }
 
 impl Signals {
-    pub(super) fn new() -> Result<Self, ServeError> {
+    pub(super) fn new(until_stdin_closes: bool) -> Result<Self, ServeError> {
         let open = |kind| signal(kind).map_err(|error| ServeError::system("signals", &error));
         Ok(Self {
             terminate: open(SignalKind::terminate())?,
             interrupt: open(SignalKind::interrupt())?,
             hang_up: open(SignalKind::hangup())?,
+            input: until_stdin_closes.then(input_closed),
         })
+    }
+}
+
+/// Ready when standard input closes, because the process that holds its other end has ended.
+fn input_closed() -> tokio::sync::oneshot::Receiver<()> {
+    let (sender, closed) = tokio::sync::oneshot::channel();
+    // A thread, because reading standard input cannot be broken off; nobody waits for it.
+    std::thread::spawn(move || {
+        // Whatever comes is thrown away, and an error is an end too.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        let _ = sender.send(());
+    });
+    closed
+}
+
+async fn closed(input: &mut Option<tokio::sync::oneshot::Receiver<()>>) {
+    match input {
+        // A sender that is gone means the same as one that says so.
+        Some(closed) => drop(closed.await),
+        None => std::future::pending().await,
     }
 }
 
@@ -50,6 +73,7 @@ pub(super) async fn until_stopped(
         tokio::select! {
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
+            () = closed(&mut signals.input) => return,
             _ = signals.hang_up.recv() => {
                 reload(gateway, "SIGHUP").await;
                 seen = look(&gateway.current.load().loaded.watched);

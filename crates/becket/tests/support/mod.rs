@@ -15,6 +15,7 @@
 
 pub mod gateway;
 pub mod http;
+pub mod listener;
 pub mod load;
 pub mod provider;
 pub mod sign;

@@ -41,8 +41,7 @@ pub fn proxy_for(
     if loopback || read("NO_PROXY").is_some_and(|list| excepted(list, &host)) {
         return Ok(None);
     }
-    let by_scheme =
-        if url.scheme_str() == Some("https") { "HTTPS_PROXY" } else { "HTTP_PROXY" };
+    let by_scheme = if url.scheme_str() == Some("https") { "HTTPS_PROXY" } else { "HTTP_PROXY" };
     let found = [by_scheme, "ALL_PROXY"].into_iter().find_map(|name| Some((name, read(name)?)));
     let Some((variable, text)) = found else { return Ok(None) };
     parse(text).map(Some).map_err(|why| ProxyError { variable, why })
@@ -101,7 +100,11 @@ mod tests {
         assert_eq!(found(hooks, &env).unwrap().unwrap().host, "b");
         assert_eq!(found("http://hooks.example.com", &env).unwrap().unwrap().host, "a");
         for list in ["example.com", ".example.com", "*.example.com", "x, hooks.example.com", "*"] {
-            assert_eq!(found(hooks, &[("HTTPS_PROXY", "a:1"), ("NO_PROXY", list)]), Ok(None), "{list}");
+            assert_eq!(
+                found(hooks, &[("HTTPS_PROXY", "a:1"), ("NO_PROXY", list)]),
+                Ok(None),
+                "{list}"
+            );
         }
         let kept = found(hooks, &[("HTTPS_PROXY", "a:1"), ("no_proxy", "ample.com,,x")]);
         assert!(kept.unwrap().is_some());

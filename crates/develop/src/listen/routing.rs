@@ -47,8 +47,7 @@ impl Routing {
             .iter()
             .map(|route| {
                 let parts = route.split_once('=').filter(|(pattern, _)| !pattern.trim().is_empty());
-                let (pattern, url) =
-                    parts.ok_or_else(|| RouteError::NoEquals(route.clone()))?;
+                let (pattern, url) = parts.ok_or_else(|| RouteError::NoEquals(route.clone()))?;
                 Ok((pattern.trim().to_owned(), checked(url.trim())?))
             })
             .collect::<Result<_, RouteError>>()?;
@@ -91,7 +90,8 @@ impl Routing {
 }
 
 /// Whether a text fits a pattern in which each `*` stands for any characters.
-fn matches(pattern: &str, text: &str) -> bool {
+#[must_use]
+pub fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
         return false;
@@ -179,7 +179,11 @@ mod tests {
     #[test]
     fn a_path_is_kept_where_it_is_asked_for() {
         for (forward_to, path, expected) in [
-            ("http://localhost:3000/w", "/in/github/extra?x=1", "http://localhost:3000/w/extra?x=1"),
+            (
+                "http://localhost:3000/w",
+                "/in/github/extra?x=1",
+                "http://localhost:3000/w/extra?x=1",
+            ),
             ("http://localhost:3000/", "/in/github/extra", "http://localhost:3000/extra"),
             ("localhost:3000/w?a=b", "/in/github?x=1", "http://localhost:3000/w?a=b&x=1"),
             ("localhost:3000/w", "/in/github", "http://localhost:3000/w"),
@@ -193,7 +197,10 @@ mod tests {
     #[test]
     fn what_cannot_be_forwarded_to_is_refused_at_once() {
         for url in ["ftp://localhost/", "http://", "http://user:pw@localhost/ x"] {
-            assert!(matches!(Routing::new(url, &[], false), Err(RouteError::Refused { .. })), "{url}");
+            assert!(
+                matches!(Routing::new(url, &[], false), Err(RouteError::Refused { .. })),
+                "{url}"
+            );
         }
         let error = Routing::new("3000", &["push".to_owned()], false).unwrap_err();
         assert!(error.to_string().contains("'invoice.*=http"), "{error}");

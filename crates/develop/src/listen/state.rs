@@ -358,6 +358,12 @@ impl App {
         self.entries.iter().filter(move |entry| terms.iter().all(|term| fits(entry, term)))
     }
 
+    /// The delivery of a number, if it is still kept.
+    #[must_use]
+    pub fn entry(&self, number: u64) -> Option<&Entry> {
+        self.entries.iter().rev().find(|entry| entry.number == number)
+    }
+
     /// The delivery that is selected, if it is shown.
     #[must_use]
     pub fn selected(&self) -> Option<&Entry> {
@@ -429,8 +435,7 @@ impl App {
                 self.focus = Focus::Detail;
             }
             (Key::Tab, _) if self.detail => {
-                self.focus =
-                    if self.focus == Focus::List { Focus::Detail } else { Focus::List };
+                self.focus = if self.focus == Focus::List { Focus::Detail } else { Focus::List };
             }
             (Key::Escape, _) => self.leave(),
             (Key::Character(character), _) => return self.command(character, now_ms),
@@ -486,7 +491,10 @@ impl App {
                     return None;
                 };
                 let Some(line) = line else {
-                    self.notice("the body is no longer kept here: see `becket events show`", now_ms);
+                    self.notice(
+                        "the body is no longer kept here: see `becket events show`",
+                        now_ms,
+                    );
                     return None;
                 };
                 self.popup = Some(Popup::Curl(line.clone()));
@@ -532,7 +540,8 @@ impl App {
         }
         let wanted = self.search.to_lowercase();
         let entries: Vec<&Entry> = self.shown().collect();
-        let at = self.selected.and_then(|number| entries.iter().position(|one| one.number == number));
+        let at =
+            self.selected.and_then(|number| entries.iter().position(|one| one.number == number));
         let at = at.unwrap_or(entries.len());
         let (before, from) = entries.split_at(at.min(entries.len()));
         let found = before.iter().rev().chain(from.iter().rev()).find(|entry| has(entry, &wanted));
@@ -581,7 +590,8 @@ fn fits(entry: &Entry, term: &str) -> bool {
 /// Whether a delivery has a text (in lower case) anywhere: facts, headers, bodies.
 fn has(entry: &Entry, wanted: &str) -> bool {
     let parcel = &entry.parcel;
-    let texts = [parcel.event_type.as_deref().unwrap_or_default(), &parcel.source, &parcel.event_id];
+    let texts =
+        [parcel.event_type.as_deref().unwrap_or_default(), &parcel.source, &parcel.event_id];
     let in_headers = |headers: &[(String, String)]| {
         headers.iter().any(|(name, value)| {
             name.to_lowercase().contains(wanted) || value.to_lowercase().contains(wanted)
@@ -591,7 +601,10 @@ fn has(entry: &Entry, wanted: &str) -> bool {
     texts.iter().any(|text| text.to_lowercase().contains(wanted))
         || in_headers(&parcel.headers)
         || entry.body.as_ref().is_some_and(in_body)
-        || entry.reply.as_ref().is_some_and(|reply| in_headers(&reply.headers) || in_body(&reply.body))
+        || entry
+            .reply
+            .as_ref()
+            .is_some_and(|reply| in_headers(&reply.headers) || in_body(&reply.body))
 }
 
 /// Whether bytes have a text, whatever the case of its ASCII letters.
@@ -600,4 +613,4 @@ fn contains(body: &Bytes, wanted: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

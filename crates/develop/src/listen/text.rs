@@ -182,7 +182,8 @@ fn hex_lines(body: &Bytes) -> Vec<String> {
             }
             line.push_str(if place == HEX_PER_LINE / 2 - 1 { "  " } else { " " });
         }
-        let printable = |byte: &u8| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { '.' };
+        let printable =
+            |byte: &u8| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { '.' };
         line.push(' ');
         line.extend(chunk.iter().map(printable));
         line
@@ -246,7 +247,8 @@ pub fn clock(ms: i64, zone: &jiff::tz::TimeZone) -> String {
 pub fn curl(method: &str, url: &str, headers: &[(String, String)], body: &Bytes) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let mut line = format!("curl -sS -i -X {method} {}", quoted(url));
-    let said = headers.iter().filter(|(name, _)| !matches!(name.as_str(), "host" | "content-length"));
+    let said =
+        headers.iter().filter(|(name, _)| !matches!(name.as_str(), "host" | "content-length"));
     for (name, value) in said {
         let _ = write!(line, " -H {}", quoted(&format!("{name}: {value}")));
     }
@@ -270,10 +272,13 @@ mod tests {
 
     #[test]
     fn nothing_that_a_terminal_obeys_is_left() {
-        let hostile = "\u{1b}[31mred\u{1b}]0;title\u{7}\r\u{8}\u{9b}31m\u{202e}txt.exe\u{200b}\u{feff}";
+        let hostile =
+            "\u{1b}[31mred\u{1b}]0;title\u{7}\r\u{8}\u{9b}31m\u{202e}txt.exe\u{200b}\u{feff}";
         let shown = harmless(hostile, false);
         assert!(!shown.chars().any(char::is_control), "{shown}");
-        assert!(shown.starts_with("␛[31mred␛]0;title␇␍␈<U+009B>31m<U+202E>txt.exe<U+200B><U+FEFF>"));
+        assert!(
+            shown.starts_with("␛[31mred␛]0;title␇␍␈<U+009B>31m<U+202E>txt.exe<U+200B><U+FEFF>")
+        );
         assert_eq!(harmless("a\nb", true), "a\nb");
         assert_eq!(harmless("a\nb\tc", false), "a␊b    c");
         assert_eq!(harmless("grüße 漢字 🎉", false), "grüße 漢字 🎉");
@@ -322,9 +327,18 @@ mod tests {
 
     #[test]
     fn times_and_sizes() {
-        assert_eq!((took(950), took(12_300), took(2_500_000)), ("0.9 ms".into(), "12 ms".into(), "2.5 s".into()));
-        assert_eq!((span(59_000), span(3_660_000), span(90_000_000)), ("59 s".into(), "1 h 1 min".into(), "1 d 1 h".into()));
-        assert_eq!((size(10), size(1_536), size(10 << 20)), ("10 B".into(), "1.5 KiB".into(), "10.0 MiB".into()));
+        assert_eq!(
+            (took(950), took(12_300), took(2_500_000)),
+            ("0.9 ms".into(), "12 ms".into(), "2.5 s".into())
+        );
+        assert_eq!(
+            (span(59_000), span(3_660_000), span(90_000_000)),
+            ("59 s".into(), "1 h 1 min".into(), "1 d 1 h".into())
+        );
+        assert_eq!(
+            (size(10), size(1_536), size(10 << 20)),
+            ("10 B".into(), "1.5 KiB".into(), "10.0 MiB".into())
+        );
         assert_eq!(clock(0, &jiff::tz::TimeZone::UTC), "00:00:00");
     }
 }

@@ -156,7 +156,8 @@ impl StreamReader {
         {
             let line = self.pending[start..start + length].to_vec();
             start += length + 1;
-            let text = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(&line)).into_owned();
+            let text =
+                String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(&line)).into_owned();
             messages.extend(self.line(&text)?);
         }
         self.pending.drain(..start);
@@ -315,9 +316,8 @@ mod tests {
 
     #[test]
     fn an_unknown_ending_is_one_to_come_back_from() {
-        let messages = StreamReader::default()
-            .push(b"event: end\ndata: {\"reason\":\"tired\"}\n\n")
-            .unwrap();
+        let messages =
+            StreamReader::default().push(b"event: end\ndata: {\"reason\":\"tired\"}\n\n").unwrap();
         assert_eq!(messages, [Message::End(Ending::Silent)]);
     }
 

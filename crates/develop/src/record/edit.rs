@@ -19,8 +19,9 @@ pub fn with_expectation(
     json: Option<&str>,
     body: Option<&str>,
 ) -> Result<String, RecordError> {
-    let document = DeTable::parse(text)
-        .map_err(|error| RecordError::Format { message: error.to_string().trim_end().to_owned() })?;
+    let document = DeTable::parse(text).map_err(|error| RecordError::Format {
+        message: error.to_string().trim_end().to_owned(),
+    })?;
     let expect = document.get_ref().get("expect");
     let table = expect.and_then(|expect| match expect.get_ref() {
         DeValue::Table(table) => Some(table),

@@ -245,8 +245,8 @@ impl Recording {
     /// [`RecordError::Format`] with line and column if it is no recording.
     pub fn parse(text: &str) -> Result<Self, RecordError> {
         let format = |message: String| RecordError::Format { message };
-        let read: Document =
-            toml::from_str(text).map_err(|error| format(error.to_string().trim_end().to_owned()))?;
+        let read: Document = toml::from_str(text)
+            .map_err(|error| format(error.to_string().trim_end().to_owned()))?;
         let document = read;
         if let Some(problem) = document.expect.status.problem() {
             return Err(format(problem));
@@ -297,7 +297,9 @@ impl Recording {
             pair("path", &self.path);
         }
         if !self.redacted.is_empty() {
-            out.push_str("# What stands for something else here. Signing is done afresh.\nredacted = [\n");
+            out.push_str(
+                "# What stands for something else here. Signing is done afresh.\nredacted = [\n",
+            );
             for line in &self.redacted {
                 let _ = writeln!(out, "  {},", one_line(line));
             }

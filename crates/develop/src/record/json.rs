@@ -164,8 +164,7 @@ pub enum Layout {
 }
 
 impl Layout {
-    const ALL: [Self; 5] =
-        [Self::Compact, Self::Spaced, Self::Indent2, Self::Indent4, Self::Tabs];
+    const ALL: [Self; 5] = [Self::Compact, Self::Spaced, Self::Indent2, Self::Indent4, Self::Tabs];
 
     /// The layout in which a document was written; `None` if it is none of these.
     pub(crate) fn of(text: &str, tokens: &[Token]) -> Option<Self> {

@@ -7,18 +7,64 @@ use super::pseudonym::Class;
 
 /// A last word that says it all.
 const SECRET_WORDS: [&str; 34] = [
-    "token", "tokens", "secret", "secrets", "password", "passwords", "passwd", "pwd", "passphrase",
-    "authorization", "cookie", "cookies", "credential", "credentials", "signature", "signatures",
-    "hmac", "otp", "pin", "cvv", "cvc", "cvv2", "ssn", "iban", "jwt", "bearer", "apikey",
-    "accesskey", "privatekey", "secretkey", "sessionid", "authtoken", "accesstoken", "csrf",
+    "token",
+    "tokens",
+    "secret",
+    "secrets",
+    "password",
+    "passwords",
+    "passwd",
+    "pwd",
+    "passphrase",
+    "authorization",
+    "cookie",
+    "cookies",
+    "credential",
+    "credentials",
+    "signature",
+    "signatures",
+    "hmac",
+    "otp",
+    "pin",
+    "cvv",
+    "cvc",
+    "cvv2",
+    "ssn",
+    "iban",
+    "jwt",
+    "bearer",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "secretkey",
+    "sessionid",
+    "authtoken",
+    "accesstoken",
+    "csrf",
 ];
 /// Last words that say it together.
 const SECRET_PAIRS: [(&str, &str); 22] = [
-    ("api", "key"), ("access", "key"), ("private", "key"), ("secret", "key"), ("signing", "key"),
-    ("encryption", "key"), ("license", "key"), ("licence", "key"), ("session", "id"),
-    ("session", "key"), ("auth", "code"), ("authorization", "code"), ("security", "code"),
-    ("verification", "code"), ("account", "number"), ("routing", "number"), ("sort", "code"),
-    ("tax", "id"), ("national", "id"), ("passport", "number"), ("security", "number"),
+    ("api", "key"),
+    ("access", "key"),
+    ("private", "key"),
+    ("secret", "key"),
+    ("signing", "key"),
+    ("encryption", "key"),
+    ("license", "key"),
+    ("licence", "key"),
+    ("session", "id"),
+    ("session", "key"),
+    ("auth", "code"),
+    ("authorization", "code"),
+    ("security", "code"),
+    ("verification", "code"),
+    ("account", "number"),
+    ("routing", "number"),
+    ("sort", "code"),
+    ("tax", "id"),
+    ("national", "id"),
+    ("passport", "number"),
+    ("security", "number"),
     ("key", "material"),
 ];
 const EMAIL_WORDS: [&str; 3] = ["email", "emails", "mail"];
@@ -105,8 +151,9 @@ impl FieldPath {
                 name => steps.push(Pattern::Key(name.to_owned())),
             }
             while let Some(open) = rest.strip_prefix('[') {
-                let (inside, after) =
-                    open.split_once(']').ok_or_else(|| format!("`{text}` has a `[` without `]`"))?;
+                let (inside, after) = open
+                    .split_once(']')
+                    .ok_or_else(|| format!("`{text}` has a `[` without `]`"))?;
                 rest = after;
                 steps.push(match (inside, inside.parse()) {
                     ("*", _) => Pattern::Any,

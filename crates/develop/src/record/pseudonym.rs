@@ -85,7 +85,8 @@ impl Pseudonyms {
             return self.of(Class::Secret, value);
         }
         let room = digits.len() - CARD.len() - 1;
-        let number = self.number(Class::Card, &digits) % 10_u64.pow(u32::try_from(room).unwrap_or(2));
+        let number =
+            self.number(Class::Card, &digits) % 10_u64.pow(u32::try_from(room).unwrap_or(2));
         let body = format!("{CARD}{number:0room$}");
         format!("{body}{}", check_digit(&body))
     }

@@ -166,11 +166,14 @@ fn class_by_name(path: &[Step]) -> Option<Class> {
         .collect();
     let (last, above) = keys.split_last()?;
     let own = class_of(last).or_else(|| {
-        let parent = above.last()?;
+        // `card.number` is a card's number, but `license.key` is the name of a licence.
+        let parent = above.last().filter(|_| !["key", "id"].contains(last))?;
         class_of(&format!("{parent} {last}"))
     });
     // What lies inside of a secret is secret, whatever it is called.
-    own.or_else(|| above.iter().find_map(|key| class_of(key).filter(|class| *class == Class::Secret)))
+    own.or_else(|| {
+        above.iter().find_map(|key| class_of(key).filter(|class| *class == Class::Secret))
+    })
 }
 
 fn shown(path: &[Step]) -> String {
@@ -238,7 +241,8 @@ mod tests {
 
     fn cleaned(text: &str, kind: &str, rules: &Rules) -> (String, Vec<String>) {
         let (bytes, changes) = body(text.as_bytes(), kind, rules);
-        let told = changes.iter().map(|change| format!("{} ({})", change.place, change.class.words()));
+        let told =
+            changes.iter().map(|change| format!("{} ({})", change.place, change.class.words()));
         (String::from_utf8(bytes).unwrap(), told.collect())
     }
 
@@ -246,7 +250,7 @@ mod tests {
     fn json_keeps_its_shape_around_what_is_hidden() {
         let text = r#"{ "pusher":{"email":"ada@x.org","name":"ada"}, "pin": 1234, "n":1.0,
             "sender":"ada@x.org", "card":{"number":"4242424242424242","last4":"4242"},
-            "secret":{"a":["b",true]}, "log":"{\"token\":\"abc\"}", "access_token":"" }"#;
+            "secret":{"a":["b",true]}, "license":{"key":"mit"}, "log":"{\"token\":\"abc\"}", "access_token":"" }"#;
         let (out, changes) = cleaned(text, "application/json", &rules());
         assert_eq!(
             changes,
@@ -269,7 +273,8 @@ mod tests {
 
     #[test]
     fn forms_keep_their_order_and_spelling() {
-        let text = "From=%2B14155551212&Body=call+me+at+%2B14155551212&To=%2B14155551212&AccountSid=AC1";
+        let text =
+            "From=%2B14155551212&Body=call+me+at+%2B14155551212&To=%2B14155551212&AccountSid=AC1";
         let (out, changes) = cleaned(text, "application/x-www-form-urlencoded", &rules());
         assert_eq!(changes.len(), 3, "{changes:?}");
         assert!(!out.contains("4155551212"), "{out}");
@@ -284,21 +289,33 @@ mod tests {
         let paths = |texts: &[&str]| -> Vec<FieldPath> {
             texts.iter().map(|text| FieldPath::parse(text).unwrap()).collect()
         };
-        let own = Rules {
-            redact: paths(&["customer", "**.note"]),
-            keep: paths(&["token"]),
-            ..rules()
-        };
+        let own =
+            Rules { redact: paths(&["customer", "**.note"]), keep: paths(&["token"]), ..rules() };
         let text = r#"{"customer":{"name":"Ada","age":36,"ok":true},"a":{"note":"x"},"token":"t"}"#;
         let (out, changes) = cleaned(text, "", &own);
         assert_eq!(changes.len(), 3, "{changes:?}");
-        assert!(out.contains("\"age\":10,\"ok\":true}") && out.contains("\"token\":\"t\""), "{out}");
+        assert!(
+            out.contains("\"age\":10,\"ok\":true}") && out.contains("\"token\":\"t\""),
+            "{out}"
+        );
     }
 
     fn secret_name() -> impl Strategy<Value = String> {
         prop::sample::select(vec![
-            "password", "api_key", "clientSecret", "ACCESS_TOKEN", "email", "user_email", "phone",
-            "card_number", "ssn", "authorization", "session-id", "iban", "cvc", "jwt",
+            "password",
+            "api_key",
+            "clientSecret",
+            "ACCESS_TOKEN",
+            "email",
+            "user_email",
+            "phone",
+            "card_number",
+            "ssn",
+            "authorization",
+            "session-id",
+            "iban",
+            "cvc",
+            "jwt",
         ])
         .prop_map(str::to_owned)
     }

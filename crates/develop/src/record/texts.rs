@@ -9,11 +9,32 @@ use super::pseudonym::{Class, Pseudonyms, is_pseudonym};
 
 /// What keys and tokens of well-known services begin with, and how long they are at least.
 const BEGINNINGS: [(&str, usize); 26] = [
-    ("ghp_", 20), ("gho_", 20), ("ghs_", 20), ("ghu_", 20), ("ghr_", 20), ("github_pat_", 30),
-    ("glpat-", 20), ("xoxb-", 20), ("xoxp-", 20), ("xoxa-", 20), ("xoxr-", 20), ("xapp-", 20),
-    ("sk_live_", 16), ("sk_test_", 16), ("rk_live_", 16), ("rk_test_", 16), ("whsec_", 16),
-    ("whsk_", 16), ("AKIA", 20), ("ASIA", 20), ("AIza", 30), ("SG.", 30), ("npm_", 30),
-    ("pypi-", 30), ("shpat_", 20), ("bkt_", 20),
+    ("ghp_", 20),
+    ("gho_", 20),
+    ("ghs_", 20),
+    ("ghu_", 20),
+    ("ghr_", 20),
+    ("github_pat_", 30),
+    ("glpat-", 20),
+    ("xoxb-", 20),
+    ("xoxp-", 20),
+    ("xoxa-", 20),
+    ("xoxr-", 20),
+    ("xapp-", 20),
+    ("sk_live_", 16),
+    ("sk_test_", 16),
+    ("rk_live_", 16),
+    ("rk_test_", 16),
+    ("whsec_", 16),
+    ("whsk_", 16),
+    ("AKIA", 20),
+    ("ASIA", 20),
+    ("AIza", 30),
+    ("SG.", 30),
+    ("npm_", 30),
+    ("pypi-", 30),
+    ("shpat_", 20),
+    ("bkt_", 20),
 ];
 
 /// A text without what should not be kept, and the kinds of what was in it.
@@ -112,9 +133,8 @@ fn is_email(word: &str) -> bool {
         !label.is_empty()
             && label.chars().all(|character| character.is_alphanumeric() || character == '-')
     };
-    let is_top = labels
-        .last()
-        .is_some_and(|top| top.len() >= 2 && top.chars().all(char::is_alphabetic));
+    let is_top =
+        labels.last().is_some_and(|top| top.len() >= 2 && top.chars().all(char::is_alphabetic));
     is_name && labels.len() >= 2 && labels.iter().all(is_label) && is_top
 }
 

@@ -120,11 +120,9 @@ fn contains(expected: &Value, seen: &Value, path: String, found: &mut Vec<Differ
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 match there.get(key) {
                     Some(seen) => contains(value, seen, path, found),
-                    None => found.push(Difference {
-                        path,
-                        expected: value.to_string(),
-                        seen: None,
-                    }),
+                    None => {
+                        found.push(Difference { path, expected: value.to_string(), seen: None })
+                    }
                 }
             }
         }

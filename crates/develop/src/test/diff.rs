@@ -131,7 +131,10 @@ mod tests {
             Side::Seen => '+',
             Side::Gap => '~',
         };
-        diff(expected, seen).iter().map(|line| format!("{}{}|", sign(line.side), line.text)).collect()
+        diff(expected, seen)
+            .iter()
+            .map(|line| format!("{}{}|", sign(line.side), line.text))
+            .collect()
     }
 
     #[test]

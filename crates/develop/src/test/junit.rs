@@ -90,9 +90,7 @@ fn counts<'r>(results: impl Iterator<Item = &'r CaseResult>) -> String {
             Outcome::NoAnswer(_) | Outcome::Unusable(_) => errors += 1,
         }
     }
-    format!(
-        "tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\""
-    )
+    format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\"")
 }
 
 fn seconds(ms: u64) -> String {

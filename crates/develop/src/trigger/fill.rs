@@ -11,6 +11,7 @@
 //! | `{{unix}}`, `{{unix_ms}}` | the time as a number, `{{unix-3600}}` an hour earlier |
 //! | `{{rfc3339}}`, `{{rfc3339_ms}}`, `{{date}}`, `{{utc}}` | the time as a text, with `+` and `-` seconds as well |
 //! | `{{uuid NAME}}`, `{{hex N NAME}}`, `{{base62 N NAME}}`, `{{upper N NAME}}`, `{{digits N NAME}}` | random texts |
+//! | `{{braced NAME}}` | the `{{uuid NAME}}` in braces |
 //! | `{{number N NAME}}` | a random number of N digits |
 //! | `{{fragment NAME}}` | a part that several events share |
 
@@ -122,6 +123,7 @@ impl Filler<'_> {
             "unix_ms" => Value::from(at_s.saturating_mul(1_000)),
             "rfc3339" | "rfc3339_ms" | "date" | "utc" => Value::from(moment(kind, at_s)?),
             "uuid" => Value::from(self.uuid(words.next().unwrap_or_default())),
+            "braced" => Value::from(format!("{{{}}}", self.uuid(words.next().unwrap_or_default()))),
             "hex" | "base62" | "upper" | "digits" | "number" => {
                 let length = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
                 let name = words.next().unwrap_or_default();
@@ -149,8 +151,10 @@ impl Filler<'_> {
             _ => (DIGITS, "digits"),
         };
         let bytes = self.bytes(label, length, name);
-        let mut text: String =
-            bytes.iter().map(|byte| char::from(alphabet[usize::from(*byte) % alphabet.len()])).collect();
+        let mut text: String = bytes
+            .iter()
+            .map(|byte| char::from(alphabet[usize::from(*byte) % alphabet.len()]))
+            .collect();
         if alphabet == DIGITS && text.starts_with('0') {
             text.replace_range(..1, "7");
         }
@@ -165,7 +169,14 @@ impl Filler<'_> {
         bytes[6] = bytes[6] & 0x0f | 0x40;
         bytes[8] = bytes[8] & 0x3f | 0x80;
         let text = hex::encode(bytes);
-        format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
+        format!(
+            "{}-{}-{}-{}-{}",
+            &text[..8],
+            &text[8..12],
+            &text[12..16],
+            &text[16..20],
+            &text[20..]
+        )
     }
 
     /// As many bytes as wanted, made from the seed and what they are for.
@@ -226,7 +237,8 @@ mod tests {
     #[test]
     fn ids_agree_within_a_request_and_differ_between_requests() {
         let none = BTreeMap::new();
-        let value = json!({ "a": "x_{{hex 8 order}}", "b": ["{{hex 8 order}}"], "c": "{{hex 8 other}}" });
+        let value =
+            json!({ "a": "x_{{hex 8 order}}", "b": ["{{hex 8 order}}"], "c": "{{hex 8 other}}" });
         let one = filler(&none, 1).value(&value).expect("fills");
         assert_eq!(one["a"].as_str(), one["b"][0].as_str().map(|id| format!("x_{id}")).as_deref());
         assert_ne!(one["b"][0], one["c"]);
@@ -252,7 +264,9 @@ mod tests {
         let id = filled["user"]["id"].as_u64().expect("a number");
         assert_eq!(filled["text"], json!(id.to_string()));
         assert_eq!(filled["u"].as_str().map(str::len), Some(36));
-        for wrong in ["{{nonsense}}", "{{hex}}", "{{unix+x}}", "{{uuid a b}}", "{{fragment x}}", "{{unix"] {
+        for wrong in
+            ["{{nonsense}}", "{{hex}}", "{{unix+x}}", "{{uuid a b}}", "{{fragment x}}", "{{unix"]
+        {
             assert!(filler.value(&json!(wrong)).is_err(), "{wrong}");
         }
     }

@@ -76,8 +76,9 @@ fn of_rule(
     making.fill_answer(rule, &filler).map_err(wrong)?;
     let unsigned = making.finish(order, filler.delivery_id.clone())?;
     let request = if rule.verify_first || !unsigned.body.is_empty() {
-        signed(order, &unsigned, order.at_s)
-            .or_else(|error| if rule.verify_first { Err(error) } else { Ok(bare(order, &unsigned)) })?
+        signed(order, &unsigned, order.at_s).or_else(|error| {
+            if rule.verify_first { Err(error) } else { Ok(bare(order, &unsigned)) }
+        })?
     } else {
         bare(order, &unsigned)
     };
@@ -87,7 +88,8 @@ fn of_rule(
         None => bare(order, &unsigned),
     };
     let expected = answer(order, &request)?.filter(|answer| answer.name == rule.name);
-    let expected = expected.ok_or_else(|| wrong("it takes a request that cannot be made here".to_owned()))?;
+    let expected =
+        expected.ok_or_else(|| wrong("it takes a request that cannot be made here".to_owned()))?;
     let request = request.described(order.verifier, order.at_s)?;
     Ok(Challenge { name: rule.name.clone(), request, expected })
 }
@@ -133,7 +135,8 @@ impl Making {
             document: None,
         };
         let Some(sample) = samples::handshake(slug, &rule.name)? else { return Ok(making) };
-        let wrong = |message| TriggerError::Sample { sample: format!("{slug} {}", rule.name), message };
+        let wrong =
+            |message| TriggerError::Sample { sample: format!("{slug} {}", rule.name), message };
         making.method.clone_from(&sample.method);
         for (name, value) in &sample.headers {
             making.headers.push((name.to_lowercase(), filler.text(value).map_err(wrong)?));
@@ -210,7 +213,10 @@ impl Making {
             url,
             content_type: kind.to_owned(),
             headers: self.headers,
-            body: self.document.map(|document| document.to_string().into_bytes()).unwrap_or_default(),
+            body: self
+                .document
+                .map(|document| document.to_string().into_bytes())
+                .unwrap_or_default(),
             event_type: None,
             delivery_id,
         })

@@ -9,12 +9,15 @@ use becket_signature::{
 };
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING};
-use ring::signature::{EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RsaKeyPair};
+use ring::signature::{
+    EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RsaKeyPair,
+};
 
 use super::TriggerError;
 
 /// What stands before an Ed25519 key in its SubjectPublicKeyInfo.
-const ED25519_SPKI: &[u8] = &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+const ED25519_SPKI: &[u8] =
+    &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 /// What stands before a P-256 point in its SubjectPublicKeyInfo (RFC 5480).
 const P256_SPKI: &[u8] = &[
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
@@ -44,9 +47,15 @@ impl std::fmt::Debug for NewSecret {
 }
 
 /// Makes a secret of the form that an entry's first scheme takes, of 32 random bytes.
-pub fn new_secret(entry: &std::sync::Arc<Entry>, random: [u8; 32]) -> Result<NewSecret, TriggerError> {
+pub fn new_secret(
+    entry: &std::sync::Arc<Entry>,
+    random: [u8; 32],
+) -> Result<NewSecret, TriggerError> {
     let Some(scheme) = entry.schemes.first().filter(|scheme| scheme.class != Class::None) else {
-        return Err(TriggerError::Secret(format!("{} signs nothing: it needs no secret", entry.name)));
+        return Err(TriggerError::Secret(format!(
+            "{} signs nothing: it needs no secret",
+            entry.name
+        )));
     };
     match kind_of(scheme) {
         Class::Ed25519 => {
@@ -65,7 +74,9 @@ pub fn new_secret(entry: &std::sync::Arc<Entry>, random: [u8; 32]) -> Result<New
             let wrapped = STANDARD.encode([P256_SPKI, pair.public_key().as_ref()].concat());
             Ok(NewSecret { secret: STANDARD.encode(made.as_ref()), public_keys: vec![wrapped] })
         }
-        Class::EcdsaP384 | Class::RsaPkcs1 | Class::RsaPss => Err(TriggerError::Secret(openssl(entry))),
+        Class::EcdsaP384 | Class::RsaPkcs1 | Class::RsaPss => {
+            Err(TriggerError::Secret(openssl(entry)))
+        }
         _ => shared(entry, scheme, random),
     }
 }
@@ -92,9 +103,14 @@ fn shared(
     scheme: &Scheme,
     random: [u8; 32],
 ) -> Result<NewSecret, TriggerError> {
-    let labelled = |prefix: &str| entry.credentials().iter().any(|spec| spec.label.contains(prefix));
+    let labelled =
+        |prefix: &str| entry.credentials().iter().any(|spec| spec.label.contains(prefix));
     let strips = |prefix: &str| {
-        let steps = scheme.key.transform.iter().chain(scheme.key.when.iter().flat_map(|when| &when.transform));
+        let steps = scheme
+            .key
+            .transform
+            .iter()
+            .chain(scheme.key.when.iter().flat_map(|when| &when.transform));
         let mut steps = steps.chain(scheme.key.any.iter().flatten());
         steps.any(|step| matches!(step, KeyStep::StripPrefix(text) if text == prefix))
             || scheme.key.when.iter().any(|when| when.prefix == prefix)
@@ -117,7 +133,8 @@ fn shared(
         .collect::<std::collections::BTreeMap<_, _>>();
     let fits = |secret: &String| {
         let credentials = Credentials::new(vec![secret.clone()], Vec::new(), named.clone());
-        Verifier::new(std::sync::Arc::clone(entry), &credentials, &VerifierOptions::default()).is_ok()
+        Verifier::new(std::sync::Arc::clone(entry), &credentials, &VerifierOptions::default())
+            .is_ok()
     };
     let secret = forms.into_iter().find(fits).ok_or_else(|| not_made(entry))?;
     Ok(NewSecret { secret, public_keys: Vec::new() })
@@ -152,11 +169,14 @@ fn kind_of(scheme: &Scheme) -> Class {
 fn bytes_of(text: &str) -> Option<Vec<u8>> {
     let text = text.trim();
     let inner = match text.split_once("-----BEGIN ") {
-        Some((_, after)) => after.split_once("-----")?.1.split_once("-----END ")?.0.replace("\\n", ""),
+        Some((_, after)) => {
+            after.split_once("-----")?.1.split_once("-----END ")?.0.replace("\\n", "")
+        }
         None => text.to_owned(),
     };
     let inner: String = inner.chars().filter(|character| !character.is_whitespace()).collect();
-    let is_hex = inner.len().is_multiple_of(2) && inner.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_hex =
+        inner.len().is_multiple_of(2) && inner.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_hex { hex::decode(inner).ok() } else { STANDARD.decode(inner).ok() }
 }
 
@@ -171,7 +191,8 @@ fn ed25519(private: &str) -> Option<String> {
 }
 
 fn ecdsa(private: &str, algorithm: &'static EcdsaSigningAlgorithm, spki: &[u8]) -> Option<String> {
-    let pair = EcdsaKeyPair::from_pkcs8(algorithm, &bytes_of(private)?, &SystemRandom::new()).ok()?;
+    let pair =
+        EcdsaKeyPair::from_pkcs8(algorithm, &bytes_of(private)?, &SystemRandom::new()).ok()?;
     Some(STANDARD.encode([spki, pair.public_key().as_ref()].concat()))
 }
 

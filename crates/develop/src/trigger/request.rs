@@ -7,11 +7,11 @@ use becket_signature::{Expr, Place, RequestView, SignRequest, Verifier};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
+use super::TriggerError;
 use super::fill::{Filler, Seed};
 use super::samples::{Body, Sample};
 use super::shape::Change;
 use super::tamper::{self, Tamper};
-use super::TriggerError;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -89,10 +89,13 @@ impl Prepared {
     }
 
     /// Fills in what a receiver finds.
-    pub(super) fn described(mut self, verifier: &Verifier, at_s: i64) -> Result<Self, TriggerError> {
-        let (facts, code) = self.with_view(|view| {
-            (verifier.facts(view), verifier.verify(view, at_s).code())
-        })?;
+    pub(super) fn described(
+        mut self,
+        verifier: &Verifier,
+        at_s: i64,
+    ) -> Result<Self, TriggerError> {
+        let (facts, code) =
+            self.with_view(|view| (verifier.facts(view), verifier.verify(view, at_s).code()))?;
         self.event_type = facts.event_type;
         self.delivery_id = facts.delivery_id;
         self.verdict = (!UNKNOWN.contains(&code)).then_some(code);
@@ -231,42 +234,60 @@ fn encoded(fields: &[(String, String)]) -> Vec<u8> {
 /// Writes the delivery id into a sample of an entry, which has none of the placeholders: where the entry finds
 /// the id in the body, a text there becomes the fresh one.
 fn freshen(verifier: &Verifier, document: &mut Value, delivery_id: &str) {
-    let places = verifier.entry().delivery_id.iter().flat_map(|fact| fact.at.iter());
-    for place in places.filter_map(Place::single) {
-        let Expr::Json(path) = place else { continue };
-        let mut here = Some(&mut *document);
-        for step in path.segments() {
-            here = match here {
-                Some(Value::Array(items)) => {
-                    let index = if step == "*" { Some(0) } else { step.parse::<usize>().ok() };
-                    index.and_then(|index| items.get_mut(index))
-                }
-                Some(Value::Object(members)) => members.get_mut(step),
-                _ => None,
-            };
+    let entry = verifier.entry();
+    let types = entry.event_type.iter().flat_map(|fact| fact.at.iter());
+    let types: Vec<&Expr> = types.flat_map(Place::variables).collect();
+    for place in entry.delivery_id.iter().flat_map(|fact| fact.at.iter()) {
+        let mut renewed = false;
+        for variable in place.variables().filter(|variable| !types.contains(variable)) {
+            if let Expr::Json(path) = variable
+                && let Some(value) = value_at(document, path.segments())
+            {
+                renewed |= renew(value, delivery_id);
+            }
         }
-        match here {
-            Some(Value::String(text)) => {
-                *text = like(text, delivery_id);
-                return;
-            }
-            Some(Value::Number(number)) => {
-                let digits = number.to_string().len().clamp(1, 15);
-                let text: String = digits_of(delivery_id).chars().take(digits).collect();
-                if let Ok(fresh) = text.parse::<u64>() {
-                    *number = fresh.into();
-                }
-                return;
-            }
-            _ => {}
+        if renewed {
+            return;
         }
     }
+}
+
+fn value_at<'v>(document: &'v mut Value, path: &[String]) -> Option<&'v mut Value> {
+    let mut here = document;
+    for step in path {
+        here = match here {
+            Value::Array(items) => {
+                let index = if step == "*" { 0 } else { step.parse::<usize>().ok()? };
+                items.get_mut(index)?
+            }
+            Value::Object(members) => members.get_mut(step)?,
+            _ => return None,
+        };
+    }
+    Some(here)
+}
+
+/// Makes another id of a text or a number; anything else is no id.
+fn renew(value: &mut Value, delivery_id: &str) -> bool {
+    match value {
+        Value::String(text) => *text = like(text, delivery_id),
+        Value::Number(number) => {
+            let digits = number.to_string().len().clamp(1, 15);
+            let text: String = digits_of(delivery_id).chars().take(digits).collect();
+            match text.parse::<u64>() {
+                Ok(fresh) => *number = fresh.into(),
+                Err(_) => return false,
+            }
+        }
+        _ => return false,
+    }
+    true
 }
 
 /// An id of the sample's beginning (`evt_`, `wh-`) with a fresh end.
 fn like(sample: &str, delivery_id: &str) -> String {
     let plain: String = delivery_id.chars().filter(|character| *character != '-').collect();
-    match sample.rfind(['_', '-']) {
+    match sample.rfind(['_', '-', '/']) {
         _ if sample.len() == delivery_id.len() => delivery_id.to_owned(),
         Some(end) => format!("{}{plain}", &sample[..=end]),
         None => plain,
@@ -274,7 +295,8 @@ fn like(sample: &str, delivery_id: &str) -> String {
 }
 
 fn digits_of(delivery_id: &str) -> String {
-    let digit = |character: char| character.to_digit(16).map(|digit| char::from(b'1' + (digit % 9) as u8));
+    let digit =
+        |character: char| character.to_digit(16).map(|digit| char::from(b'1' + (digit % 9) as u8));
     delivery_id.chars().filter_map(digit).collect()
 }
 
@@ -312,7 +334,8 @@ pub(super) fn together(
     unsigned: &Unsigned,
     own: &[(String, String)],
 ) -> Vec<(String, String)> {
-    let has = |headers: &[(String, String)], name: &str| headers.iter().any(|(known, _)| known == name);
+    let has =
+        |headers: &[(String, String)], name: &str| headers.iter().any(|(known, _)| known == name);
     for (name, value) in &unsigned.headers {
         if !has(&headers, name) {
             headers.push((name.clone(), value.clone()));

@@ -18,7 +18,7 @@ static FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/samples.rs")
 
 const FORM: &str = "application/x-www-form-urlencoded";
 /// How many names are offered for one that is unknown.
-const NEAREST_MAX: usize = 5;
+const NEAREST_MAX: usize = 3;
 /// Names that are less alike than this are not meant.
 const ALIKE_MIN: f64 = 0.6;
 
@@ -164,40 +164,46 @@ pub fn with_body(
 
 /// What can be triggered of a provider, in the order of the file.
 pub fn listed(entry: &Entry) -> Result<Vec<Listed>, TriggerError> {
-    let mut list = Vec::new();
-    if let Some(file) = file(&entry.slug)? {
-        for event in file.events.iter().filter(|event| event.handshake.is_none()) {
-            list.push(Listed {
-                name: event.name.clone(),
-                event_type: Some(event.event_type().to_owned()),
-                about: event.about.clone(),
-                origin: event.origin.clone().unwrap_or_else(|| file.origin.clone()),
-            });
-        }
-    }
-    for (name, sample) in own_samples(entry, &list) {
-        list.push(Listed {
+    let mut list = list_of_file(entry)?;
+    let own: Vec<Listed> = own_samples(entry, &list)
+        .map(|(name, sample)| Listed {
             name,
             event_type: sample.event_type.clone(),
             about: "a small sample of the provider's entry".to_owned(),
             origin: entry.docs_url.clone().unwrap_or_else(|| entry.source.clone()),
-        });
-    }
+        })
+        .collect();
+    list.extend(own);
     Ok(list)
+}
+
+fn list_of_file(entry: &Entry) -> Result<Vec<Listed>, TriggerError> {
+    let Some(file) = file(&entry.slug)? else { return Ok(Vec::new()) };
+    let events = file.events.iter().filter(|event| event.handshake.is_none());
+    let listed = events.map(|event| Listed {
+        name: event.name.clone(),
+        event_type: Some(event.event_type().to_owned()),
+        about: event.about.clone(),
+        origin: event.origin.clone().unwrap_or_else(|| file.origin.clone()),
+    });
+    Ok(listed.collect())
 }
 
 /// The event of this name or event type. `None` if there is none; [`nearest`] says what may have been meant.
 pub fn sample(entry: &Entry, wanted: &str) -> Result<Option<Sample>, TriggerError> {
     let list = listed(entry)?;
     let exact = list.iter().find(|event| event.name == wanted);
-    let found = exact.or_else(|| list.iter().find(|event| event.event_type.as_deref() == Some(wanted)));
+    let found =
+        exact.or_else(|| list.iter().find(|event| event.event_type.as_deref() == Some(wanted)));
     let Some(found) = found else { return Ok(None) };
     if let Some(file) = file(&entry.slug)?
-        && let Some(event) = file.events.iter().find(|event| event.name == found.name)
+        && let Some(event) =
+            file.events.iter().find(|event| event.name == found.name && event.handshake.is_none())
     {
         return event.sample(&entry.slug, &file).map(Some);
     }
-    let mut own = own_samples(entry, &list_of_file(&entry.slug)?);
+    let of_file = list_of_file(entry)?;
+    let mut own = own_samples(entry, &of_file);
     Ok(own.find(|(name, _)| *name == found.name).map(|(name, sample)| of_entry(name, sample)))
 }
 
@@ -225,23 +231,16 @@ pub fn nearest(entry: &Entry, wanted: &str) -> Result<Vec<String>, TriggerError>
     Ok(scored.into_iter().take(NEAREST_MAX).map(|(_, name)| name).collect())
 }
 
-fn list_of_file(slug: &str) -> Result<Vec<Listed>, TriggerError> {
-    let listed = |event: &Event| Listed {
-        name: event.name.clone(),
-        event_type: Some(event.event_type().to_owned()),
-        about: String::new(),
-        origin: String::new(),
-    };
-    Ok(file(slug)?.iter().flat_map(|file| file.events.iter().map(listed)).collect())
-}
-
 /// The entry's samples whose event type the file has not, with names.
 fn own_samples<'e>(
     entry: &'e Entry,
     known: &[Listed],
 ) -> impl Iterator<Item = (String, &'e becket_signature::Sample)> + use<'e> {
-    let known: Vec<String> =
-        known.iter().flat_map(|event| [Some(event.name.clone()), event.event_type.clone()]).flatten().collect();
+    let known: Vec<String> = known
+        .iter()
+        .flat_map(|event| [Some(event.name.clone()), event.event_type.clone()])
+        .flatten()
+        .collect();
     let mut used: Vec<String> = Vec::new();
     entry.samples().iter().filter_map(move |sample| {
         let name = sample.event_type.clone().unwrap_or_else(|| "sample".to_owned());

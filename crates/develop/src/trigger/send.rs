@@ -30,7 +30,10 @@ pub struct Sender {
 
 impl std::fmt::Debug for Sender {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Sender").field("timeout_ms", &self.timeout_ms).finish_non_exhaustive()
+        formatter
+            .debug_struct("Sender")
+            .field("timeout_ms", &self.timeout_ms)
+            .finish_non_exhaustive()
     }
 }
 
@@ -44,7 +47,11 @@ impl Sender {
 
     /// Sends one request over a connection of its own. Errors are about the URL and the headers; that nobody
     /// answered is in the outcome.
-    pub async fn send(&self, request: &Prepared, number: u64) -> Result<AttemptOutcome, TriggerError> {
+    pub async fn send(
+        &self,
+        request: &Prepared,
+        number: u64,
+    ) -> Result<AttemptOutcome, TriggerError> {
         let target = self.policy.check_url(&request.url).map_err(|refused| TriggerError::Url {
             url: request.url.split('?').next().unwrap_or_default().to_owned(),
             message: refused.to_string(),
@@ -81,7 +88,7 @@ pub struct Warning {
 /// What the provider would make of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Judged {
-    /// Whether any answer came.
+    /// Whether somebody took the connection.
     pub reached: bool,
     /// Whether it was a 2xx, and what the handshake expected if it was one.
     pub success: bool,
@@ -107,22 +114,36 @@ pub fn judge(
         if let Some(error) = outcome.error {
             warn("not_answered", error.to_string());
         }
-        return Judged { reached: false, success: false, took_us, warnings };
+        // Whoever took the connection was reached, and is too slow or broke it off.
+        let reached = outcome.remote_address.is_some();
+        if reached {
+            too_slow(entry, took_us, &mut warn);
+        }
+        return Judged { reached, success: false, took_us, warnings };
     };
     let mut success = outcome.is_success();
     match tamper {
         Some(_) if success => warn(
             "forgery_accepted",
-            format!("the handler accepted a request that is not genuine ({}): it does not verify", request.verdict.unwrap_or("spoilt")),
+            format!(
+                "the handler accepted a request that is not genuine ({}): it does not verify",
+                request.verdict.unwrap_or("spoilt")
+            ),
         ),
         Some(_) if !(400..500).contains(&status) => warn(
             "forgery_not_refused",
-            format!("a request that is not genuine should be refused with a status like {}, not {status}", entry.failure_status),
+            format!(
+                "a request that is not genuine should be refused with a status like {}, not {status}",
+                entry.failure_status
+            ),
         ),
         Some(_) => {}
         None if (300..400).contains(&status) => warn(
             "redirect",
-            format!("the handler redirects, which {} takes for a failure: register the final URL", entry.name),
+            format!(
+                "the handler redirects, which {} takes for a failure: register the final URL",
+                entry.name
+            ),
         ),
         None if !success => warn("failure", failure(entry)),
         None => {}
@@ -131,7 +152,9 @@ pub fn judge(
         too_slow(entry, took_us, &mut warn);
         if success {
             let wrong = match expected {
-                Some(answer) => wrong_answer(answer.status, &answer.headers, &answer.body, status, outcome),
+                Some(answer) => {
+                    wrong_answer(answer.status, &answer.headers, &answer.body, status, outcome)
+                }
                 None => acknowledgement(verifier, request).and_then(|ack| {
                     (!ack.body.is_empty())
                         .then(|| wrong_answer(ack.status, &[], &ack.body, status, outcome))
@@ -167,7 +190,9 @@ fn too_slow(entry: &Entry, took_us: u64, warn: &mut impl FnMut(&'static str, Str
             "too_slow",
             format!(
                 "it took {:.1} s, and {} gives up after {} s and counts a failure: {advice}",
-                seconds(took_ms), entry.name, seconds(timeout_ms)
+                seconds(took_ms),
+                entry.name,
+                seconds(timeout_ms)
             ),
         );
     } else if took_ms * 100 > timeout_ms * CLOSE_PERCENT {
@@ -175,7 +200,9 @@ fn too_slow(entry: &Entry, took_us: u64, warn: &mut impl FnMut(&'static str, Str
             "nearly_too_slow",
             format!(
                 "it took {:.1} s, close to the {} s after which {} gives up: {advice}",
-                seconds(took_ms), seconds(timeout_ms), entry.name
+                seconds(took_ms),
+                seconds(timeout_ms),
+                entry.name
             ),
         );
     }

@@ -230,9 +230,7 @@ fn walk<'v>(document: &'v mut Value, steps: &[Step]) -> Result<&'v mut Value, St
             (Step::Key(key), place @ Value::Null) => {
                 *place = Value::Object(Map::new());
                 match place {
-                    Value::Object(members) => {
-                        members.entry(key.as_str()).or_insert(Value::Null)
-                    }
+                    Value::Object(members) => members.entry(key.as_str()).or_insert(Value::Null),
                     _ => return Err("it cannot be made".to_owned()),
                 }
             }
@@ -311,7 +309,9 @@ mod tests {
     #[test]
     fn what_leads_nowhere_is_said() {
         let body = || json!({ "a": { "b": [1] } });
-        for wrong in ["a.b[5]=1", "a.b.c=1", "a.b[0].c=1", "novalue", "=1", "a..b=1", "a[x]=1", "a[0=1"] {
+        for wrong in
+            ["a.b[5]=1", "a.b.c=1", "a.b[0].c=1", "novalue", "=1", "a..b=1", "a[x]=1", "a[0=1"]
+        {
             assert!(changed(body(), Change::set(wrong)).is_err(), "{wrong}");
         }
         assert!(changed(body(), Change::add("a=1")).is_err(), "an object is no list");

@@ -29,12 +29,13 @@ const TRIES_MAX: usize = 256;
 /// A time of sending that is too old for every scheme of the entry.
 pub(super) fn old_time(order: &Order<'_>) -> Result<i64, TriggerError> {
     let schemes = &order.verifier.entry().schemes;
-    let limits = schemes.iter().filter_map(|scheme| scheme.timestamp.as_ref()).filter_map(|time| {
-        match time.max_age_s {
+    let limits =
+        schemes.iter().filter_map(|scheme| scheme.timestamp.as_ref()).filter_map(|time| match time
+            .max_age_s
+        {
             Tolerance::Seconds(seconds) => i64::try_from(seconds).ok(),
             Tolerance::Unchecked => None,
-        }
-    });
+        });
     // The end of a token is judged whatever the entry says.
     let tokens = schemes.iter().any(|scheme| scheme.class == Class::Jwt).then_some(0);
     let limit = limits.max().or(tokens);
@@ -103,13 +104,16 @@ fn other_signatures(verifier: &Verifier, prepared: &Prepared) -> Vec<Prepared> {
             }
             Expr::Body => {
                 let text = String::from_utf8_lossy(&prepared.body);
-                candidates.extend(others(&text).into_iter().map(|text| Prepared {
-                    body: text.into_bytes(),
-                    ..prepared.clone()
-                }));
+                candidates.extend(
+                    others(&text)
+                        .into_iter()
+                        .map(|text| Prepared { body: text.into_bytes(), ..prepared.clone() }),
+                );
             }
             Expr::Json(path) => {
-                let Ok(document) = serde_json::from_slice::<Value>(&prepared.body) else { continue };
+                let Ok(document) = serde_json::from_slice::<Value>(&prepared.body) else {
+                    continue;
+                };
                 let wanted = path.segments();
                 for leaf in leaves(&document).into_iter().filter(|leaf| is_at(leaf, wanted)) {
                     let text = document.pointer(&pointer(&leaf)).and_then(Value::as_str);

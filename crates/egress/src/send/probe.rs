@@ -31,12 +31,7 @@ pub struct Probe {
 impl Egress {
     /// Resolves, connects and finishes the TLS handshake, within `timeout_ms`, and sends nothing.
     /// Never fails: whatever happened is in the outcome.
-    pub async fn probe(
-        &self,
-        target: &Target,
-        policy: &AddressPolicy,
-        timeout_ms: u64,
-    ) -> Probe {
+    pub async fn probe(&self, target: &Target, policy: &AddressPolicy, timeout_ms: u64) -> Probe {
         let mut probe = Probe::default();
         if let Err(refused) = policy.check_target(target) {
             probe.error = Some(refused.into());
@@ -72,5 +67,30 @@ impl Egress {
             probe.certificates = shown.iter().map(|one| one.clone().into_owned()).collect();
         }
         probe
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::send::EgressConfig;
+
+    #[tokio::test]
+    async fn policies_hold_for_probes_too() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let egress = Egress::new(EgressConfig::default()).unwrap();
+        let (operator, public) =
+            (AddressPolicy::operator(), AddressPolicy::public(&[], &[], &[], None));
+        let target = operator.check_url(&url).unwrap();
+        let probe = egress.probe(&target, &operator, 2_000).await;
+        assert_eq!((probe.error, probe.tls_version), (None, None));
+        assert_eq!(probe.remote_address, listener.local_addr().ok());
+        let refused = egress.probe(&target, &public, 2_000).await;
+        assert_eq!(refused.error, Some(AttemptError::AddressRefused));
+        assert_eq!(refused.remote_address, None);
+        drop(listener);
+        let gone = egress.probe(&target, &operator, 2_000).await;
+        assert_eq!(gone.error, Some(AttemptError::ConnectRefused));
     }
 }

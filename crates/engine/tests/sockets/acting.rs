@@ -118,8 +118,11 @@ async fn transforming(url: &str, made: Vec<Result<Transformed, TransformFailure>
 async fn a_transformed_delivery_is_signed_as_it_is_sent() {
     let (port, mut arrived) =
         receiver(Some(("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", 0))).await;
-    let failure =
-        TransformFailure { error: AttemptError::TransformFailed, note: "line 1: no".to_owned(), log: String::new() };
+    let failure = TransformFailure {
+        error: AttemptError::TransformFailed,
+        note: "line 1: no".to_owned(),
+        log: String::new(),
+    };
     let made = Transformed {
         body: Bytes::from_static(b"{}"),
         url: Some(format!("http://127.0.0.1:{port}/elsewhere")),

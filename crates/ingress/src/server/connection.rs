@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::strict::{self, Malformed};
 use super::timed_io::TimedIo;
-use super::{Fallback, Serves};
+use super::{Fallback, IDENTITY_PATH, Serves};
 use crate::address::client_address;
 use crate::answer::{self, Reply, ReplyBody, Turn};
 use crate::body::TimedBody;
@@ -132,7 +132,9 @@ fn is_timeout(error: &hyper::Error) -> bool {
 impl Shared {
     async fn answer(&self, request: Request<Incoming>, peer: Peer, serves: Serves) -> Reply {
         let path = request.uri().path();
-        let webhook = path == "/in" || path.starts_with("/in/");
+        let webhook = (path == "/in" || path.starts_with("/in/")) && path != IDENTITY_PATH;
+        // Asked for at the public address, also where that serves nothing but webhooks.
+        let serves = if path == IDENTITY_PATH { Serves::Fallback } else { serves };
         let (head, body) = request.into_parts();
         if let Err(malformed) = strict::check(&head) {
             return self.refuse(&head, malformed, peer);

@@ -36,6 +36,9 @@ use crate::receive::{Ingress, Peer};
 /// The future of a fallback's answer.
 pub type FallbackFuture<'a> = Pin<Box<dyn Future<Output = Response<BoxedBody>> + Send + 'a>>;
 
+/// The one path below `/in/` that is the fallback's: it proves that an address leads to this gateway.
+pub const IDENTITY_PATH: &str = "/in/.well-known/becket";
+
 /// Answers everything that is not a webhook: management, health, metrics, dashboard.
 pub trait Fallback: Send + Sync + 'static {
     /// Answers a request. Its body ends with an error when the sender is too slow; its size is for

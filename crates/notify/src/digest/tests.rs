@@ -140,10 +140,24 @@ fn a_message_that_fails_fails_for_all_of_its_events_once() {
     assert_eq!(rig.settled("b").error, Some(AttemptError::ConnectRefused));
     assert_eq!(rig.later("c", false), Duration::from_secs(10));
     rig.now += Duration::from_secs(10);
-    rig.end(rig.sends("d", false), &status(200));
-    for id in ["b", "c", "new"] {
+    rig.end(rig.sends("c", false), &status(200));
+    for id in ["b", "d", "new"] {
         assert!(rig.settled(id).is_success());
     }
+}
+
+#[test]
+fn after_the_pause_a_message_is_tried_again_by_whoever_comes() {
+    let mut rig = Rig::new();
+    rig.end(rig.sends("a", true), &status(200));
+    rig.later("b", true);
+    rig.later("c", true);
+    rig.now += WINDOW;
+    rig.end(rig.sends("b", false), &status(500));
+    // `c` was held back by the engine meanwhile and has not heard of the failure.
+    rig.now += Duration::from_secs(30);
+    assert_eq!(rig.end(rig.sends("c", false), &status(200)).total, 2);
+    assert!(rig.settled("b").is_success());
 }
 
 #[test]
@@ -236,9 +250,11 @@ fn without_a_window_each_waits_for_its_turn() {
     assert!(!digest.collects());
     let patience = Duration::from_millis(2_500);
     let turns: Vec<_> = (0..5).map(|_| digest.turn(now, patience)).collect();
-    assert_eq!(turns, [Ok(0), Ok(1), Ok(2), Err(3), Err(3)].map(|turn| {
-        turn.map(Duration::from_secs).map_err(Duration::from_secs)
-    }));
+    assert_eq!(
+        turns,
+        [Ok(0), Ok(1), Ok(2), Err(3), Err(3)]
+            .map(|turn| { turn.map(Duration::from_secs).map_err(Duration::from_secs) })
+    );
     digest.hold(now, Duration::from_secs(30));
     assert_eq!(digest.turn(now, patience), Err(Duration::from_secs(30)));
 }

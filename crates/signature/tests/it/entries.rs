@@ -240,3 +240,17 @@ fn verifiers_are_shared_between_threads() {
     shared::<&'static Catalogue>();
     shared::<becket_signature::standard_webhooks::SigningKey>();
 }
+
+#[test]
+fn every_file_of_the_catalogue_is_built_in() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../catalogue");
+    let files = std::fs::read_dir(folder).expect("the catalogue is beside the crates");
+    let mut on_disk: Vec<String> = files
+        .map(|file| file.expect("readable").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    on_disk.sort();
+    let built_in: Vec<&str> = Catalogue::builtin().slugs().collect();
+    assert_eq!(built_in, on_disk, "`touch crates/signature/build.rs` takes new entries in");
+}

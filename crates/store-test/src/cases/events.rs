@@ -1,7 +1,7 @@
 //! Reading events back: the row, and the exact bytes.
 
 use becket_model::{
-    DeliveryState, Disposition, EventId, EventLabels, EventRecord, EventSeq, Released,
+    DeliveryState, Disposition, EventId, EventLabels, EventRecord, EventSeq, FilteredBy, Released,
 };
 use becket_store::{DeliveryRow, EventAccept, EventRow};
 
@@ -33,6 +33,12 @@ pub async fn the_row_says_what_was_accepted<H: Harness>() {
             by: "admin".to_owned(),
             reason: Some("the sender is known: \"ü\"".to_owned()),
         }),
+        filtered: vec![FilteredBy {
+            endpoint: world.a[2],
+            clause: "body.ref".to_owned(),
+            expected: "$startsWith \"ü\"".to_owned(),
+            found: "nothing".to_owned(),
+        }],
     };
     let accept = EventAccept { labels: labels.clone(), ..accept };
     let size_bytes = accept.record.packed().len() as u64;

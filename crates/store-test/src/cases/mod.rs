@@ -15,6 +15,7 @@ pub mod duplicates;
 pub mod endpoints;
 pub mod envelopes;
 pub mod events;
+pub mod filters;
 pub mod lists;
 pub mod payloads;
 pub mod quarantine;

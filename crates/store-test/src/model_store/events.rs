@@ -188,6 +188,7 @@ impl KeptEvent {
     fn expunge(&mut self, now_ms: i64) {
         if !self.accepted.record.is_expunged() {
             self.accepted.record = EventRecord::expunged(now_ms);
+            self.accepted.labels.forget_payload();
         }
     }
 

@@ -66,6 +66,8 @@ pub(super) struct Child {
     busy: Duration,
     slowed: bool,
     grown: bool,
+    /// The processor time that it had used when it last answered.
+    processor_us: u64,
 }
 
 impl Child {
@@ -85,7 +87,8 @@ impl Child {
             return Err(Broken::NotStarted(std::io::ErrorKind::BrokenPipe.into()));
         };
         let (calls, busy) = (0, Duration::ZERO);
-        Ok(Self { process, input, output, calls, busy, slowed: false, grown: false })
+        let (slowed, grown, processor_us) = (false, false, 0);
+        Ok(Self { process, input, output, calls, busy, slowed, grown, processor_us })
     }
 
     pub(super) fn id(&self) -> Option<u32> {
@@ -103,6 +106,7 @@ impl Child {
         self.calls += 1;
         match answer {
             Ok(Some(answer)) => {
+                self.processor_us = answer.0.processor_us;
                 if self.calls.is_multiple_of(LOOK_EVERY_CALLS) || body.len() >= LARGE_BODY_BYTES {
                     self.grown = resident_bytes(self.id()) > RESIDENT_BYTES_MAX;
                 }
@@ -150,6 +154,11 @@ impl Child {
         slow_down(self.id());
     }
 
+    /// The processor time that it had used when it last answered, in microseconds.
+    pub(super) fn processor_us(&self) -> u64 {
+        self.processor_us
+    }
+
     pub(super) fn add_busy(&mut self, busy: Duration) {
         self.busy += busy;
     }
@@ -186,6 +195,13 @@ pub(super) fn slow_down(id: Option<u32>) {
     if let Some(pid) = pid(id) {
         let _ = rustix::process::setpriority_process(Some(pid), SLOW_NICE);
     }
+}
+
+/// The processor time that a process has used, in microseconds; `None` where that is not told.
+pub(super) fn processor_us(id: Option<u32>) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{}/schedstat", id?)).ok()?;
+    let ns: u64 = text.split(' ').next()?.parse().ok()?;
+    Some(ns / 1_000)
 }
 
 /// The memory that a process has in use; 0 if that cannot be found out.

@@ -8,9 +8,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::child::{self, Broken, Child, Wear};
-use super::schedule::{Ended, Overdue, RunId, Rules, Schedule, Start};
+use super::schedule::{Ended, Overdue, Rules, RunId, Schedule, Start};
 use super::{Answer, Job, NoAnswer, PoolConfig};
 use crate::limits;
+use crate::script::shown_headers;
 use crate::wire::{self, Request};
 
 /// A process is replaced after it has worked for so long, well before its own limit.
@@ -31,6 +32,8 @@ struct Returned {
     /// The process, if it is still of use.
     child: Option<Child>,
     busy: Duration,
+    /// The processor time of the call, in microseconds, if there was an answer.
+    used_us: Option<u64>,
     ended: Ended<Job>,
 }
 
@@ -38,6 +41,8 @@ struct Returned {
 struct Hold {
     kill: Option<oneshot::Sender<()>>,
     process: Option<u32>,
+    /// The processor time that the process had used before.
+    before_us: u64,
     slowed: bool,
 }
 
@@ -125,7 +130,7 @@ impl Manager {
             }
         };
         let now_us = self.now_us();
-        self.schedule.ended(returned.run, returned.ended, now_us);
+        self.schedule.ended(returned.run, returned.ended, returned.used_us, now_us);
         let slowed = self.holds.remove(&returned.run).is_some_and(|hold| hold.slowed);
         let Some(mut child) = returned.child else { return };
         child.add_busy(returned.busy);
@@ -145,7 +150,12 @@ impl Manager {
     /// Keeps the time: of calls in quick places, of calls that wait, of processes without work.
     fn look_after(&mut self) {
         let now_us = self.now_us();
-        for verdict in self.schedule.overdue(now_us) {
+        let holds = &self.holds;
+        let used_us = |run| {
+            let hold: &Hold = holds.get(&run)?;
+            Some(child::processor_us(hold.process)?.saturating_sub(hold.before_us))
+        };
+        for verdict in self.schedule.overdue(now_us, used_us) {
             match verdict {
                 Overdue::Moved(run) => {
                     if let Some(hold) = self.holds.get_mut(&run) {
@@ -182,17 +192,18 @@ impl Manager {
     }
 
     fn begin_one(&mut self, Start { run, slow, job }: Start<Job>) {
-        let child = match self.idle_child(slow).map_or_else(|| Child::start(&self.config.launcher), Ok)
-        {
-            Ok(child) => child,
-            Err(error) => {
-                answer(job, Err(NoAnswer::Broken(error.to_string())));
-                let now_us = self.now_us();
-                return self.schedule.ended(run, Ended::Done, now_us);
-            }
-        };
+        let child =
+            match self.idle_child(slow).map_or_else(|| Child::start(&self.config.launcher), Ok) {
+                Ok(child) => child,
+                Err(error) => {
+                    answer(job, Err(NoAnswer::Broken(error.to_string())));
+                    let now_us = self.now_us();
+                    return self.schedule.ended(run, Ended::Done, None, now_us);
+                }
+            };
         let (kill, killed) = oneshot::channel();
-        let hold = Hold { kill: Some(kill), process: child.id(), slowed: slow };
+        let (process, before_us) = (child.id(), child.processor_us());
+        let hold = Hold { kill: Some(kill), process, before_us, slowed: slow };
         if slow {
             child::slow_down(hold.process);
         }
@@ -221,13 +232,14 @@ async fn perform(
     killed: oneshot::Receiver<()>,
     wall: Duration,
 ) -> Returned {
-    let began = Instant::now();
+    let (began, before_us) = (Instant::now(), child.processor_us());
     let body = job.input.as_ref().map(|input| input.body.clone()).unwrap_or_default();
     let front = match front(&job, wall) {
         Ok(front) => front,
         Err(error) => {
             answer(job, Err(NoAnswer::Broken(error.to_string())));
-            return Returned { run, child: Some(child), busy: began.elapsed(), ended: Ended::Done };
+            let (child, ended) = (Some(child), Ended::Done);
+            return Returned { run, child, busy: began.elapsed(), used_us: None, ended };
         }
     };
     let output_bytes = limits::output_bytes(body.len());
@@ -241,7 +253,8 @@ async fn perform(
         () = tokio::time::sleep(wall) => Err(NoAnswer::TimedOut(wall)),
         Ok(()) = killed => {
             tokio::spawn(child.kill());
-            return Returned { run, child: None, busy: began.elapsed(), ended: Ended::Again(job) };
+            let ended = Ended::Again(job);
+            return Returned { run, child: None, busy: began.elapsed(), used_us: None, ended };
         }
         () = job.reply.closed() => Err(NoAnswer::Gone),
     };
@@ -254,7 +267,8 @@ async fn perform(
     };
     let result = result.map(|(reply, body)| Answer { outcome: reply.result, log: reply.log, body });
     answer(job, result);
-    Returned { run, child: kept, busy: began.elapsed(), ended: Ended::Done }
+    let used_us = kept.as_ref().map(|child| child.processor_us().saturating_sub(before_us));
+    Returned { run, child: kept, busy: began.elapsed(), used_us, ended: Ended::Done }
 }
 
 /// Whoever asked may have gone; then nobody needs the answer.
@@ -266,15 +280,15 @@ fn answer(job: Job, result: Result<Answer, NoAnswer>) {
 fn front(job: &Job, wall: Duration) -> Result<Vec<u8>, serde_json::Error> {
     let body_bytes = job.input.as_ref().map_or(0, |input| input.body.len());
     let interrupt_ms = limits::interrupt_after(wall).as_millis();
-    let variables = job.program.variables.iter();
+    let input = job.input.as_ref();
     let request = Request {
-        code: &job.program.code,
-        variables: variables.map(|(name, value)| (name.as_str(), value.as_str().into())).collect(),
-        check: job.input.is_none(),
-        method: job.input.as_ref().map_or("POST", |input| &input.method),
-        url: job.input.as_ref().map_or("", |input| &input.url),
-        headers: job.input.as_ref().map(|input| crate::script::shown_headers(&input.headers)).unwrap_or_default(),
-        event_type: job.input.as_ref().and_then(|input| input.event_type.as_deref()),
+        code: job.program.code.as_str().into(),
+        variables: job.program.variables.clone(),
+        check: input.is_none(),
+        method: input.map_or("POST", |input| &input.method).into(),
+        url: input.map_or("", |input| &input.url).into(),
+        headers: input.map(|input| shown_headers(&input.headers)).unwrap_or_default(),
+        event_type: input.and_then(|input| input.event_type.clone()),
         interrupt_ms: u64::try_from(interrupt_ms).unwrap_or(u64::MAX),
         heap_bytes: limits::heap_bytes(body_bytes),
         output_bytes: limits::output_bytes(body_bytes),

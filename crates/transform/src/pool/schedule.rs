@@ -18,6 +18,10 @@ const GOOD_CALLS: u32 = 8;
 const WAITING_MAX: usize = 1_024;
 /// How many endpoints are remembered for having been slow.
 const REMEMBERED_MAX: usize = 4_096;
+/// How many quanta a call may hold a quick place if it gets hardly any processor time.
+const PATIENCE: u64 = 8;
+/// How soon a call that is past its quantum while nobody waits is looked at again, in microseconds.
+const LOOK_AGAIN_US: u64 = 5_000;
 /// What an endpoint has used counts half after so long, in microseconds.
 const USAGE_HALVES_US: u64 = 10_000_000;
 
@@ -103,6 +107,15 @@ struct Running {
     /// It was asked to be killed.
     doomed: bool,
     started_us: u64,
+    /// When it is time to look whether its quantum is used up.
+    look_us: u64,
+}
+
+impl Running {
+    /// When it is time to look at it, if ever.
+    fn look_us(&self) -> u64 {
+        if self.slow || self.doomed { u64::MAX } else { self.look_us }
+    }
 }
 
 /// All endpoints that have calls.
@@ -161,19 +174,30 @@ impl<J> Schedule<J> {
         let slow = lane.slow;
         self.last_run += 1;
         let run = self.last_run;
-        self.running.insert(run, Running { endpoint, slow, doomed: false, started_us: now_us });
+        let look_us = now_us + self.rules.quantum_us;
+        let running = Running { endpoint, slow, doomed: false, started_us: now_us, look_us };
+        self.running.insert(run, running);
         Some(Start { run, slow, job: waiting.job })
     }
 
-    /// Calls that have used up their quantum, and what becomes of them.
-    pub(super) fn overdue(&mut self, now_us: u64) -> Vec<Overdue> {
-        let mut late: Vec<(u64, RunId)> = self
-            .running
-            .iter()
-            .filter(|(_, run)| !run.slow && !run.doomed)
-            .filter(|(_, run)| now_us.saturating_sub(run.started_us) >= self.rules.quantum_us)
-            .map(|(id, run)| (run.started_us, *id))
-            .collect();
+    /// Calls that have used up their quantum, and what becomes of them. `used_us` tells the processor
+    /// time of a call: on a busy machine a call that has hardly begun is not to blame.
+    pub(super) fn overdue(
+        &mut self,
+        now_us: u64,
+        used_us: impl Fn(RunId) -> Option<u64>,
+    ) -> Vec<Overdue> {
+        let quantum_us = self.rules.quantum_us;
+        let mut late: Vec<(u64, RunId)> = Vec::new();
+        for (id, run) in self.running.iter_mut().filter(|(_, run)| run.look_us() <= now_us) {
+            let took_us = now_us.saturating_sub(run.started_us);
+            let left_us = quantum_us.saturating_sub(used_us(*id).unwrap_or(took_us));
+            if left_us == 0 || took_us >= quantum_us * PATIENCE {
+                late.push((run.started_us, *id));
+            } else {
+                run.look_us = now_us + left_us;
+            }
+        }
         late.sort_unstable();
         let mut slow_held = self.running.values().filter(|run| run.slow).count();
         let mut wanted = self.quick.len();
@@ -188,20 +212,24 @@ impl<J> Schedule<J> {
                 run.doomed = true;
                 wanted -= 1;
                 verdicts.push(Overdue::Kill(id));
+            } else {
+                // Nobody waits now; that may change at any moment.
+                run.look_us = now_us + LOOK_AGAIN_US;
             }
         }
         verdicts
     }
 
-    /// A call has ended.
-    pub(super) fn ended(&mut self, run: RunId, ended: Ended<J>, now_us: u64) {
+    /// A call has ended, after so much processor time if that is known.
+    pub(super) fn ended(&mut self, run: RunId, ended: Ended<J>, used_us: Option<u64>, now_us: u64) {
         let Some(run) = self.running.remove(&run) else { return };
         let took_us = now_us.saturating_sub(run.started_us);
+        let used_us = used_us.unwrap_or(took_us).max(took_us / PATIENCE);
         let Some(lane) = self.lanes.get_mut(&run.endpoint) else { return };
         lane.running = false;
-        lane.used_us = lane.used(now_us).saturating_add(took_us);
+        lane.used_us = lane.used(now_us).saturating_add(used_us);
         lane.used_at_us = now_us;
-        if took_us >= self.rules.quantum_us {
+        if used_us >= self.rules.quantum_us {
             lane.slow = true;
             lane.good_calls = 0;
         } else {
@@ -239,8 +267,8 @@ impl<J> Schedule<J> {
 
     /// When to look again at what is overdue or expired, if anything could be.
     pub(super) fn wake_at_us(&self) -> Option<u64> {
-        let quick = self.running.values().filter(|run| !run.slow && !run.doomed);
-        let quantum = quick.map(|run| run.started_us + self.rules.quantum_us).min();
+        let looks = self.running.values().map(Running::look_us);
+        let quantum = looks.min().filter(|at_us| *at_us < u64::MAX);
         let waiting = self.lanes.values().filter_map(|lane| lane.waiting.front());
         let patience = waiting.map(|one| one.since_us + self.rules.wait_max_us).min();
         quantum.into_iter().chain(patience).min()
@@ -286,8 +314,7 @@ impl<J> Schedule<J> {
 mod tests {
     use super::*;
 
-    const RULES: Rules =
-        Rules { quick: 2, slow: 1, quantum_us: 30_000, wait_max_us: 10_000_000 };
+    const RULES: Rules = Rules { quick: 2, slow: 1, quantum_us: 30_000, wait_max_us: 10_000_000 };
 
     fn started(schedule: &mut Schedule<&'static str>, now_us: u64) -> Vec<Start<&'static str>> {
         std::iter::from_fn(|| schedule.next(now_us)).collect()
@@ -305,12 +332,12 @@ mod tests {
         }
         let first = started(&mut schedule, 0);
         assert_eq!(jobs(&first), [("a1", false), ("b1", false)]);
-        schedule.ended(first[0].run, Ended::Done, 1_000);
+        schedule.ended(first[0].run, Ended::Done, None, 1_000);
         let second = started(&mut schedule, 1_000);
         assert_eq!(jobs(&second), [("c1", false)], "the other endpoint comes first");
-        schedule.ended(first[1].run, Ended::Done, 2_000);
+        schedule.ended(first[1].run, Ended::Done, None, 2_000);
         assert_eq!(jobs(&started(&mut schedule, 2_000)), [("a2", false)]);
-        assert!(schedule.overdue(2_000).is_empty());
+        assert!(schedule.overdue(2_000, |_| None).is_empty());
     }
 
     #[test]
@@ -322,15 +349,15 @@ mod tests {
         let begun = started(&mut schedule, 0);
         assert_eq!(begun.len(), 2);
         assert_eq!(schedule.wake_at_us(), Some(30_000));
-        assert!(schedule.overdue(29_999).is_empty());
+        assert!(schedule.overdue(29_999, |_| None).is_empty());
         // One goes on in the slow place, and that makes room for the one who waits.
-        let verdicts = schedule.overdue(30_000);
+        let verdicts = schedule.overdue(30_000, |_| None);
         assert_eq!(verdicts[0], Overdue::Moved(begun[0].run));
         assert_eq!(verdicts[1], Overdue::Kill(begun[1].run));
         assert_eq!(jobs(&started(&mut schedule, 30_000)), [("good", false)]);
-        schedule.ended(begun[1].run, Ended::Again("evil2"), 31_000);
+        schedule.ended(begun[1].run, Ended::Again("evil2"), None, 31_000);
         assert!(started(&mut schedule, 31_000).is_empty(), "the slow place is taken");
-        schedule.ended(begun[0].run, Ended::Done, 1_000_000);
+        schedule.ended(begun[0].run, Ended::Done, None, 1_000_000);
         assert_eq!(jobs(&started(&mut schedule, 1_000_000)), [("evil2", true)]);
     }
 
@@ -339,8 +366,8 @@ mod tests {
         let mut schedule = Schedule::new(Rules { slow: 0, ..RULES });
         schedule.push(1, "long", 0).expect("room");
         let begun = started(&mut schedule, 0);
-        assert!(schedule.overdue(500_000).is_empty());
-        schedule.ended(begun[0].run, Ended::Done, 600_000);
+        assert!(schedule.overdue(500_000, |_| None).is_empty());
+        schedule.ended(begun[0].run, Ended::Done, None, 600_000);
         assert_eq!(schedule.running(), 0);
     }
 
@@ -352,23 +379,23 @@ mod tests {
             schedule.push(endpoint, job, now_us).expect("room");
             let begun = started(&mut schedule, now_us);
             now_us += took_us;
-            schedule.ended(begun[0].run, Ended::Done, now_us);
+            schedule.ended(begun[0].run, Ended::Done, None, now_us);
         }
         schedule.push(1, "hog", now_us).expect("room");
         schedule.push(2, "once", now_us).expect("room");
         let begun = started(&mut schedule, now_us);
         assert_eq!(jobs(&begun), [("once", true)]);
-        schedule.ended(begun[0].run, Ended::Done, now_us + 1_000);
+        schedule.ended(begun[0].run, Ended::Done, None, now_us + 1_000);
         let begun = started(&mut schedule, now_us + 1_000);
         assert_eq!(jobs(&begun), [("hog", true)]);
-        schedule.ended(begun[0].run, Ended::Done, now_us + 800_000);
+        schedule.ended(begun[0].run, Ended::Done, None, now_us + 800_000);
         now_us += 800_000;
         for _ in 0..GOOD_CALLS - 1 {
             schedule.push(2, "once", now_us).expect("room");
             let begun = started(&mut schedule, now_us);
             assert_eq!(jobs(&begun), [("once", true)]);
             now_us += 1_000;
-            schedule.ended(begun[0].run, Ended::Done, now_us);
+            schedule.ended(begun[0].run, Ended::Done, None, now_us);
         }
         schedule.push(2, "once", now_us).expect("room");
         assert_eq!(jobs(&started(&mut schedule, now_us)), [("once", false)]);
@@ -387,5 +414,22 @@ mod tests {
             schedule.push(1, "a", 0).expect("room");
         }
         assert_eq!(schedule.push(1, "refused", 0), Err("refused"));
+    }
+
+    #[test]
+    fn a_call_that_gets_no_processor_is_not_to_blame_for_long() {
+        let mut schedule = Schedule::new(Rules { quick: 1, slow: 1, ..RULES });
+        schedule.push(1, "starved", 0).expect("room");
+        let begun = started(&mut schedule, 0);
+        assert!(schedule.overdue(30_000, |_| Some(10_000)).is_empty());
+        assert_eq!(schedule.wake_at_us(), Some(50_000));
+        assert!(schedule.overdue(50_000, |_| Some(29_000)).is_empty());
+        assert_eq!(schedule.overdue(51_000, |_| Some(30_000)), [Overdue::Moved(begun[0].run)]);
+        schedule.ended(begun[0].run, Ended::Done, Some(29_000), 60_000);
+        schedule.push(1, "again", 60_000).expect("room");
+        let begun = started(&mut schedule, 60_000);
+        assert_eq!(jobs(&begun), [("again", false)], "it used less than a quantum");
+        let late_us = 60_000 + 30_000 * PATIENCE;
+        assert_eq!(schedule.overdue(late_us, |_| Some(0)), [Overdue::Moved(begun[0].run)]);
     }
 }

@@ -19,6 +19,10 @@ pub(super) fn error(ctx: &Ctx<'_>, watch: &Watch, error: Error) -> Trouble {
     }
     let mut trouble = match CaughtError::from_error(ctx, error) {
         CaughtError::Exception(exception) => thrown(ctx, exception.into_object().into_value()),
+        // What is thrown when there is no memory left for an error.
+        CaughtError::Value(value) if value.is_null() => {
+            trouble("it threw null, or ran out of memory")
+        }
         CaughtError::Value(value) => {
             trouble(format!("it threw {}, which is no Error", shown(ctx, &value)))
         }

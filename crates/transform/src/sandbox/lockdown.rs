@@ -103,8 +103,7 @@ mod linux {
         .collect();
         let is = |value| SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value);
         rules.insert(libc::SYS_read, vec![SeccompRule::new(vec![is(0)?])?]);
-        let writable =
-            vec![SeccompRule::new(vec![is(1)?])?, SeccompRule::new(vec![is(2)?])?];
+        let writable = vec![SeccompRule::new(vec![is(1)?])?, SeccompRule::new(vec![is(2)?])?];
         rules.insert(libc::SYS_write, writable);
         let executable = u64::from(libc::PROT_EXEC.unsigned_abs());
         let never_code = || {

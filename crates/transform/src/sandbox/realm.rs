@@ -174,8 +174,25 @@ fn furnish<'js>(ctx: &Ctx<'js>, watch: &Rc<Watch>) -> rquickjs::Result<()> {
 pub(super) fn shown<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> String {
     try_shown(ctx, value).unwrap_or_else(|_| {
         ctx.catch();
-        format!("[{}]", value.type_of())
+        format!("[{}]", kind(value))
     })
+}
+
+/// What a value is, in a word.
+pub(super) fn kind(value: &Value<'_>) -> &'static str {
+    use rquickjs::Type;
+    match value.type_of() {
+        _ if value.is_function() => "a function",
+        Type::Uninitialized | Type::Undefined => "undefined",
+        Type::Null => "null",
+        Type::Bool => "a boolean",
+        Type::Int | Type::Float => "a number",
+        Type::String => "a text",
+        Type::Symbol => "a symbol",
+        Type::BigInt => "a bigint",
+        Type::Array => "an array",
+        _ => "an object",
+    }
 }
 
 fn try_shown<'js>(ctx: &Ctx<'js>, value: &Value<'js>) -> rquickjs::Result<String> {

@@ -11,7 +11,7 @@ use rquickjs::promise::PromiseState;
 use rquickjs::{Ctx, Error, Function, Object, TypedArray, Value};
 
 use super::describe::{self, trouble};
-use super::realm::{self, FILE, Tools, Watch};
+use super::realm::{self, FILE, Tools, Watch, kind};
 use crate::limits;
 use crate::wire::{Changes, Outcome, Reply, Request, Trouble};
 
@@ -58,7 +58,14 @@ pub(super) fn call(request: &Request<'_>, body: Vec<u8>) -> (Reply, Vec<u8>) {
         Ok(Err(trouble)) => (Outcome::Failed(trouble), Vec::new()),
         Err(_) => (Outcome::Failed(trouble("out of memory")), Vec::new()),
     };
-    (Reply { result, log: watch.take_log() }, body)
+    (Reply { result, log: watch.take_log(), processor_us: processor_us() }, body)
+}
+
+/// The processor time of this process since it began.
+fn processor_us() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let part = |number: i64| u64::try_from(number).unwrap_or(0);
+    part(time.tv_sec).saturating_mul(1_000_000).saturating_add(part(time.tv_nsec) / 1_000)
 }
 
 /// A first call, so that everything has been loaded that is loaded once.
@@ -66,11 +73,11 @@ pub(super) fn warm_up() {
     let code = "function handler(w) { new Date(0).getHours(); w.payload.b = /a+/u.exec('aa')[0];
         console.log(w); return Promise.resolve(w); }";
     let request = Request {
-        code,
+        code: code.into(),
         variables: Default::default(),
         check: false,
-        method: "POST",
-        url: "",
+        method: "POST".into(),
+        url: "".into(),
         headers: Vec::new(),
         event_type: None,
         interrupt_ms: 1_000,
@@ -91,28 +98,28 @@ fn transform<'js>(
     let given = Object::new(ctx.clone())?;
     let variables = Object::new(ctx.clone())?;
     for (name, value) in &request.variables {
-        variables.set(*name, value.as_ref())?;
+        variables.set(name.as_str(), value.as_str())?;
     }
     ctx.globals().set("variables", variables.clone())?;
     let headers = Object::new(ctx.clone())?;
     for (name, value) in &request.headers {
         headers.set(name.as_str(), value.as_str())?;
     }
-    given.set("method", request.method)?;
-    given.set("url", request.url)?;
-    given.set("eventType", request.event_type)?;
+    given.set("method", request.method.as_ref())?;
+    given.set("url", request.url.as_ref())?;
+    given.set("eventType", request.event_type.as_deref())?;
     given.set("headers", headers.clone())?;
     given.set("variables", variables)?;
     let payload = if request.check { Payload::Binary } else { payload(ctx, &given, &body)? };
 
-    let handler = load(ctx, request.code)?;
+    let handler = load(ctx, &request.code)?;
     if request.check {
         return Ok((Outcome::Checked, Vec::new()));
     }
     let returned: Value<'js> = handler.call((given.clone(),))?;
     let returned = settled(ctx, watch, returned)?;
     let Some(made) = returned.as_object().filter(|_| !returned.is_function()) else {
-        let what = returned.type_of();
+        let what = kind(&returned);
         let text = format!("handler has to return the webhook object; it returned {what}");
         return Err(trouble(text).into());
     };
@@ -120,8 +127,8 @@ fn transform<'js>(
         return Ok((Outcome::Cancelled, Vec::new()));
     }
     let mut changes = Changes {
-        method: text_of(tools, made, "method")?.filter(|method| method != request.method),
-        url: text_of(tools, made, "url")?.filter(|url| url != request.url),
+        method: text_of(tools, made, "method")?.filter(|method| *method != request.method),
+        url: text_of(tools, made, "url")?.filter(|url| *url != request.url),
         ..Changes::default()
     };
     read_headers(tools, made, &headers, request, &mut changes)?;
@@ -196,8 +203,10 @@ fn load<'js>(ctx: &Ctx<'js>, code: &str) -> Result<Function<'js>, Stop> {
     // Also found if it was declared with `const` or `let`.
     let found: Value<'js> = ctx.eval("typeof handler === 'undefined' ? undefined : handler")?;
     found.into_function().ok_or_else(|| {
-        trouble("there is no function called handler: function handler(webhook) { return webhook; }")
-            .into()
+        trouble(
+            "there is no function called handler: function handler(webhook) { return webhook; }",
+        )
+        .into()
     })
 }
 
@@ -224,9 +233,9 @@ fn truthy(value: Value<'_>) -> bool {
         rquickjs::Type::Int | rquickjs::Type::Float => {
             value.as_number().is_some_and(|number| number != 0.0 && !number.is_nan())
         }
-        rquickjs::Type::String => {
-            value.as_string().is_some_and(|text| text.to_string().map_or(true, |text| !text.is_empty()))
-        }
+        rquickjs::Type::String => value
+            .as_string()
+            .is_some_and(|text| text.to_string().map_or(true, |text| !text.is_empty())),
         _ => true,
     }
 }
@@ -243,7 +252,9 @@ fn text_of<'js>(
     }
     match value.as_string() {
         Some(text) => Ok(Some(tools.text(text)?)),
-        None => Err(trouble(format!("webhook.{name} has to be a text, not {}", value.type_of())).into()),
+        None => {
+            Err(trouble(format!("webhook.{name} has to be a text, not {}", kind(&value))).into())
+        }
     }
 }
 
@@ -261,7 +272,7 @@ fn read_headers<'js>(
         return Ok(());
     }
     let Some(headers) = value.as_object().filter(|headers| !headers.is_array()) else {
-        let text = format!("webhook.headers has to be an object, not {}", value.type_of());
+        let text = format!("webhook.headers has to be an object, not {}", kind(&value));
         return Err(trouble(text).into());
     };
     let mut seen = Vec::new();
@@ -311,7 +322,7 @@ fn plain_text<'js>(tools: &Tools<'js>, name: &str, value: &Value<'js>) -> Result
     if value.is_number() || value.is_bool() {
         return Ok(value.get::<rquickjs::Coerced<String>>()?.0);
     }
-    let text = format!("the header {name} has to be a text, not {}", value.type_of());
+    let text = format!("the header {name} has to be a text, not {}", kind(value));
     Err(trouble(text).into())
 }
 
@@ -342,7 +353,7 @@ fn read_body<'js>(
         return Ok((bytes != body).then_some(bytes));
     }
     let Some(json) = json(ctx, &value)? else {
-        let text = format!("webhook.payload cannot be sent: it is {}", value.type_of());
+        let text = format!("webhook.payload cannot be sent: it is {}", kind(&value));
         return Err(trouble(text).into());
     };
     let same = matches!(before, Payload::Json(kept) if *kept == hash(&json));

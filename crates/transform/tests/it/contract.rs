@@ -58,10 +58,7 @@ async fn a_changed_payload_is_json_text_or_bytes() {
     assert_eq!(body_of("webhook.payload = 'a=1'; return webhook").await, "a=1");
     assert_eq!(body_of("webhook.payload = null; return webhook").await, "null");
     assert_eq!(body_of("webhook.payload = 7; return webhook").await, "7");
-    assert_eq!(
-        body_of("webhook.payload = new Uint8Array([104, 105]); return webhook").await,
-        "hi"
-    );
+    assert_eq!(body_of("webhook.payload = new Uint8Array([104, 105]); return webhook").await, "hi");
     assert_eq!(
         body_of("webhook.payload = new Uint8Array([104, 105]).buffer; return webhook").await,
         "hi"
@@ -76,7 +73,10 @@ async fn a_changed_payload_is_json_text_or_bytes() {
     assert_eq!(made.expect("it works").body, "{\"t\":\"\\udc00\"}");
     let other = "function handler(w) { return { payload: { made: true }, method: 'PUT' } }";
     let made = run(other, "{}").await.expect("another object will do");
-    assert_eq!((made.method, made.body.as_ref()), (Some(Method::PUT), b"{\"made\":true}".as_slice()));
+    assert_eq!(
+        (made.method, made.body.as_ref()),
+        (Some(Method::PUT), b"{\"made\":true}".as_slice())
+    );
 }
 
 #[tokio::test]
@@ -135,8 +135,8 @@ async fn what_is_written_to_the_console_is_kept() {
     let made = run(code, "{}").await.expect("it works");
     assert_eq!(
         made.log,
-        "loading\na 1 null undefined true {\"b\":[2]} 3 [symbol] [function ]\n\
-         warn: TypeError: odd\n[object]\n[string]\n"
+        "loading\na 1 null undefined true {\"b\":[2]} 3 [a symbol] [function ]\n\
+         warn: TypeError: odd\n[an object]\n[a text]\n"
     );
     let code = "function handler(w) { for (let i = 0; i < 10000; i++) console.log('x'.repeat(99)); \
                 throw new Error('late') }";
@@ -162,38 +162,80 @@ async fn handlers_may_be_async_and_declared_as_anyone_likes() {
     assert!(never.contains("promise that nothing settles"), "{never}");
     let rejected = note_of("async function handler() {\n\n  throw new Error('no') }").await;
     assert_eq!(rejected, "line 3: Error: no");
-    assert_eq!(note_of("async function handler() { throw 3 }").await, "it threw 3, which is no Error");
+    assert_eq!(
+        note_of("async function handler() { throw 3 }").await,
+        "it threw 3, which is no Error"
+    );
 }
 
 #[tokio::test]
 async fn failures_say_where_and_what() {
     for (code, note) in [
-        ("function handler(w) {\n  return w.nothing.here\n}", "line 2: TypeError: cannot read property 'here' of undefined"),
+        (
+            "function handler(w) {\n  return w.nothing.here\n}",
+            "line 2: TypeError: cannot read property 'here' of undefined",
+        ),
         ("function handler(w) {\n  return w\n\n  }}", "line 4: SyntaxError: "),
         ("let x = ;", "line 1: SyntaxError: "),
         ("throw new RangeError('top')", "line 1: RangeError: top"),
         ("", "there is no function called handler"),
         ("var handler = 3", "there is no function called handler"),
-        ("function handler() {}", "handler has to return the webhook object; it returned undefined"),
+        (
+            "function handler() {}",
+            "handler has to return the webhook object; it returned undefined",
+        ),
         ("function handler() { return null }", "it returned null"),
-        ("function handler(w) { return 'text' }", "it returned string"),
-        ("function handler(w) { return handler }", "it returned function"),
+        ("function handler(w) { return 'text' }", "it returned a text"),
+        ("function handler(w) { return handler }", "it returned a function"),
         ("function handler(w) { return {} }", "webhook.payload is undefined"),
-        ("function handler(w) { w.payload = w.payload.missing; return w }", "webhook.payload is undefined"),
-        ("function handler(w) { w.payload = () => 1; return w }", "webhook.payload cannot be sent: it is function"),
-        ("function handler(w) { w.payload = Symbol(); return w }", "webhook.payload cannot be sent: it is symbol"),
+        (
+            "function handler(w) { w.payload = w.payload.missing; return w }",
+            "webhook.payload is undefined",
+        ),
+        (
+            "function handler(w) { w.payload = () => 1; return w }",
+            "webhook.payload cannot be sent: it is a function",
+        ),
+        (
+            "function handler(w) { w.payload = Symbol(); return w }",
+            "webhook.payload cannot be sent: it is a symbol",
+        ),
         ("function handler(w) { w.payload = 10n; return w }", "TypeError: "),
-        ("function handler(w) { w.method = 'DELETE'; return w }", "webhook.method has to be POST, PUT or PATCH"),
-        ("function handler(w) { w.method = 1; return w }", "webhook.method has to be a text, not int"),
-        ("function handler(w) { w.url = {}; return w }", "webhook.url has to be a text, not object"),
-        ("function handler(w) { w.headers = []; return w }", "webhook.headers has to be an object, not array"),
-        ("function handler(w) { w.headers = { a: {} }; return w }", "the header a has to be a text, not object"),
+        (
+            "function handler(w) { w.method = 'DELETE'; return w }",
+            "webhook.method has to be POST, PUT or PATCH",
+        ),
+        (
+            "function handler(w) { w.method = 1; return w }",
+            "webhook.method has to be a text, not a number",
+        ),
+        (
+            "function handler(w) { w.url = {}; return w }",
+            "webhook.url has to be a text, not an object",
+        ),
+        (
+            "function handler(w) { w.headers = []; return w }",
+            "webhook.headers has to be an object, not an array",
+        ),
+        (
+            "function handler(w) { w.headers = { a: {} }; return w }",
+            "the header a has to be a text, not an object",
+        ),
         ("function handler(w) { w.headers.a = 'b\\r\\nc: d'; return w }", "line breaks"),
-        ("function handler(w) { w.headers['a\\r\\nc'] = 'b'; return w }", "the header ac: a header name"),
-        ("function handler(w) { w.headers['webhook-signature'] = 'v1,x'; return w }", "set by the gateway"),
+        (
+            "function handler(w) { w.headers['a\\r\\nc'] = 'b'; return w }",
+            "the header ac: a header name",
+        ),
+        (
+            "function handler(w) { w.headers['webhook-signature'] = 'v1,x'; return w }",
+            "set by the gateway",
+        ),
         ("function handler(w) { w.headers.host = 'x'; return w }", "belongs to the connection"),
         ("function handler(w) { w.headers.a = '\\u20ac'; return w }", "up to U+00FF"),
-        ("function handler(w) { for (let i = 0; i < 101; i++) w.headers['x-' + i] = '1'; return w }", "more than 100 headers"),
+        (
+            "function handler(w) { for (let i = 0; i < 101; i++) w.headers['x-' + i] = '1'; return w }",
+            "more than 100 headers",
+        ),
         ("import x from 'y'; function handler(w) { return w }", "line 1: SyntaxError: "),
         ("export default function handler(w) { return w }", "line 1: SyntaxError: "),
         ("function handler(w) { return w }\0", "NUL"),

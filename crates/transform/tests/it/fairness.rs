@@ -18,7 +18,8 @@ async fn hostile_endpoints_do_not_hold_up_a_good_one() {
     let mut hostile = tokio::task::JoinSet::new();
     for endpoint in 0..5 {
         let code = ["for (;;) {}", "let n = 3n; for (;;) n = n * n"][endpoint as usize % 2];
-        let bad = Arc::new(script(&pool, 100 + endpoint, &format!("function handler() {{ {code} }}")));
+        let bad =
+            Arc::new(script(&pool, 100 + endpoint, &format!("function handler() {{ {code} }}")));
         hostile.spawn(async move {
             loop {
                 drop(bad.transform(input("{}")).await);
@@ -85,7 +86,8 @@ async fn a_call_that_nobody_waits_for_is_broken_off() {
         config.wall = Duration::from_secs(30);
     });
     let bad = script(&pool, 1, "function handler() { for (;;) {} }");
-    let given_up = tokio::time::timeout(Duration::from_millis(300), bad.transform(input("{}"))).await;
+    let given_up =
+        tokio::time::timeout(Duration::from_millis(300), bad.transform(input("{}"))).await;
     assert!(given_up.is_err());
     let began = Instant::now();
     script(&pool, 1, GOOD).transform(input("{}")).await.expect("the same endpoint goes on");

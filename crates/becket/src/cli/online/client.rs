@@ -25,7 +25,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// A gateway that can be asked.
-pub(super) struct Client {
+pub(in crate::cli) struct Client {
     url: String,
     base: Uri,
     token: String,
@@ -221,7 +221,7 @@ where
     sender.send_request(request).await
 }
 
-fn connector() -> std::result::Result<TlsConnector, rustls::Error> {
+pub(in crate::cli) fn connector() -> std::result::Result<TlsConnector, rustls::Error> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -234,7 +234,7 @@ fn connector() -> std::result::Result<TlsConnector, rustls::Error> {
 
 /// A path with its query, every value escaped.
 #[derive(Debug, Clone)]
-pub(super) struct PathBuilder {
+pub(in crate::cli) struct PathBuilder {
     text: String,
     joint: char,
 }

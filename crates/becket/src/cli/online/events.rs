@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::time::Duration;
 
+use becket_filter::Filter;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::Value;
@@ -31,6 +32,8 @@ Examples:
   becket events list --source github --status failed --since 2h
   becket events show msg_...             What came in, why it was genuine, and every attempt
   becket events tail                     Events as they arrive
+  becket events tail --source github --grep 'release/'
+  becket events tail --filter '{\"body\": {\"action\": \"opened\"}}' --json
   becket events body msg_... > body      The exact bytes
   becket events list --all --json | jq -r .id";
 
@@ -64,6 +67,9 @@ pub(super) enum EventsCommand {
         /// Begin behind this event instead of now
         #[arg(long, value_name = "EVENT")]
         after: Option<String>,
+        /// What they must be like inside.
+        #[command(flatten)]
+        content: ContentArgs,
     },
     /// Write the exact body to standard output
     Body {
@@ -115,6 +121,51 @@ impl FilterArgs {
     }
 }
 
+/// What an event must be like inside; each event is asked for then.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct ContentArgs {
+    /// Only events whose body has this text in it, in any case
+    #[arg(long, value_name = "TEXT")]
+    pub grep: Option<String>,
+    /// Only events that pass this filter, as endpoints have them: JSON or TOML; @FILE reads it
+    #[arg(long, value_name = "FILTER|@FILE")]
+    pub filter: Option<String>,
+}
+
+/// What [`ContentArgs`] ask for, made ready.
+struct Content {
+    grep: Option<String>,
+    filter: Option<Filter>,
+}
+
+impl Content {
+    fn new(args: &ContentArgs) -> Result<Self> {
+        let filter = args.filter.as_deref().map(crate::cli::filter::filter_of).transpose()?;
+        Ok(Self { grep: args.grep.as_ref().map(|text| text.to_lowercase()), filter })
+    }
+
+    async fn keeps(&self, session: &Session, event: &Value) -> bool {
+        let id = field(event, "/id").unwrap_or_default();
+        if (self.grep.is_none() && self.filter.is_none()) || id.is_empty() {
+            return true;
+        }
+        let stored = match crate::cli::filter::fetch(&session.client, id).await {
+            Ok(stored) => stored,
+            // Following goes on: one event that is gone already must not end it.
+            Err(failure) => {
+                eprintln!("note: {id} could not be looked into; {failure}");
+                return false;
+            }
+        };
+        let has_text = self.grep.as_ref().is_none_or(|wanted| {
+            String::from_utf8_lossy(&stored.record.body()).to_lowercase().contains(wanted)
+        });
+        let subject = stored.record.subject(stored.event_type.as_deref());
+        let passes = self.filter.as_ref().is_none_or(|filter| filter.check(&subject).is_ok());
+        has_text && passes
+    }
+}
+
 /// The path of one event.
 pub(super) fn event_path(event: &str) -> PathBuilder {
     PathBuilder::new("/api/v1/becket/event").part(event)
@@ -139,7 +190,9 @@ pub(super) async fn run(session: &Session, command: EventsCommand) -> Result<()>
             print(&timeline::render(&life, session.paint, session.now_s, full))?;
             Ok(())
         }
-        EventsCommand::Tail { filter, after } => tail(session, &filter, after).await,
+        EventsCommand::Tail { filter, after, content } => {
+            tail(session, &filter, &Content::new(&content)?, after).await
+        }
         EventsCommand::Body { event } => body(session, &event).await,
     }
 }
@@ -196,7 +249,12 @@ const RECONNECT_FIRST_S: u64 = 1;
 const RECONNECT_MAX_S: u64 = 15;
 
 /// Follows events until it is interrupted; a lost connection is taken up again where it broke off.
-async fn tail(session: &Session, filter: &FilterArgs, after: Option<String>) -> Result<()> {
+async fn tail(
+    session: &Session,
+    filter: &FilterArgs,
+    content: &Content,
+    after: Option<String>,
+) -> Result<()> {
     let path = filter.onto(PathBuilder::new("/api/v1/becket/tail"), session.now_s)?;
     // Asked for first, so that a connection lost before the first event misses nothing.
     let mut after = match after {
@@ -215,7 +273,7 @@ async fn tail(session: &Session, filter: &FilterArgs, after: Option<String>) -> 
         match session.client.open(behind.text(), "text/event-stream").await {
             Ok(stream) => {
                 (wait_s, lost) = (RECONNECT_FIRST_S, None);
-                if !follow(session, stream, &mut after).await? {
+                if !follow(session, stream, content, &mut after).await? {
                     return Ok(());
                 }
                 eprintln!("the connection ended; taking it up again behind {after}");
@@ -233,7 +291,12 @@ async fn tail(session: &Session, filter: &FilterArgs, after: Option<String>) -> 
 }
 
 /// Shows a stream until it ends (`true`) or nobody reads any more (`false`).
-async fn follow(session: &Session, mut stream: Incoming, after: &mut String) -> Result<bool> {
+async fn follow(
+    session: &Session,
+    mut stream: Incoming,
+    content: &Content,
+    after: &mut String,
+) -> Result<bool> {
     let mut waiting: Vec<u8> = Vec::new();
     while let Some(Ok(frame)) = stream.frame().await {
         let Ok(bytes) = frame.into_data() else { continue };
@@ -244,7 +307,7 @@ async fn follow(session: &Session, mut stream: Incoming, after: &mut String) -> 
                 if let Some(id) = field(&event, "/id") {
                     id.clone_into(after);
                 }
-                if !show_live(session, &event)? {
+                if content.keeps(session, &event).await && !show_live(session, &event)? {
                     return Ok(false);
                 }
             }

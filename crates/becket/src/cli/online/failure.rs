@@ -15,23 +15,25 @@ const UNREACHABLE: u8 = 3;
 /// A failure and its exit code.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
-pub(super) struct Failure {
+pub(in crate::cli) struct Failure {
     error: CliError,
     code: u8,
+    /// The HTTP status of a refusal.
+    status: Option<u16>,
 }
 
-pub(super) type Result<T, E = Failure> = std::result::Result<T, E>;
+pub(in crate::cli) type Result<T, E = Failure> = std::result::Result<T, E>;
 
 impl From<CliError> for Failure {
     fn from(error: CliError) -> Self {
-        Self { code: error.code(), error }
+        Self { code: error.code(), error, status: None }
     }
 }
 
 impl Failure {
     /// The gateway could not be asked.
     pub fn unreachable(message: impl Into<String>) -> Self {
-        Self { error: CliError::new(message), code: UNREACHABLE }
+        Self { error: CliError::new(message), code: UNREACHABLE, status: None }
     }
 
     /// The gateway's answer made no sense.
@@ -50,7 +52,7 @@ impl Failure {
         };
         let message = text("detail").map(str::to_owned).or_else(|| places(problem));
         let message = message.unwrap_or_else(|| format!("HTTP status {status}"));
-        let mut failure = Self { error: CliError::new(message), code };
+        let mut failure = Self { error: CliError::new(message), code, status: Some(status) };
         if let Some(hint) = text("hint") {
             failure = failure.hint(hint);
         }
@@ -61,6 +63,22 @@ impl Failure {
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { error: self.error.hint(hint), ..self }
+    }
+
+    /// Whether asking again would be answered in the same way.
+    pub fn is_refusal(&self) -> bool {
+        let passing = |status: &u16| matches!(status, 408 | 429) || *status >= 500;
+        self.status.as_ref().is_some_and(|status| !passing(status))
+    }
+
+    /// What happened, without hints.
+    pub fn message(&self) -> String {
+        self.error.message().to_owned()
+    }
+
+    /// The error with its exit code, for commands that are not only about a gateway.
+    pub fn into_error(self) -> CliError {
+        self.error.with_code(self.code)
     }
 
     /// Prints it to standard error and gives the exit code.

@@ -10,22 +10,23 @@
 //! Where next: `client` for the HTTP, then the module of a command's name.
 
 mod attempts;
-mod client;
+pub(in crate::cli) mod client;
 mod endpoints;
 mod events;
-mod failure;
+pub(in crate::cli) mod failure;
 mod keys;
 mod list;
 mod operations;
 mod quarantine;
 mod replay;
-mod show;
+pub(in crate::cli) mod show;
 mod sources;
 mod timeline;
 mod tokens;
 
 use std::process::ExitCode;
 
+pub(in crate::cli) use self::show::since;
 use self::client::Client;
 use self::failure::{Failure, Result};
 use crate::cli::{CliError, Connection, ConnectionArgs, Globals, Paint};

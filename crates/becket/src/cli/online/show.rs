@@ -11,7 +11,7 @@ use crate::cli::output::visible;
 use crate::cli::{CliError, Paint, print};
 
 /// The text of a field, without control characters; `-` if there is none.
-pub(super) fn text(value: &Value, pointer: &str) -> String {
+pub(in crate::cli) fn text(value: &Value, pointer: &str) -> String {
     match value.pointer(pointer) {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) => one_line(text),
@@ -20,33 +20,33 @@ pub(super) fn text(value: &Value, pointer: &str) -> String {
 }
 
 /// The text of a field, if it is there and is text.
-pub(super) fn field<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
+pub(in crate::cli) fn field<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
     value.pointer(pointer).and_then(Value::as_str)
 }
 
 /// A whole number, 0 if absent.
-pub(super) fn number(value: &Value, pointer: &str) -> u64 {
+pub(in crate::cli) fn number(value: &Value, pointer: &str) -> u64 {
     value.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
 }
 
 /// The items of a list.
-pub(super) fn items<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
+pub(in crate::cli) fn items<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
     value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// Text on one line, without control characters.
-pub(super) fn one_line(text: &str) -> String {
+pub(in crate::cli) fn one_line(text: &str) -> String {
     visible(text).replace(['\n', '\t'], " ")
 }
 
 /// A moment in seconds with its age: `2026-01-31T12:00:00Z (5m ago)`.
-pub(super) fn moment(text: &str, now_s: i64) -> String {
+pub(in crate::cli) fn moment(text: &str, now_s: i64) -> String {
     let Ok(at) = text.parse::<Timestamp>() else { return one_line(text) };
     format!("{at:.0} ({})", age(now_s - at.as_second()))
 }
 
 /// The moment of a field with its age; `-` if there is none.
-pub(super) fn moment_of(value: &Value, pointer: &str, now_s: i64) -> String {
+pub(in crate::cli) fn moment_of(value: &Value, pointer: &str, now_s: i64) -> String {
     field(value, pointer).map_or_else(|| "-".to_owned(), |text| moment(text, now_s))
 }
 
@@ -62,7 +62,7 @@ fn age(seconds: i64) -> String {
 }
 
 /// A size for people.
-pub(super) fn size(bytes: u64) -> String {
+pub(in crate::cli) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut shown = bytes as f64;
     let mut unit = 0;
@@ -74,7 +74,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// A state in its colour.
-pub(super) fn state(paint: Paint, word: &str) -> String {
+pub(in crate::cli) fn state(paint: Paint, word: &str) -> String {
     match word {
         "delivered" | "enabled" | "succeeded" | "accepted" | "genuine" => paint.green(word),
         "failed" | "disabled" | "refused" | "invalid" => paint.red(word),
@@ -84,7 +84,7 @@ pub(super) fn state(paint: Paint, word: &str) -> String {
 }
 
 /// A moment as the API takes it, from RFC 3339, a date, or a span back from now (`90s`, `2h`, `3d`).
-pub(super) fn since(flag: &str, given: &str, now_s: i64) -> Result<String> {
+pub(in crate::cli) fn since(flag: &str, given: &str, now_s: i64) -> Result<String> {
     let span = given.char_indices().last().and_then(|(at, unit)| {
         let seconds = match unit {
             's' => 1,
@@ -109,7 +109,7 @@ pub(super) fn since(flag: &str, given: &str, now_s: i64) -> Result<String> {
 }
 
 /// Writes a line that others follow; `false` when nobody reads any more, so that it can end.
-pub(super) fn emit(line: &str) -> Result<bool> {
+pub(in crate::cli) fn emit(line: &str) -> Result<bool> {
     use std::io::Write as _;
 
     let mut out = std::io::stdout().lock();
@@ -123,13 +123,13 @@ pub(super) fn emit(line: &str) -> Result<bool> {
 }
 
 /// A JSON document, indented.
-pub(super) fn print_document(value: &Value) -> Result<()> {
+pub(in crate::cli) fn print_document(value: &Value) -> Result<()> {
     print(&format!("{value:#}"))?;
     Ok(())
 }
 
 /// Rows under headings, each column as wide as its widest cell. Cells may hold colours.
-pub(super) struct Table {
+pub(in crate::cli) struct Table {
     headings: Vec<&'static str>,
     rows: Vec<Vec<String>>,
 }

@@ -265,6 +265,7 @@ fn attempt_onto(page: &mut Page, attempt: &Value, received: Option<&str>) {
     if let Some(note) = field(detail, "/note") {
         page.line("note", &show::one_line(note));
     }
+    transformation_onto(page, detail);
     page.line("timings", &timings(&detail["timings_us"]));
     if let Some(address) = field(detail, "/remote_address") {
         page.line("address", &show::one_line(address));
@@ -284,6 +285,31 @@ fn attempt_onto(page: &mut Page, attempt: &Value, received: Option<&str>) {
         (None, None) => {}
     }
     page.line("then", &next(attempt, page.now_s));
+}
+
+/// What the endpoint's transformation did, and what its code wrote.
+fn transformation_onto(page: &mut Page, detail: &Value) {
+    let made = &detail["transformed"];
+    if !made.is_object() {
+        return;
+    }
+    let body = field(made, "/body/text");
+    let what = if made["cancelled"] == true {
+        "applied: nothing is to be sent"
+    } else if detail["request_headers"].as_array().is_none_or(Vec::is_empty) {
+        "failed: nothing was sent"
+    } else if made["body"].is_null() {
+        "applied: the payload was sent as it came"
+    } else {
+        "applied: another payload was sent"
+    };
+    page.line("transform", what);
+    if let Some(body) = body {
+        page.quote("sent", body, "--full");
+    }
+    if let Some(log) = field(made, "/log").filter(|log| !log.is_empty()) {
+        page.quote("console", log, "--full");
+    }
 }
 
 /// The line that makes the request again, not indented: a body may span lines, and every space of

@@ -21,10 +21,11 @@ use becket_egress::action::Action;
 use becket_model::EndpointKind;
 
 pub use exec::Exec;
+pub(super) use exec::{EXEC_TIMEOUT, EXEC_TIMEOUT_MAX};
 pub use notify::Notify;
 pub use queue::Queue;
 pub use sql::Sql;
-pub use transform::Transform;
+pub use transform::{CodeFile, Transform, check_programs};
 
 use super::problem::Severity;
 use super::reader::Reader;
@@ -71,7 +72,7 @@ impl Endpoint {
     /// A sentence about what cannot work.
     pub fn action(&self, context: &ActContext) -> Result<Option<Arc<dyn Action>>, String> {
         if let Some(exec) = &self.exec {
-            return exec.action(context).map(Some);
+            return exec.action(context, self.timeout(), self.concurrency()).map(Some);
         }
         if let Some(sql) = &self.sql {
             return sql.action(context).map(Some);
@@ -114,6 +115,9 @@ pub(super) fn check(reader: &mut Reader<'_>, prefix: &str, endpoint: &Endpoint) 
         data_folder: PathBuf::new(),
         egress: Arc::new(EgressConfig::default),
     };
+    if let Some(Err(message)) = endpoint.transform.as_ref().map(Transform::program) {
+        report("code_unusable", format!("{prefix}.transform"), message, "");
+    }
     if let Err(message) = endpoint.action(&context) {
         let key = format!("{prefix}.{}", endpoint.kind().as_str());
         report("action_unusable", key, message, "");

@@ -140,8 +140,7 @@ fn a_search_goes_upwards_and_round() {
 #[test]
 fn keys_ask_for_what_the_state_cannot_do() {
     let mut app = app(2);
-    let replay =
-        Wish::Replay { event_id: "msg_1".to_owned(), endpoint_id: "ep_1".to_owned() };
+    let replay = Wish::Replay { event_id: "msg_1".to_owned(), endpoint_id: "ep_1".to_owned() };
     assert_eq!(app.key(Key::Character('r'), 0), Some(replay));
     assert_eq!(app.key(Key::Character('p'), 0), Some(Wish::Pause));
     app.link = Link::Paused;
