@@ -9,7 +9,10 @@ set -euo pipefail
 # server; the rest is used by the scripts themselves.
 debian_commands=(gcc:gcc g++:g++ curl:curl openssl:openssl strace:strace pebble:pebble
     mount:mount node:nodejs npm:npm python3:python3 exim4:exim4-daemon-light tmux:tmux
-    pgrep:procps)
+    pgrep:procps psql:postgresql nats-server:nats-server redis-server:redis-server
+    rabbitmq-server:rabbitmq-server)
+# Debian keeps servers where not every user's path looks.
+PATH="$PATH:/usr/sbin:/sbin"
 
 install_debian() {
     local missing=() pair
@@ -17,6 +20,8 @@ install_debian() {
         have "${pair%%:*}" || missing+=("${pair##*:}")
     done
     python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+    # The client alone is not enough, and the server's programs are on nobody's path.
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || have initdb || missing+=(postgresql)
     [ ${#missing[@]} -eq 0 ] && return
     say "installing Debian packages: ${missing[*]}"
     have apt-get || fail "no apt-get here; install these by other means: ${missing[*]}"
@@ -26,8 +31,22 @@ install_debian() {
         sudo=(sudo)
     fi
     "${sudo[@]}" apt-get update -qq
+    # The tests start servers of their own, on ports of their own: the system's are not to be started
+    # by being installed. An administrator's own policy stays as it is.
+    local policy=/usr/sbin/policy-rc.d ours=
+    if [ ! -e "$policy" ]; then
+        ours="$policy"
+        printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null
+        "${sudo[@]}" chmod 755 "$policy"
+        # shellcheck disable=SC2064
+        trap "${sudo[*]} rm -f $policy" EXIT
+    fi
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    if [ -n "$ours" ]; then
+        "${sudo[@]}" rm -f "$ours"
+        trap - EXIT
+    fi
 }
 
 install_rust_tools() {

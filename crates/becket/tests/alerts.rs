@@ -85,7 +85,7 @@ fn api(place: &Place, method: &str, path: &str, body: &Value) -> Value {
     if answer.body.is_empty() { Value::Null } else { answer.json() }
 }
 
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(45);
 
 #[test]
 fn an_endpoint_that_fails_and_recovers_is_told_once_each() {
@@ -98,7 +98,7 @@ fn an_endpoint_that_fails_and_recovers_is_told_once_each() {
     let config = alerts(&ops.url("/"), "") + &source(&app.url("/"), retry, "");
     place.configure("", &place.data(), "", &config);
     let gateway = place.start();
-    for number in 0..3 {
+    for number in 0..2 {
         assert!(post(&place, number, SECRET).is_success());
     }
     let failing = wait_for(&ops, "endpoint.failing", LONG);
@@ -114,9 +114,8 @@ fn an_endpoint_that_fails_and_recovers_is_told_once_each() {
     wait_for(&ops, "endpoint.recovered", LONG);
     settled(&ops, &["endpoint.failing", "endpoint.recovered"]);
     // They are events like any other.
-    let events = gateway.api_list(EVENTS);
-    let alerts = events.iter().filter(|event| event["source"] == "becket-alerts").count();
-    assert_eq!(alerts, 2, "{events:?}");
+    let events = gateway.api_list(&format!("{EVENTS}?source=becket-alerts"));
+    assert_eq!(events.len(), 2, "{events:?}");
     assert_eq!(post_to_alerts(&place), 404);
 }
 
@@ -136,7 +135,8 @@ fn what_is_given_up_and_switched_off_is_told_once() {
     let config = alerts(&ops.url("/"), "") + &source(&app.url("/"), "[\"1s\", \"1s\", \"6s\"]", "");
     place.configure("", &place.data(), "", &config);
     let _gateway = place.start();
-    for number in 0..3 {
+    // Too few for the breaker, which would hold them back.
+    for number in 0..2 {
         assert!(post(&place, number, SECRET).is_success());
     }
     let near = wait_for(&ops, "retries.running_out", LONG);
@@ -286,7 +286,6 @@ fn an_endpoint_for_alerts_that_fails_makes_no_alerts() {
     assert!(post(&place, 1, SECRET).is_success());
     wait_for(&ops, "retries.exhausted", LONG);
     std::thread::sleep(Duration::from_secs(5));
-    let events = gateway.api_list(EVENTS);
-    let about = events.iter().filter(|event| event["source"] == "becket-alerts").count();
-    assert_eq!(about, 1, "{events:?}");
+    let events = gateway.api_list(&format!("{EVENTS}?source=becket-alerts"));
+    assert_eq!(events.len(), 1, "{events:?}");
 }

@@ -212,10 +212,12 @@ fn payloads_output_and_environment() {
     assert!(kept.starts_with("BEGIN\n1\n") && kept.ends_with("200000\nEND\n"), "{kept}");
     assert!(kept.len() <= 16 * 1024, "{} bytes", kept.len());
     assert_eq!(made[0]["detail"]["output"]["truncated"], true, "{made:#?}");
+    // The log is written a moment later than the attempt is recorded.
+    let complete = wait_until(LIMIT, || place.log().contains("lines came faster"));
+    assert!(complete, "{}", place.log_tail());
     let log = place.log();
     let told = log.lines().filter(|line| line.contains("exec.output") && line.contains(&loud));
     assert!((100..2_000).contains(&told.count()), "{}", place.log_tail());
-    assert!(log.contains("lines came faster"), "{}", place.log_tail());
 
     let event = post(&mut client, "environment", br#"{"ref":"$(id) main"}"#);
     let made = wait_for_step(&place, &gateway, &event, "delivered");

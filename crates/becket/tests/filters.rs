@@ -120,9 +120,12 @@ filter = '{{"$or": [{{"path": {{"$startsWith": "/eu"}}}}, {{"query": {{"region":
     let other = r#"{"body": {"commits": {"id": "b"}}}"#;
     let (code, told) = test(&place, &[&["--filter", other, "--json"][..], &online].concat());
     let told: Value = serde_json::from_str(&told).expect("JSON");
-    assert_eq!((code, &told["passes"], &told["clause"]),
-        (Some(1), &json!(false), &json!("body.commits.id")));
-    let unknown = ["--event", "msg_000000000000000000000000000", "--url", &url, "--token", ADMIN_TOKEN];
+    assert_eq!(
+        (code, &told["passes"], &told["clause"]),
+        (Some(1), &json!(false), &json!("body.commits.id"))
+    );
+    let unknown =
+        ["--event", "msg_000000000000000000000000000", "--url", &url, "--token", ADMIN_TOKEN];
     let (code, told) = test(&place, &[&["--filter", other][..], &unknown].concat());
     assert_eq!(code, Some(2), "{told}");
 
@@ -138,21 +141,37 @@ fn a_filter_is_tried_without_a_gateway() {
         std::fs::write(place.folder.join(name), text).expect("the folder can be written");
     };
     write("push.json", r#"{"ref": "refs/heads/dev", "size": 3}"#);
-    write("filter.toml", "method = \"POST\"\n[body.size]\n\"$gt\" = 2\n");
+    write("filter.toml", "[body.size]\n\"$gt\" = 2\n");
     write("dated.toml", "body.at = 2026-01-31\n");
     let passes = [
         &["--filter", r#"{"body": {"size": {"$gte": 3}}}"#, "--body-file", "push.json"][..],
         &["--filter", "@filter.toml", "--body-file", "push.json"],
         &["--filter", "headers.x-a = '1'", "--header", "X-A: 1"],
-        &["--filter", r#"{"body": {"a": "x y"}, "query": {"q": ["1", "2"]}}"#, "--query", "?q=1&q=2",
-            "--body", "a=x+y", "-H", "content-type: application/x-www-form-urlencoded"],
-        &["--filter", r#"{"event_type": {"$startsWith": "invoice."}}"#, "--event-type", "invoice.paid"],
+        &[
+            "--filter",
+            r#"{"body": {"a": "x y"}, "query": {"q": ["1", "2"]}}"#,
+            "--query",
+            "?q=1&q=2",
+            "--body",
+            "a=x+y",
+            "-H",
+            "content-type: application/x-www-form-urlencoded",
+        ],
+        &[
+            "--filter",
+            r#"{"event_type": {"$startsWith": "invoice."}}"#,
+            "--event-type",
+            "invoice.paid",
+        ],
         &["--filter", r#"{"path": "/eu", "method": "PUT"}"#, "--path", "/eu", "--method", "put"],
     ];
     for arguments in passes {
         assert_eq!(test(&place, arguments), (Some(0), "passes\n".to_owned()), "{arguments:?}");
     }
-    let refused = test(&place, &["--filter", r#"{"body": {"ref": "refs/heads/main"}}"#, "--body-file", "push.json"]);
+    let refused = test(
+        &place,
+        &["--filter", r#"{"body": {"ref": "refs/heads/main"}}"#, "--body-file", "push.json"],
+    );
     let told = "refused: clause `body.ref` wants \"refs/heads/main\", found \"refs/heads/dev\"\n";
     assert_eq!(refused, (Some(1), told.to_owned()));
     let wrong: [(&[&str], &str); 6] = [

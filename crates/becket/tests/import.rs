@@ -268,6 +268,85 @@ fn a_large_yaml_file_is_carried_over_item_by_item() {
     assert_eq!(report["leftOut"][0]["hook"], "travis");
 }
 
+/// What a signature of adnanh/webhook looks like: in hex, with or without its kind, several with commas.
+#[test]
+fn signatures_and_tokens_are_judged_as_before() {
+    let place = Place::new();
+    let hooks = r#"
+- id: own
+  execute-command: /bin/true
+  trigger-rule:
+    or:
+      - match: { type: payload-hmac-sha1, secret: first, parameter: { source: header, name: X-Signature } }
+      - match: { type: payload-hmac-sha1, secret: second, parameter: { source: header, name: X-Signature } }
+- id: scalr
+  execute-command: /bin/true
+  trigger-rule:
+    match: { type: scalr-signature, secret: scalr-key }
+- id: simple
+  execute-command: /bin/true
+  trigger-rule:
+    match: { type: value, value: "42", parameter: { source: url, name: token } }
+- id: slack
+  execute-command: /bin/true
+  trigger-rule:
+    match: { type: value, value: slack-token, parameter: { source: payload, name: token } }
+"#;
+    let env = [
+        ("OWN_SECRET", "first"),
+        ("OWN_SECRET_2", "second"),
+        ("SCALR_SECRET", "scalr-key"),
+        ("SIMPLE_SECRET", "42"),
+        ("SLACK_SECRET", "slack-token"),
+    ];
+    let made = import(&place.folder, "hooks.yaml", hooks, &env);
+    assert_eq!(made.code, Some(0), "{}", made.told);
+    place.configure("", &place.data(), "", &made.toml);
+    let mut command = place.command();
+    command.envs(env);
+    let gateway = Gateway::spawn(&place, command);
+    gateway.wait_ready(Duration::from_secs(30));
+
+    let sha1 = |key: &str, message: &[u8]| -> String {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key.as_bytes());
+        let tag = ring::hmac::sign(&key, message);
+        tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let body = br#"{"a":1}"#;
+    let date = "Fri 08 Sep 2017 11:24:32 UTC";
+    let dated = [body.as_slice(), date.as_bytes()].concat();
+    let (first, second, third) = (sha1("first", body), sha1("second", body), sha1("third", body));
+    let mut client = Client::keeping(place.address);
+    let mut send = |method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]| {
+        client.send(method, path, headers, body).expect("an answer").status
+    };
+    let json = ("content-type", "application/json");
+    for (signature, expected) in [
+        (format!("sha1={first}"), 200),
+        (second.clone(), 200),
+        (format!("sha1={third},sha1={second}"), 200),
+        (format!("sha1={third}"), 401),
+        (third.clone(), 401),
+        (String::new(), 401),
+    ] {
+        let headers = [json, ("x-signature", signature.as_str())];
+        assert_eq!(send("POST", "/in/own", &headers, body), expected, "{signature}");
+    }
+    let scalr = sha1("scalr-key", &dated);
+    let headers = [json, ("date", date), ("x-signature", scalr.as_str())];
+    assert_eq!(send("POST", "/in/scalr", &headers, body), 200);
+    let headers = [json, ("date", "Fri 08 Sep 2017 11:24:33 UTC"), ("x-signature", scalr.as_str())];
+    assert_eq!(send("POST", "/in/scalr", &headers, body), 401);
+    for (path, expected) in [("/in/simple?token=42", 200), ("/in/simple?token=43", 401)] {
+        assert_eq!(send("GET", path, &[], b""), expected, "{path}");
+    }
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(send("POST", "/in/slack", &[form], b"token=slack-token&text=hi"), 200);
+    assert_eq!(send("POST", "/in/slack", &[json], br#"{"token":"slack-token"}"#), 200);
+    assert_eq!(send("POST", "/in/slack", &[json], br#"{"token":"another"}"#), 401);
+    assert!(gateway.stop().success());
+}
+
 #[test]
 fn templates_and_secrets_on_request() {
     let guard = tempfile::tempdir().expect("a temporary folder can be made");

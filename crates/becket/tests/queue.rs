@@ -1,9 +1,10 @@
 //! Publishing with the real gateway to the real brokers: each is killed under load and comes back, and
 //! so is the gateway; what was accepted is in the broker at the end.
 
-mod support;
 #[path = "support/brokers.rs"]
+#[allow(dead_code, reason = "other drivers use the rest")]
 mod brokers;
+mod support;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

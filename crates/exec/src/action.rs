@@ -3,6 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,9 +29,7 @@ const SHELL: &str = "/bin/sh";
 /// Runs a program for each delivery.
 pub struct ExecAction {
     program: String,
-    fixed: Vec<String>,
-    arguments: Arguments,
-    environment: Environment,
+    texts: Arc<Texts>,
     confinement: Confinement,
     exits: ExitCodes,
     locks: Option<Locks>,
@@ -39,6 +38,28 @@ pub struct ExecAction {
     log_output: bool,
     launcher: PathBuf,
 }
+
+/// What is made of each delivery.
+struct Texts {
+    fixed: Vec<String>,
+    arguments: Arguments,
+    environment: Environment,
+}
+
+/// Arguments and variables.
+type Rendered = (Vec<String>, Vec<(String, String)>);
+
+impl Texts {
+    fn render(&self, request: &ActionRequest) -> Result<Rendered, Unusable> {
+        let fields = Fields::of(request);
+        let mut arguments = self.fixed.clone();
+        arguments.extend(self.arguments.render(&fields)?);
+        Ok((arguments, self.environment.render(&fields)?))
+    }
+}
+
+/// Bodies from this size on are read for fields beside the deliveries of others, in bytes.
+const LARGE_BYTES: usize = 64 * 1024;
 
 impl ExecAction {
     /// Checks a description. Looks at the program, the working directory and the list of accounts;
@@ -71,9 +92,11 @@ impl ExecAction {
         let account = account(&settings)?;
         Ok(Self {
             program: program.to_owned(),
-            fixed,
-            arguments: Arguments::parse(templates, settings.allow_option_values)?,
-            environment: Environment::parse(&settings.base_env, &account, &settings.env)?,
+            texts: Arc::new(Texts {
+                fixed,
+                arguments: Arguments::parse(templates, settings.allow_option_values)?,
+                environment: Environment::parse(&settings.base_env, &account, &settings.env)?,
+            }),
             confinement: confinement(&settings, &account)?,
             exits: ExitCodes { success: settings.success, give_up: settings.give_up },
             locks: settings.locks,
@@ -84,14 +107,21 @@ impl ExecAction {
         })
     }
 
-    fn plan(&self, request: &ActionRequest, grace: Duration) -> Result<Plan, Unusable> {
-        let fields = Fields::of(request);
-        let mut arguments = self.fixed.clone();
-        arguments.extend(self.arguments.render(&fields)?);
+    async fn plan(&self, request: &ActionRequest, grace: Duration) -> Result<Plan, Unusable> {
+        let (arguments, env) = if request.body.len() < LARGE_BYTES {
+            self.texts.render(request)?
+        } else {
+            let (texts, large) = (Arc::clone(&self.texts), request.clone());
+            match tokio::task::spawn_blocking(move || texts.render(&large)).await {
+                Ok(rendered) => rendered?,
+                // No thread was to be had: it takes a moment longer.
+                Err(_) => self.texts.render(request)?,
+            }
+        };
         Ok(Plan {
             program: self.program.clone(),
             arguments,
-            env: self.environment.render(&fields)?,
+            env,
             confinement: self.confinement.clone(),
             locks: self.locks.iter().flat_map(lock_files).collect(),
             grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
@@ -102,7 +132,7 @@ impl ExecAction {
     async fn attempt(&self, request: &ActionRequest, started: Instant) -> AttemptOutcome {
         let limit = Duration::from_millis(request.timeout_ms);
         let grace = self.grace.min(limit / 2);
-        let plan = match self.plan(request, grace) {
+        let plan = match self.plan(request, grace).await {
             Ok(plan) => plan,
             Err(Unusable(why)) => {
                 return AttemptOutcome::given_up(AttemptError::ProgramNotStarted, why);

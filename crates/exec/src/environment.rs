@@ -187,11 +187,11 @@ mod tests {
     fn another_user_has_another_home() {
         let account = Account {
             name: Some("deploy".to_owned()),
-            home: Some("/home/deploy".to_owned()),
+            home: Some("/var/deploy".to_owned()),
             ..Account::default()
         };
         let all = made(&[], &account, "");
-        assert_eq!(value(&all, "HOME"), Some("/home/deploy"));
+        assert_eq!(value(&all, "HOME"), Some("/var/deploy"));
         assert_eq!(value(&all, "USER"), Some("deploy"));
     }
 

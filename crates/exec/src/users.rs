@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     const PASSWD_TEXT: &str = "root:x:0:0:root:/root:/bin/bash\n\
-        deploy:x:1001:1002:Deploys,,,:/home/deploy:/bin/sh\nbroken line\n";
+        deploy:x:1001:1002:Deploys,,,:/var/deploy:/bin/sh\nbroken line\n";
     const GROUP_TEXT: &str = "root:x:0:\ndocker:x:120:deploy,anna\nwww:x:33:\nanna:x:7:anna\n";
 
     fn found(user: Option<&str>, group: Option<&str>) -> Result<Account, ExecError> {
@@ -116,7 +116,7 @@ mod tests {
         let deploy = found(Some("deploy"), None).unwrap();
         assert_eq!((deploy.user, deploy.group), (Some(1001), Some(1002)));
         assert_eq!(deploy.groups, Some(vec![120, 1002]));
-        assert_eq!(deploy.home.as_deref(), Some("/home/deploy"));
+        assert_eq!(deploy.home.as_deref(), Some("/var/deploy"));
         assert_eq!(found(Some("1001"), None).unwrap(), deploy);
         let other = found(Some("4242"), None).unwrap();
         assert_eq!((other.user, other.group, other.name), (Some(4242), Some(4242), None));

@@ -15,8 +15,21 @@ pub const MAX_DEPTH: usize = 64;
 pub const MAX_BYTES: usize = 64 * 1024;
 
 const OPERATORS: [&str; 15] = [
-    "$eq", "$neq", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$startsWith", "$endsWith", "$exist",
-    "$ref", "$or", "$and", "$not",
+    "$eq",
+    "$neq",
+    "$gt",
+    "$gte",
+    "$lt",
+    "$lte",
+    "$in",
+    "$nin",
+    "$startsWith",
+    "$endsWith",
+    "$exist",
+    "$ref",
+    "$or",
+    "$and",
+    "$not",
 ];
 const PARTS: [&str; 6] = ["headers", "query", "body", "path", "method", "event_type"];
 /// How the TOML reader hands on a date that has no quotes.
@@ -70,9 +83,15 @@ pub(crate) enum Kind {
     Or(Vec<Node>),
     And(Vec<Node>),
     Not(Box<Node>),
-    Equal { operand: Operand, negated: bool },
+    Equal {
+        operand: Operand,
+        negated: bool,
+    },
     Order(Comparison, Operand),
-    In { operand: Operand, negated: bool },
+    In {
+        operand: Operand,
+        negated: bool,
+    },
     Starts(Operand),
     Ends(Operand),
     Exist(bool),
@@ -223,7 +242,10 @@ impl Compiler {
     fn event(&mut self, value: &Value, clause: usize, depth: usize) -> Result<Node, FilterError> {
         self.deep(clause, depth)?;
         let Value::Object(fields) = value else {
-            return Err(FilterError::NotAnObject { clause: self.path(clause), found: kind_of(value) });
+            return Err(FilterError::NotAnObject {
+                clause: self.path(clause),
+                found: kind_of(value),
+            });
         };
         let mut all = Vec::with_capacity(fields.len());
         for (key, value) in fields {
@@ -268,7 +290,9 @@ impl Compiler {
         clause: usize,
         mut compile: impl FnMut(&mut Self, &Value, usize) -> Result<Node, FilterError>,
     ) -> Result<Vec<Node>, FilterError> {
-        let Value::Array(items) = value else { return self.bad(clause, "a list of conditions", value) };
+        let Value::Array(items) = value else {
+            return self.bad(clause, "a list of conditions", value);
+        };
         let mut conditions = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             let inner = self.clause(clause, Segment::Index(index));
@@ -345,7 +369,11 @@ impl Compiler {
         }
         // Alone, `$not` is the opposite of what it contains, also for a list; beside conditions about
         // an item it is one of them.
-        if each.is_empty() { whole.append(&mut nots) } else { each.append(&mut nots) }
+        if each.is_empty() {
+            whole.append(&mut nots)
+        } else {
+            each.append(&mut nots)
+        }
         Ok(Group { whole, each, needs_object })
     }
 
@@ -389,9 +417,13 @@ impl Compiler {
                 other => return self.bad(clause, "true or false", other),
             },
             "$ref" => Kind::Same(self.reference(value, clause)?),
-            TOML_DATE => return self.bad(clause, "a text", &Value::from(Map::from_iter([
-                (TOML_DATE.to_owned(), Value::Null),
-            ]))),
+            TOML_DATE => {
+                return self.bad(
+                    clause,
+                    "a text",
+                    &Value::from(Map::from_iter([(TOML_DATE.to_owned(), Value::Null)])),
+                );
+            }
             unknown => {
                 return Err(FilterError::UnknownOperator {
                     clause: self.path(clause),
@@ -404,7 +436,9 @@ impl Compiler {
     fn ordered(&mut self, value: &Value, clause: usize) -> Result<Operand, FilterError> {
         let operand = self.operand(value, clause)?;
         match &operand {
-            Operand::Reference(_) | Operand::Literal(Json::Text(_) | Json::Number(_)) => Ok(operand),
+            Operand::Reference(_) | Operand::Literal(Json::Text(_) | Json::Number(_)) => {
+                Ok(operand)
+            }
             Operand::Literal(_) => self.bad(clause, "a number or a text", value),
         }
     }
@@ -430,10 +464,8 @@ impl Compiler {
 
     fn reference(&mut self, value: &Value, clause: usize) -> Result<usize, FilterError> {
         let Value::String(path) = value else { return self.bad(clause, "a path", value) };
-        let reference = Reference::parse(path).map_err(|problem| FilterError::BadReference {
-            clause: self.path(clause),
-            problem,
-        })?;
+        let reference = Reference::parse(path)
+            .map_err(|problem| FilterError::BadReference { clause: self.path(clause), problem })?;
         self.references.push(reference);
         Ok(self.references.len() - 1)
     }

@@ -5,13 +5,17 @@
 #[non_exhaustive]
 pub enum FilterError {
     /// The text is no JSON.
-    #[error("the filter is not JSON: {problem}; it looks like {{\"body\": {{\"ref\": \"refs/heads/main\"}}}}")]
+    #[error(
+        "the filter is not JSON: {problem}; it looks like {{\"body\": {{\"ref\": \"refs/heads/main\"}}}}"
+    )]
     NotJson {
         /// What the parser says, with line and column.
         problem: String,
     },
     /// The document, or a condition of `$or`, `$and`, `$not` beside it, is no object.
-    #[error("`{clause}` is {found}; it takes an object with headers, query, body, path, method or event_type")]
+    #[error(
+        "`{clause}` is {found}; it takes an object with headers, query, body, path, method or event_type"
+    )]
     NotAnObject {
         /// Where.
         clause: String,
@@ -27,7 +31,9 @@ pub enum FilterError {
         hint: String,
     },
     /// An operator that does not exist.
-    #[error("`{clause}` is no operator; {hint}, and a field of that name is written with a second $")]
+    #[error(
+        "`{clause}` is no operator; {hint}, and a field of that name is written with a second $"
+    )]
     UnknownOperator {
         /// Where.
         clause: String,
@@ -45,7 +51,9 @@ pub enum FilterError {
         found: &'static str,
     },
     /// A path of `$ref` that cannot be followed.
-    #[error("`{clause}` cannot be followed: {problem}; it takes a path such as order.items[0].id or items[$index].id")]
+    #[error(
+        "`{clause}` cannot be followed: {problem}; it takes a path such as order.items[0].id or items[$index].id"
+    )]
     BadReference {
         /// Where.
         clause: String,
@@ -53,7 +61,9 @@ pub enum FilterError {
         problem: String,
     },
     /// Objects and lists are nested too deeply.
-    #[error("the filter is nested deeper than {max} levels at `{clause}`; use $and or $or with flat conditions")]
+    #[error(
+        "the filter is nested deeper than {max} levels at `{clause}`; use $and or $or with flat conditions"
+    )]
     TooDeep {
         /// Where.
         clause: String,

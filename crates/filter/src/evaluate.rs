@@ -102,9 +102,19 @@ impl<'f, 'j, 'a> Evaluator<'f, 'j, 'a> {
         match &node.kind {
             Kind::And(all) => all.iter().try_for_each(|node| self.event(node)),
             Kind::Or(any) => {
-                if any.iter().any(|node| self.event(node).is_ok()) { Ok(()) } else { Err(fail) }
+                if any.iter().any(|node| self.event(node).is_ok()) {
+                    Ok(())
+                } else {
+                    Err(fail)
+                }
             }
-            Kind::Not(inner) => if self.event(inner).is_ok() { Err(fail) } else { Ok(()) },
+            Kind::Not(inner) => {
+                if self.event(inner).is_ok() {
+                    Err(fail)
+                } else {
+                    Ok(())
+                }
+            }
             Kind::Part(part, inner) => {
                 let value = self.subject.part(*part);
                 self.root = value;
@@ -196,9 +206,8 @@ impl<'f, 'j, 'a> Evaluator<'f, 'j, 'a> {
         self.steps += 1;
         let fail = Fail { node, found: value.into(), target: None };
         match value {
-            Some(Json::List(items)) => self.any_item(items, fail, |evaluator, item| {
-                evaluator.each(node, group, Some(item))
-            }),
+            Some(Json::List(items)) => self
+                .any_item(items, fail, |evaluator, item| evaluator.each(node, group, Some(item))),
             Some(Json::Object(_)) => self.all(&group.each, value),
             // For a field of nothing the field itself is named: it says more.
             None if group.needs_object && !group.each.is_empty() => {
@@ -276,11 +285,10 @@ impl<'f, 'j, 'a> Evaluator<'f, 'j, 'a> {
         let fail = Fail { node, found: value.into(), target };
         match (value, target) {
             (Some(value), Some(target)) if self.equal(value, target) => Ok(()),
-            (Some(Json::List(items)), target) if !matches!(target, Some(Json::List(_))) => {
-                self.any_item(items, fail, |evaluator, item| {
+            (Some(Json::List(items)), target) if !matches!(target, Some(Json::List(_))) => self
+                .any_item(items, fail, |evaluator, item| {
                     evaluator.same(node, reference, Some(item))
-                })
-            }
+                }),
             _ => Err(fail),
         }
     }

@@ -153,7 +153,9 @@ pub(crate) fn loosely_equal(left: &Json<'_>, right: &Json<'_>) -> bool {
 /// is neither text nor number, or no number where one is needed.
 pub(crate) fn order(left: &Json<'_>, right: &Json<'_>) -> Option<Ordering> {
     match (left, right) {
-        (Json::Text(left), Json::Text(right)) => Some(left.encode_utf16().cmp(right.encode_utf16())),
+        (Json::Text(left), Json::Text(right)) => {
+            Some(left.encode_utf16().cmp(right.encode_utf16()))
+        }
         (Json::Text(_) | Json::Number(_), Json::Text(_) | Json::Number(_)) => {
             numeric(left)?.order(numeric(right)?)
         }

@@ -78,7 +78,10 @@ fn bracket(rest: &str, stages: &mut Vec<Vec<Step>>) -> Result<usize, &'static st
         digits => {
             let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
             let index = plain.then(|| digits.parse().ok()).flatten();
-            push(stages, Step::Index(index.ok_or("neither a number nor $index stands in brackets")?));
+            push(
+                stages,
+                Step::Index(index.ok_or("neither a number nor $index stands in brackets")?),
+            );
         }
     }
     Ok(end + 2)
@@ -102,7 +105,8 @@ impl<'j> Followed<'j> {
     ) -> Option<&'j Json<'j>> {
         let wanted = reference.stages.len() - 1;
         let indexes = indexes.get(..wanted)?;
-        let same = self.indexes.iter().zip(indexes).take_while(|(left, right)| left == right).count();
+        let same =
+            self.indexes.iter().zip(indexes).take_while(|(left, right)| left == right).count();
         self.indexes.truncate(same);
         self.ends.truncate(same + 1);
         for stage in self.ends.len()..=wanted {
@@ -123,11 +127,7 @@ impl<'j> Followed<'j> {
     }
 }
 
-fn walk<'j>(
-    begin: Option<&'j Json<'j>>,
-    path: &[Step],
-    steps: &mut u64,
-) -> Option<&'j Json<'j>> {
+fn walk<'j>(begin: Option<&'j Json<'j>>, path: &[Step], steps: &mut u64) -> Option<&'j Json<'j>> {
     let mut value = begin?;
     for step in path {
         value = match (step, value) {

@@ -202,8 +202,12 @@ mod tests {
             (Part::Body, "", "", None),
             (Part::Body, "<xml/>", "", Some(r#""<xml/>""#)),
             (Part::Body, "[1]", "text/plain", Some("[1]")),
-            (Part::Body, "a=%5B1%5D&payload=%7B%22x%22:1%7D", form,
-                Some(r#"{"a":"[1]","payload":{"x":1}}"#)),
+            (
+                Part::Body,
+                "a=%5B1%5D&payload=%7B%22x%22:1%7D",
+                form,
+                Some(r#"{"a":"[1]","payload":{"x":1}}"#),
+            ),
             (Part::Body, "payload={", form, Some(r#"{"payload":"{"}"#)),
             (Part::Path, "", "", None),
         ];

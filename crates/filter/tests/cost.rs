@@ -115,10 +115,14 @@ fn twice_the_event_costs_twice_as_much() {
     };
     type Body<'b> = &'b dyn Fn(usize) -> Value;
     let shapes: [(Value, Body<'_>); 8] = [
-        (json!({ "v": { "u": { "$in": { "$ref": "w" } } } }),
-            &|n| json!({ "v": items(n, |at| json!({ "u": at + 1_000_000 })), "w": numbers(n) })),
-        (json!({ "v": { "$ref": "w" } }), 
-            &|n| json!({ "v": with(numbers(n), -1), "w": with(numbers(n), -2) })),
+        (
+            json!({ "v": { "u": { "$in": { "$ref": "w" } } } }),
+            &|n| json!({ "v": items(n, |at| json!({ "u": at + 1_000_000 })), "w": numbers(n) }),
+        ),
+        (
+            json!({ "v": { "$ref": "w" } }),
+            &|n| json!({ "v": with(numbers(n), -1), "w": with(numbers(n), -2) }),
+        ),
         (json!({ "v": { "u": { "$ref": "k9999999" } } }), &|n| {
             let mut body = wide(n);
             body["v"] = json!(items(n, |at| json!({ "u": at })));
@@ -134,11 +138,15 @@ fn twice_the_event_costs_twice_as_much() {
             let text = "x".repeat(n * 16);
             json!({ "v": items(n, |_| json!({ "u": "xxxxxxxxxxxxxxxxx" })), "w": text })
         }),
-        (json!({ "v": { "u": { "$gt": { "$ref": "w" } } } }),
-            &|n| json!({ "v": items(n, |at| json!({ "u": at })), "w": "1".repeat(n * 16) })),
+        (
+            json!({ "v": { "u": { "$gt": { "$ref": "w" } } } }),
+            &|n| json!({ "v": items(n, |at| json!({ "u": at })), "w": "1".repeat(n * 16) }),
+        ),
         (json!([[[1]], [[2]], [[-1]]]), &|n| json!([numbers(n), [numbers(n)], [[numbers(n)]]])),
-        (json!({ "a": [{ "b": { "$or": [-1, [-2], { "c": -3 }] } }, -5, -6] }),
-            &|n| json!({ "a": items(n, |at| json!({ "b": [at, [at], { "c": at }] })) })),
+        (
+            json!({ "a": [{ "b": { "$or": [-1, [-2], { "c": -3 }] } }, -5, -6] }),
+            &|n| json!({ "a": items(n, |at| json!({ "b": [at, [at], { "c": at }] })) }),
+        ),
     ];
     for (filter, body) in shapes {
         let (once, twice) = (steps(&filter, &body(500)), steps(&filter, &body(1_000)));

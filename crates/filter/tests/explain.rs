@@ -27,45 +27,79 @@ fn told(filter: &str) -> String {
 #[test]
 fn the_clause_and_the_value_are_named() {
     let table = [
-        (r#"{"body": {"n": 50, "ref": "refs/heads/main"}}"#,
-            r#"clause `body.ref` wants "refs/heads/main", found "refs/heads/dev""#),
+        (
+            r#"{"body": {"n": 50, "ref": "refs/heads/main"}}"#,
+            r#"clause `body.ref` wants "refs/heads/main", found "refs/heads/dev""#,
+        ),
         (r#"{"body": {"n": {"$gte": 50, "$lt": 20}}}"#, "clause `body.n` wants $lt 20, found 50"),
         (r#"{"body": {"gone": 1}}"#, "clause `body.gone` wants 1, found nothing"),
         (r#"{"body": {"gone": {"deep": 1}}}"#, "clause `body.gone.deep` wants 1, found nothing"),
-        (r#"{"body": {"ref": {"deep": 1}}}"#,
-            r#"clause `body.ref` wants {"deep":1}, found "refs/heads/dev""#),
-        (r#"{"body": {"labels": {"name": "wip"}}}"#,
-            r#"clause `body.labels` wants {"name":"wip"}, found [{"name":"a"},{"name":"b"}]"#),
-        (r#"{"body": {"one": {"name": "a", "id": {"$in": [2, 3]}}}}"#,
-            "clause `body.one.id` wants $in [2,3], found 1"),
-        (r#"{"body": {"labels": ["x"]}}"#,
-            r#"clause `body.labels[0]` wants "x", found [{"name":"a"},{"name":"b"}]"#),
-        (r#"{"body": {"n": {"$or": [1, {"$gt": 60}]}}}"#,
-            r#"clause `body.n` wants $or [1,{"$gt":60}], found 50"#),
-        (r#"{"$or": [{"method": "PUT"}, {"body": {"n": 1}}]}"#,
-            r#"clause `the filter` wants $or [{"method":"PUT"},{"body":{"n":1}}], found an event for which none of it holds"#),
-        (r#"{"$and": [{"method": "POST"}, {"path": "/us"}]}"#,
-            r#"clause `$and[1].path` wants "/us", found "/eu""#),
-        (r#"{"body": {"ref": {"$not": {"$endsWith": "dev"}}}}"#,
-            r#"clause `body.ref` wants $not $endsWith "dev", found "refs/heads/dev""#),
-        (r#"{"$not": {"body": {"user": {"login": "ann"}}}}"#,
-            r#"clause `body.user.login` wants $not "ann", found "ann""#),
-        (r#"{"$not": {"method": "POST", "path": "/eu"}}"#,
-            r#"clause `the filter` wants $not {"method":"POST","path":"/eu"}, found an event for which it holds"#),
-        (r#"{"body": {"n": {"$gt": {"$ref": "old"}}}}"#,
-            r#"clause `body.n` wants $gt {"$ref":"old"} = 60, found 50"#),
+        (
+            r#"{"body": {"ref": {"deep": 1}}}"#,
+            r#"clause `body.ref` wants {"deep":1}, found "refs/heads/dev""#,
+        ),
+        (
+            r#"{"body": {"labels": {"name": "wip"}}}"#,
+            r#"clause `body.labels` wants {"name":"wip"}, found [{"name":"a"},{"name":"b"}]"#,
+        ),
+        (
+            r#"{"body": {"one": {"name": "a", "id": {"$in": [2, 3]}}}}"#,
+            "clause `body.one.id` wants $in [2,3], found 1",
+        ),
+        (
+            r#"{"body": {"labels": ["x"]}}"#,
+            r#"clause `body.labels[0]` wants "x", found [{"name":"a"},{"name":"b"}]"#,
+        ),
+        (
+            r#"{"body": {"n": {"$or": [1, {"$gt": 60}]}}}"#,
+            r#"clause `body.n` wants $or [1,{"$gt":60}], found 50"#,
+        ),
+        (
+            r#"{"$or": [{"method": "PUT"}, {"body": {"n": 1}}]}"#,
+            r#"clause `the filter` wants $or [{"method":"PUT"},{"body":{"n":1}}], found an event for which none of it holds"#,
+        ),
+        (
+            r#"{"$and": [{"method": "POST"}, {"path": "/us"}]}"#,
+            r#"clause `$and[1].path` wants "/us", found "/eu""#,
+        ),
+        (
+            r#"{"body": {"ref": {"$not": {"$endsWith": "dev"}}}}"#,
+            r#"clause `body.ref` wants $not $endsWith "dev", found "refs/heads/dev""#,
+        ),
+        (
+            r#"{"$not": {"body": {"user": {"login": "ann"}}}}"#,
+            r#"clause `body.user.login` wants $not "ann", found "ann""#,
+        ),
+        (
+            r#"{"$not": {"method": "POST", "path": "/eu"}}"#,
+            r#"clause `the filter` wants $not {"method":"POST","path":"/eu"}, found an event for which it holds"#,
+        ),
+        (
+            r#"{"body": {"n": {"$gt": {"$ref": "old"}}}}"#,
+            r#"clause `body.n` wants $gt {"$ref":"old"} = 60, found 50"#,
+        ),
         (r#"{"headers": {"X-a": "2"}}"#, r#"clause `headers.X-a` wants "2", found "1""#),
-        (r#"{"headers": {"x-api-key": "guess"}}"#,
-            "clause `headers.x-api-key` wants (not shown), found (not shown)"),
-        (r#"{"headers": {"$not": {"x-api-key": {"$startsWith": "s"}}}}"#,
-            "clause `headers.x-api-key` wants $not $startsWith (not shown), found (not shown)"),
-        (r#"{"headers": {"$or": [{"x-b": "1"}]}}"#,
-            r#"clause `headers` wants $or [{"x-b":"1"}], found the headers"#),
+        (
+            r#"{"headers": {"x-api-key": "guess"}}"#,
+            "clause `headers.x-api-key` wants (not shown), found (not shown)",
+        ),
+        (
+            r#"{"headers": {"$not": {"x-api-key": {"$startsWith": "s"}}}}"#,
+            "clause `headers.x-api-key` wants $not $startsWith (not shown), found (not shown)",
+        ),
+        (
+            r#"{"headers": {"$or": [{"x-b": "1"}]}}"#,
+            r#"clause `headers` wants $or [{"x-b":"1"}], found the headers"#,
+        ),
         (r#"{"query": {"a": "2"}}"#, r#"clause `query.a` wants "2", found "1""#),
-        (r#"{"event_type": {"$in": ["ping", "pull_request"]}}"#,
-            r#"clause `event_type` wants $in ["ping","pull_request"], found "push""#),
-        (r#"{"body": {"a b": {"": {"c.d": 1}}}}"#,
-            "clause `body['a b']['']['c.d']` wants 1, found nothing"),
+        (
+            r#"{"event_type": {"$in": ["ping", "pull_request"]}}"#,
+            r#"clause `event_type` wants $in ["ping","pull_request"], found "push""#,
+        ),
+        (
+            r#"{"body": {"a b": {"": {"c.d": 1}}}}"#,
+            "clause `body['a b']['']['c.d']` wants 1, found nothing",
+        ),
         (r#"{"body": {"$$set": 1}}"#, "clause `body.$$set` wants 1, found nothing"),
         (r#"{"headers": {"x-a": "1"}, "body": {"n": 50}}"#, "passes"),
         ("{}", "passes"),
@@ -92,16 +126,23 @@ fn mistakes_are_named_with_their_place() {
         (r#"{"ref": "x"}"#, "`ref` is no part of an event; there are headers, query, body"),
         (r#"{"$or": [{"body": {}}, 1]}"#, "`$or[1]` is a number; it takes an object"),
         (r#"{"$or": {}}"#, "`$or` takes a list of conditions, not an object"),
-        (r#"{"body": {"a": [{"b": {"$exists": true}}]}}"#,
-            "`body.a[0].b.$exists` is no operator; did you mean $exist,"),
+        (
+            r#"{"body": {"a": [{"b": {"$exists": true}}]}}"#,
+            "`body.a[0].b.$exists` is no operator; did you mean $exist,",
+        ),
         (r#"{"body": {"a": {"$startswith": "x"}}}"#, "did you mean $startsWith,"),
         (r#"{"body": {"a": {"$regex": "x"}}}"#, "there are $eq, $neq,"),
         (r#"{"body": {"a": {"$gt": null}}}"#, "`body.a.$gt` takes a number or a text, not null"),
         (r#"{"body": {"a": {"$in": [[1]]}}}"#, "not a list with anything else"),
         (r#"{"body": {"a": {"$exist": "yes"}}}"#, "takes true or false, not a text"),
-        (r#"{"body": {"a": {"$ref": "b[*]"}}}"#,
-            "`body.a.$ref` cannot be followed: neither a number nor $index stands in brackets at 1"),
-        (r#"{"body": {"a": {"$eq": {"$ref": "b", "c": 1}}}}"#, "`body.a.$eq` takes either a value or"),
+        (
+            r#"{"body": {"a": {"$ref": "b[*]"}}}"#,
+            "`body.a.$ref` cannot be followed: neither a number nor $index stands in brackets at 1",
+        ),
+        (
+            r#"{"body": {"a": {"$eq": {"$ref": "b", "c": 1}}}}"#,
+            "`body.a.$eq` takes either a value or",
+        ),
     ];
     for (filter, expected) in table {
         let error = Filter::parse(filter).unwrap_err();

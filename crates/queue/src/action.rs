@@ -117,9 +117,9 @@ impl Action for QueueAction {
         };
         let broker = Arc::clone(&running.broker);
         let endpoint = request.endpoint;
-        let task = running.runtime.spawn(async move {
-            publish(broker.as_ref(), &message, until, &endpoint).await
-        });
+        let task = running
+            .runtime
+            .spawn(async move { publish(broker.as_ref(), &message, until, &endpoint).await });
         let mut task = Aborting(task);
         match (&mut task.0).await {
             Ok(outcome) => outcome,

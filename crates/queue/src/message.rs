@@ -44,7 +44,8 @@ impl Message {
             let template = plan.subject.as_str();
             return Err(format!("The {target} that `{template}` makes of the event {problem}."));
         }
-        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let text =
+            |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = request
             .headers
             .iter()

@@ -3,7 +3,9 @@
 
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ErrorKind, IntoConnectionInfo as _, RedisError, ServerErrorKind};
+use redis::{
+    AsyncConnectionConfig, ErrorKind, IntoConnectionInfo as _, RedisError, ServerErrorKind,
+};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -46,9 +48,10 @@ impl Redis {
         if let Some(connection) = kept.as_ref() {
             return Ok(connection.clone());
         }
-        let stream = self.dialer.dial().await.map_err(|error| {
-            Trouble::Unreachable(format!("Redis cannot be reached: {error}."))
-        })?;
+        let stream =
+            self.dialer.dial().await.map_err(|error| {
+                Trouble::Unreachable(format!("Redis cannot be reached: {error}."))
+            })?;
         // The attempt has a time of its own.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let (connection, driver) =

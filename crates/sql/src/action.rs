@@ -41,11 +41,7 @@ impl SqlAction {
     /// An action that has not begun: no thread, no connection. `endpoint` is its name in the log.
     #[must_use]
     pub fn new(plan: SqlPlan, endpoint: &str) -> Self {
-        Self {
-            plan: Arc::new(plan),
-            endpoint: endpoint.to_owned(),
-            backend: OnceLock::new(),
-        }
+        Self { plan: Arc::new(plan), endpoint: endpoint.to_owned(), backend: OnceLock::new() }
     }
 
     /// Starts the endpoint's thread, which looks at the table first; the first delivery does it too.

@@ -10,6 +10,8 @@ pub(crate) struct RealColumn {
     pub(crate) name: String,
     /// Its type as the database names it, without a length.
     pub(crate) type_name: String,
+    /// The type that a text is cast to on its way into it; PostgreSQL only.
+    pub(crate) cast: String,
     pub(crate) kind: ColumnType,
     pub(crate) not_null: bool,
     /// Whether the database fills it when nobody else does.
@@ -59,7 +61,8 @@ impl SqlPlan {
         let name = &column.name;
         let Some(found) = real.columns.iter().find(|real| self.same(&real.name, name)) else {
             let near = real.columns.iter().find(|real| real.name.eq_ignore_ascii_case(name));
-            let hint = near.map_or_else(String::new, |near| format!(" (but it has `{}`)", near.name));
+            let hint =
+                near.map_or_else(String::new, |near| format!(" (but it has `{}`)", near.name));
             return Err(format!("The table has no column `{name}`{hint}."));
         };
         if found.generated {
@@ -85,11 +88,7 @@ impl SqlPlan {
                 found.type_name, column.from
             ));
         }
-        Ok(Target {
-            cast: found.type_name.clone(),
-            kind,
-            required: found.not_null,
-        })
+        Ok(Target { cast: found.cast.clone(), kind, required: found.not_null })
     }
 
     /// SQLite does not distinguish the letters' case in names.
@@ -135,12 +134,16 @@ fn holds(real: ColumnType, mapped: ColumnType) -> bool {
 
 /// Whether an origin's values can be of this kind at all.
 fn can_give(gives: Gives, kind: ColumnType) -> bool {
-    use ColumnType::{Boolean, Bytes, Date, Float, Integer, Json, Numeric, Other, Text, Timestamp, Uuid};
+    use ColumnType::{
+        Boolean, Bytes, Date, Float, Integer, Json, Numeric, Other, Text, Timestamp, Uuid,
+    };
     match gives {
         Gives::Anything => true,
         Gives::Word => matches!(kind, Text | Json | Bytes | Other),
         Gives::Integer => !matches!(kind, Uuid | Timestamp | Date | Boolean),
-        Gives::Moment => matches!(kind, Timestamp | Date | Text | Integer | Float | Numeric | Json | Other),
+        Gives::Moment => {
+            matches!(kind, Timestamp | Date | Text | Integer | Float | Numeric | Json | Other)
+        }
         Gives::Body => matches!(kind, Text | Json | Bytes | Other),
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn convert(found: Found<'_>, kind: ColumnType) -> Result<Cell, String
         ColumnType::Numeric => numeric(&found).map(Cell::Text),
         ColumnType::Boolean => boolean(&found).map(Cell::Boolean),
         ColumnType::Json => json(&found).map(Cell::Text),
-        ColumnType::Timestamp => timestamp(&found).map(|moment| Cell::Text(moment.to_string())),
+        ColumnType::Timestamp => timestamp(&found).map(|moment| Cell::Text(moment::text(moment))),
         ColumnType::Date => day(&found).map(|day| Cell::Text(day.to_string())),
         ColumnType::Uuid => uuid(&found).map(Cell::Text),
         ColumnType::Bytes => bytes(&found).map(Cell::Bytes),
@@ -63,7 +63,9 @@ fn word<'a>(found: &'a Found<'_>) -> Option<Cow<'a, str>> {
         Found::Integer(number) => Some(Cow::Owned(number.to_string())),
         Found::Json(Value::String(text)) => Some(Cow::Borrowed(text)),
         Found::Json(Value::Number(number)) => Some(Cow::Owned(number.to_string())),
-        Found::Json(Value::Bool(value)) => Some(Cow::Borrowed(if *value { "true" } else { "false" })),
+        Found::Json(Value::Bool(value)) => {
+            Some(Cow::Borrowed(if *value { "true" } else { "false" }))
+        }
         Found::Body(body, _) => std::str::from_utf8(body).ok().map(Cow::Borrowed),
         Found::Missing | Found::Moment(_) | Found::Json(_) => None,
     }
@@ -71,7 +73,7 @@ fn word<'a>(found: &'a Found<'_>) -> Option<Cow<'a, str>> {
 
 fn text(found: &Found<'_>) -> Option<String> {
     match found {
-        Found::Moment(at_ms) => moment::from_ms(*at_ms).map(|moment| moment.to_string()),
+        Found::Moment(at_ms) => moment::from_ms(*at_ms).map(moment::text),
         Found::Json(value @ (Value::Array(_) | Value::Object(_))) => Some(value.to_string()),
         other => word(other).map(Cow::into_owned),
     }
@@ -140,7 +142,9 @@ fn json(found: &Found<'_>) -> Option<String> {
     match found {
         Found::Json(value) => Some(value.to_string()),
         Found::Integer(number) => Some(number.to_string()),
-        Found::Moment(at_ms) => Some(Value::String(moment::from_ms(*at_ms)?.to_string()).to_string()),
+        Found::Moment(at_ms) => {
+            Some(Value::String(moment::text(moment::from_ms(*at_ms)?)).to_string())
+        }
         Found::Text(text) => Some(Value::String(text.clone().into_owned()).to_string()),
         Found::Body(body, true) => std::str::from_utf8(body).ok().map(str::to_owned),
         Found::Body(_, false) | Found::Missing => None,
@@ -243,9 +247,9 @@ mod tests {
             (json!(2), Boolean, None),
             (json!("x"), Json, some("\"x\"")),
             (json!([1, null]), Json, some("[1,null]")),
-            (json!(1_767_225_600), Timestamp, some("2026-01-01T00:00:00Z")),
-            (json!(1_767_225_600_500_i64), Timestamp, some("2026-01-01T00:00:00.5Z")),
-            (json!("2026-01-01T01:00:00+01:00"), Timestamp, some("2026-01-01T00:00:00Z")),
+            (json!(1_767_225_600), Timestamp, some("2026-01-01T00:00:00.000000Z")),
+            (json!(1_767_225_600_500_i64), Timestamp, some("2026-01-01T00:00:00.500000Z")),
+            (json!("2026-01-01T01:00:00+01:00"), Timestamp, some("2026-01-01T00:00:00.000000Z")),
             (json!("2026-01-01"), Timestamp, None),
             (json!(true), Timestamp, None),
             (json!("2026-01-01"), Date, some("2026-01-01")),
@@ -287,7 +291,7 @@ mod tests {
             (Found::Body(&body, false), ColumnType::Text, None),
             (Found::Body(&body, false), ColumnType::Json, None),
             (Found::Body(&json_body, true), ColumnType::Json, text("{ \"a\": 1.10 }")),
-            (Found::Moment(1_500), ColumnType::Timestamp, text("1970-01-01T00:00:01.5Z")),
+            (Found::Moment(1_500), ColumnType::Timestamp, text("1970-01-01T00:00:01.500000Z")),
             (Found::Moment(1_500), ColumnType::Integer, Some(Cell::Integer(1_500))),
             (Found::Moment(1_500), ColumnType::Uuid, None),
             (Found::Integer(3), ColumnType::Text, text("3")),

@@ -40,6 +40,12 @@ pub(crate) fn from_float(number: f64) -> Option<Timestamp> {
     (microseconds.abs() < 9e17).then(|| Timestamp::from_microsecond(microseconds as i64).ok())?
 }
 
+/// A moment as it is stored where there is no type for it: always of the same length, so that texts
+/// are in the order of their moments.
+pub(crate) fn text(moment: Timestamp) -> String {
+    format!("{moment:.6}")
+}
+
 /// A moment in milliseconds since 1970.
 pub(crate) fn from_ms(at_ms: i64) -> Option<Timestamp> {
     Timestamp::from_millisecond(at_ms).ok()

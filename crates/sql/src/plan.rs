@@ -155,11 +155,7 @@ impl SqlPlan {
 
     /// The values of one row, for columns of these kinds, in the order of [`Self::columns`].
     /// `required` says which must not be NULL. The error is a sentence.
-    pub(crate) fn row(
-        &self,
-        fields: &Fields<'_>,
-        targets: &[Target],
-    ) -> Result<Vec<Cell>, String> {
+    pub(crate) fn row(&self, fields: &Fields<'_>, targets: &[Target]) -> Result<Vec<Cell>, String> {
         let mut cells = Vec::with_capacity(targets.len());
         for (column, target) in self.columns.iter().zip(targets) {
             let found = column.origin.find(fields);
@@ -229,7 +225,8 @@ fn upsert(settings: &SqlSettings) -> Result<Write, SqlError> {
         }
     }
     if settings.newer.as_ref().is_some_and(|newer| settings.on.contains(newer)) {
-        let problem = "`newer` cannot be one of `on`: rows with the same key would never differ in it";
+        let problem =
+            "`newer` cannot be one of `on`: rows with the same key would never differ in it";
         return Err(SqlError::Settings(problem.to_owned()));
     }
     if settings.columns.len() == settings.on.len() {

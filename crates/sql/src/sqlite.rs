@@ -13,7 +13,7 @@ use becket_egress::action::ActionRequest;
 use becket_egress::action::template::Fields;
 use becket_egress::{AttemptError, AttemptOutcome};
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, ToSql, params, ffi};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, ToSql, ffi, params};
 use tokio::sync::oneshot;
 
 use crate::action::{FORGET_EVERY_MS, Told, Written, late};
@@ -266,6 +266,7 @@ fn inspect(connection: &Connection, table: &str) -> Result<Option<RealTable>, ru
                 RealColumn {
                     name: row.get(0)?,
                     kind: kind_of(&type_name),
+                    cast: String::new(),
                     type_name: if type_name.is_empty() { "untyped".to_owned() } else { type_name },
                     not_null: row.get(2)?,
                     has_default: row.get(3)?,
@@ -355,10 +356,7 @@ impl ToSql for Parameter<'_> {
 
 /// Whether somebody may have changed the table since it was looked at.
 fn is_stale(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::Unknown | ErrorCode::SchemaChanged)
-    )
+    matches!(error.sqlite_error_code(), Some(ErrorCode::Unknown | ErrorCode::SchemaChanged))
 }
 
 /// What a failure means for the delivery.

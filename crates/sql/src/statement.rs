@@ -28,16 +28,15 @@ pub(crate) struct Table {
 impl Table {
     /// Reads `table`, `schema.table`, and names in quotes that may have dots in them.
     pub(crate) fn parse(text: &str) -> Result<Self, SqlError> {
-        let wrong = |problem: &str| SqlError::Name {
-            name: text.to_owned(),
-            problem: problem.to_owned(),
-        };
+        let wrong =
+            |problem: &str| SqlError::Name { name: text.to_owned(), problem: problem.to_owned() };
         let mut names = Vec::new();
         let mut rest = text;
         loop {
             let (name, after) = match rest.strip_prefix('"') {
                 Some(quoted) => {
-                    let end = quoted.find('"').ok_or_else(|| wrong("has a quote that is not closed"))?;
+                    let end =
+                        quoted.find('"').ok_or_else(|| wrong("has a quote that is not closed"))?;
                     (&quoted[..end], &quoted[end + 1..])
                 }
                 None => rest.split_at(rest.find('.').unwrap_or(rest.len())),
@@ -96,7 +95,8 @@ pub(crate) fn write(plan: &SqlPlan, targets: &[Target]) -> String {
         })
         .collect();
     let table = plan.table.sql();
-    let insert = format!("INSERT INTO {table} AS t ({}) VALUES ({})", list(&names), values.join(", "));
+    let insert =
+        format!("INSERT INTO {table} AS t ({}) VALUES ({})", list(&names), values.join(", "));
     let conflict = list(plan.conflict());
     match &plan.write {
         Write::Insert { .. } => format!("{insert} ON CONFLICT ({conflict}) DO NOTHING"),

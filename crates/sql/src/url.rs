@@ -57,13 +57,17 @@ impl Server {
                 _ => kept.push(pair),
             }
         }
-        let text = if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
+        let text =
+            if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
         // The driver's error may repeat a part of the URL, so only its source is told, which does not.
-        let mut config: tokio_postgres::Config = text.parse().map_err(|error: tokio_postgres::Error| {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            let cause = cause.filter(|cause| cause.starts_with("unknown option"));
-            SqlError::Url(cause.unwrap_or_else(|| "cannot be read as a PostgreSQL URL".to_owned()))
-        })?;
+        let mut config: tokio_postgres::Config =
+            text.parse().map_err(|error: tokio_postgres::Error| {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                let cause = cause.filter(|cause| cause.starts_with("unknown option"));
+                SqlError::Url(
+                    cause.unwrap_or_else(|| "cannot be read as a PostgreSQL URL".to_owned()),
+                )
+            })?;
         if config.get_hosts().is_empty() {
             return Err(SqlError::Url("names no host".to_owned()));
         }

@@ -1,6 +1,7 @@
 //! Rows in real databases: every behaviour is shown against SQLite and against PostgreSQL.
 
 #[path = "../../becket/tests/support/postgres.rs"]
+#[allow(dead_code, reason = "other drivers use the rest")]
 mod postgres;
 
 use std::collections::BTreeMap;
@@ -76,8 +77,9 @@ impl Database {
                 };
                 statement
                     .query_map([], |row| {
-                        let columns: Vec<String> =
-                            (0..count).map(|index| row.get(index).map(text)).collect::<Result<_, _>>()?;
+                        let columns: Vec<String> = (0..count)
+                            .map(|index| row.get(index).map(text))
+                            .collect::<Result<_, _>>()?;
                         Ok(columns.join("|"))
                     })
                     .expect("the query runs")
@@ -200,8 +202,8 @@ fn every_type_is_written() {
         let expected = if database.is_sqlite() {
             format!(
                 "msg_1|ä'; DROP TABLE events; --|9007199254740993|0.1|12.3456|1|[1,{{\"a\":null}}]|\
-                 2026-01-01T00:00:00Z|2026-01-01|0190f0c2-7d6b-7c3a-8f00-0123456789ab|\
-                 2026-01-01T00:00:00.123Z|r-1|2|NULL|1|charge.succeeded by nobody|9007199254740993|\\x{raw}"
+                 2026-01-01T00:00:00.000000Z|2026-01-01|0190f0c2-7d6b-7c3a-8f00-0123456789ab|\
+                 2026-01-01T00:00:00.123000Z|r-1|2|NULL|1|charge.succeeded by nobody|9007199254740993|\\x{raw}"
             )
         } else {
             format!(
@@ -278,10 +280,19 @@ fn redelivery_after_a_newer_event_does_not_undo_it() {
             assert_done(&act(&action, customer("msg_1", "free", first)), "applied before");
             assert_done(&act(&action, customer("msg_2", "paid", second)), "applied before");
             assert_eq!(database.rows("SELECT plan FROM customers"), ["paid"]);
+            // A part of a second later is later, also where moments are texts.
+            let body = r#"{"customer":"c1","plan":"more","changed":1767225700.5}"#;
+            assert_done(&act(&action, request("msg_2a", body)), "row written");
+            assert_eq!(database.rows("SELECT plan FROM customers"), ["more"]);
+            let body = r#"{"customer":"c1","plan":"paid","changed":1767225701}"#;
+            assert_done(&act(&action, request("msg_2b", body)), "row written");
             // An older event whose first attempts failed comes after a newer one.
             let late = act(&action, customer("msg_0", "trial", first - 100));
             let expected = if newer.is_some() { "paid" } else { "trial" };
-            assert_done(&late, if newer.is_some() { "newer than the event" } else { "row written" });
+            assert_done(
+                &late,
+                if newer.is_some() { "newer than the event" } else { "row written" },
+            );
             assert_eq!(database.rows("SELECT plan FROM customers"), [expected]);
             // What cannot be ordered is refused where order counts.
             if newer.is_some() {
@@ -291,7 +302,11 @@ fn redelivery_after_a_newer_event_does_not_undo_it() {
             let outcome = act(&action, request("msg_4", r#"{"plan":"x","changed":1}"#));
             assert_given_up(&outcome, "`customer_id` must have a value");
             let applied = database.rows("SELECT event_id FROM becket_applied ORDER BY 1");
-            assert_eq!(applied, ["msg_0", "msg_1", "msg_2"], "only what was applied is remembered");
+            assert_eq!(
+                applied,
+                ["msg_0", "msg_1", "msg_2", "msg_2a", "msg_2b"],
+                "only what was applied is remembered"
+            );
         }
     }
 }
@@ -404,7 +419,8 @@ fn a_lock_is_waited_for_only_as_long_as_there_is_time() {
             Database::Postgres(server) => std::thread::scope(|scope| {
                 let hold = "BEGIN; LOCK TABLE events; SELECT pg_sleep(1.5)";
                 scope.spawn(|| server.query(hold));
-                while server.query("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock'")
+                while server
+                    .query("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock'")
                     == ["0"]
                 {
                     std::thread::sleep(std::time::Duration::from_millis(10));

@@ -87,8 +87,7 @@ pub(crate) async fn verdict(
 
 /// For each endpoint of the source, whether it got the event on receipt, and why.
 fn plan(names: &Names, event: &EventRow, record: &EventRecord) -> Vec<PlanOut> {
-    let subject =
-        (!record.is_expunged()).then(|| record.subject(event.event_type.as_deref()));
+    let subject = (!record.is_expunged()).then(|| record.subject(event.event_type.as_deref()));
     names
         .endpoints()
         .iter()

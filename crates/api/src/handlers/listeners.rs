@@ -13,9 +13,7 @@ use std::time::Duration;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use becket_model::{
-    EndpointId, EndpointKind, EndpointSettings, EndpointState, RetrySchedule,
-};
+use becket_model::{EndpointId, EndpointKind, EndpointSettings, EndpointState, RetrySchedule};
 use becket_store::vault::place;
 use becket_store::{Application, Created, Endpoint, EndpointChange, EndpointNew};
 use futures_util::stream;
@@ -27,7 +25,9 @@ use crate::call::{Answer, Call, JsonBody, Listed, Shared};
 use crate::names::Names;
 use crate::problem::{ApiError, Result};
 use crate::relay::{Connected, Ending, LISTENERS_MAX, ListenerKey, keeping};
-use crate::wire::listeners::{AnsweredOut, AnswersIn, HelloOut, ListenerIn, ListenerOut, ParcelOut};
+use crate::wire::listeners::{
+    AnsweredOut, AnswersIn, HelloOut, ListenerIn, ListenerOut, ParcelOut,
+};
 
 /// How often the stream says that it is there.
 const HEARTBEAT_S: u64 = 5;
@@ -94,7 +94,8 @@ pub(crate) async fn make(
             None => made(&call, source, &body.name, settings).await?,
         });
     }
-    let others = own.iter().filter(|one| sources.iter().all(|source| source.key != one.application));
+    let others =
+        own.iter().filter(|one| sources.iter().all(|source| source.key != one.application));
     let others: Vec<Endpoint> = others.cloned().collect();
     keeping::remove(&call.shared, &key, &others, "no longer listened to").await?;
     call.shared.api.relay.remember(&key, &endpoints, call.now_ms());
@@ -157,7 +158,8 @@ async fn made(
 ) -> Result<Endpoint> {
     let id = EndpointId::new(call.now_ms(), super::random(call));
     let secret = endpoint_secrets::fresh(call);
-    let envelope = call.shared.api.directory.seal(&place::endpoint_secret(id), secret.as_bytes())?;
+    let envelope =
+        call.shared.api.directory.seal(&place::endpoint_secret(id), secret.as_bytes())?;
     let uid = format!("listen-{}", name.replace('@', "."));
     let new = EndpointNew {
         application: source.key,

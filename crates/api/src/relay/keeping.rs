@@ -13,9 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use becket_model::attempt_detail::AttemptDetail;
-use becket_model::{
-    EndpointKey, EndpointKind, EndpointState, FailureReason, NextStep, Trigger,
-};
+use becket_model::{EndpointKey, EndpointKind, EndpointState, FailureReason, NextStep, Trigger};
 use becket_store::{
     AttemptFinish, AttemptWrite, Changed, Endpoint, EndpointChange, LeasedDelivery, Name,
 };
@@ -119,8 +117,7 @@ impl Relay {
     fn over(&self, now_ms: i64) -> Vec<ListenerKey> {
         let hub = self.lock();
         let over = hub.kept.listeners.iter().filter(|(key, kept)| {
-            !hub.sessions.contains_key(*key)
-                && now_ms >= kept.seen_ms.saturating_add(kept.keep_ms)
+            !hub.sessions.contains_key(*key) && now_ms >= kept.seen_ms.saturating_add(kept.keep_ms)
         });
         over.map(|(key, _)| key.clone()).collect()
     }
@@ -301,10 +298,16 @@ async fn load(shared: &Arc<Shared>) -> Result<()> {
         for (name, endpoints) in group(&snapshot.endpoints) {
             api.relay.remember(&(owner, name), &endpoints, api.clock.now_ms());
         }
-        gone.extend(snapshot.endpoints.iter().filter(|endpoint| {
-            endpoint.settings.kind == EndpointKind::Listen
-                && endpoint.state == EndpointState::Removed
-        }).map(|endpoint| endpoint.key));
+        gone.extend(
+            snapshot
+                .endpoints
+                .iter()
+                .filter(|endpoint| {
+                    endpoint.settings.kind == EndpointKind::Listen
+                        && endpoint.state == EndpointState::Removed
+                })
+                .map(|endpoint| endpoint.key),
+        );
     }
     if gone.is_empty() {
         return Ok(());

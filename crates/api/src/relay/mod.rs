@@ -349,8 +349,7 @@ mod tests {
             assert!(relay.answer(&key(), parcel.token, status(204)));
             assert!(!relay.answer(&key(), parcel.token, status(500)), "answered once");
         };
-        let (relayed, ()) =
-            tokio::join!(relay.deliver(EndpointKey(7), delivery(1_000)), answering);
+        let (relayed, ()) = tokio::join!(relay.deliver(EndpointKey(7), delivery(1_000)), answering);
         assert_eq!(relayed, Relayed::Answered(Box::new(status(204))));
     }
 

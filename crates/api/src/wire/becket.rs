@@ -3,7 +3,9 @@
 
 use becket_filter::Filter;
 use becket_model::attempt_detail::AttemptDetail;
-use becket_model::{EventRecord, FailureReason, FilteredBy, NextStep, Released, Trigger, Verification};
+use becket_model::{
+    EventRecord, FailureReason, FilteredBy, NextStep, Released, Trigger, Verification,
+};
 use becket_signature::Explanation;
 use becket_store::{Application, AttemptRow, DeliveryRow, Endpoint, EventRow, StoreStats};
 use serde::Serialize;

@@ -146,7 +146,9 @@ impl<'p> ParcelOut<'p> {
             late: delivery.received_at_ms < connected_at_ms,
             method: &delivery.method,
             path: &delivery.path,
-            headers: headers.map(|(name, value)| (name.as_str(), latin1(value.as_bytes()))).collect(),
+            headers: headers
+                .map(|(name, value)| (name.as_str(), latin1(value.as_bytes())))
+                .collect(),
             body: inline.then(|| BASE64.encode(&delivery.body)),
             body_bytes: delivery.body.len(),
             timeout_ms: delivery.timeout_ms,

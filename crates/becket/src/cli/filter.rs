@@ -103,7 +103,7 @@ fn tell(result: &Result<(), Refused>, as_json: bool) -> Result<ExitCode, CliErro
     Ok(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-/// Reads a filter: JSON if it begins like that, else TOML.
+/// Reads a filter: JSON if it begins with a brace, else TOML.
 pub(super) fn filter_of(given: &str) -> Result<Filter, CliError> {
     let text = match given.strip_prefix('@') {
         None => given.to_owned(),
@@ -111,7 +111,7 @@ pub(super) fn filter_of(given: &str) -> Result<Filter, CliError> {
             CliError::usage(format!("the filter file {path} cannot be read: {error}"))
         })?,
     };
-    let read = if text.trim_start().starts_with(['{', '[']) {
+    let read = if text.trim_start().starts_with('{') {
         Filter::parse(&text).map_err(|error| error.to_string())
     } else {
         toml::from_str::<Filter>(&text).map_err(|error| error.message().trim_end().to_owned())

@@ -49,9 +49,7 @@ struct Login {
 
 /// Where it is remembered; `None` if there is no home.
 fn file(env: &BTreeMap<String, String>) -> Option<PathBuf> {
-    let absolute = |name: &str| {
-        env.get(name).map(PathBuf::from).filter(|path| path.is_absolute())
-    };
+    let absolute = |name: &str| env.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
     Some(folder.join("becket").join("login.json"))
 }

@@ -47,8 +47,9 @@ impl Alerts {
         if self.endpoints.is_empty() {
             return None;
         }
-        // Its defaults can be read, because those of the declaration can.
-        let mut source = Source::outside_file(ALERTS_SOURCE, "none", |_| {}).ok()?;
+        // Its own name is refused in a file. The defaults can be read: a test reads them all.
+        let mut source = Source::outside_file("alerts", "none", |_| {}).ok()?;
+        source.id = ALERTS_SOURCE.to_owned();
         source.endpoints = self.endpoints.clone();
         Some(source)
     }
@@ -85,4 +86,33 @@ pub(super) fn check(reader: &mut Reader<'_>, config: &mut Config) {
         check_endpoint(reader, &format!("alerts.endpoint[{number}]"), endpoint);
     }
     alerts.endpoints = source.endpoints;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alerts_have_a_source_if_they_go_anywhere() {
+        let none = super::super::parse("").expect("an empty file is right").config;
+        assert!(none.alerts.source().is_none());
+        let text = "[[alerts.endpoint]]\nurl = \"http://127.0.0.1:1/\"\n";
+        let some = super::super::parse(text).expect("the file is right").config;
+        let source = some.alerts.source().expect("they go somewhere");
+        assert_eq!((source.id.as_str(), source.endpoints.len()), (ALERTS_SOURCE, 1));
+        assert!(!source.endpoints[0].id.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for (text, code) in [
+            ("[[source]]\nid = \"becket-alerts\"\nprovider = \"none\"\n", "reserved_id"),
+            ("[alerts]\nsettle = \"0s\"\n", "wrong_value"),
+            ("[alerts]\ndisk_percent = 90\n", "wrong_value"),
+            ("[[alerts.endpoint]]\nid = \"a\"\n", "endpoint_without_target"),
+        ] {
+            let errors = super::super::parse(text).expect_err(text);
+            assert!(errors.problems.iter().any(|problem| problem.code == code), "{text}: {errors}");
+        }
+    }
 }

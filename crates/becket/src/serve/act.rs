@@ -75,9 +75,9 @@ impl Actions {
         public_url: Option<String>,
     ) -> Result<Option<Arc<dyn Action>>, String> {
         if milliseconds(described.timeout()) + RECORDING_MS >= self.lease_ms {
-            return Err("its `timeout` is longer than any was when the gateway started; restart the \
-                        gateway"
-                .to_owned());
+            let problem = "its `timeout` is longer than any was when the gateway started; restart the \
+                           gateway";
+            return Err(problem.to_owned());
         }
         let mut made = self.made.lock();
         if let Some(known) = made.get(&endpoint.key)

@@ -26,7 +26,8 @@ impl ListenAction {
 
 /// The state of an endpoint as the engine has it: nothing is attempted while nobody listens.
 pub(super) fn state_of(relay: &Relay, endpoint: &Endpoint) -> EndpointState {
-    let listens = endpoint.settings.kind != EndpointKind::Listen || relay.is_connected(endpoint.key);
+    let listens =
+        endpoint.settings.kind != EndpointKind::Listen || relay.is_connected(endpoint.key);
     match endpoint.state {
         EndpointState::Enabled if !listens => EndpointState::Paused,
         state => state,

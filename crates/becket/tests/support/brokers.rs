@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 /// Runs a program in a session of its own until the standard input ends, then kills all of it.
-const UNTIL_INPUT_ENDS: &str =
-    "setsid \"$@\" </dev/null & pid=$!; cat >/dev/null; kill -s KILL -- -$pid; wait $pid";
+const UNTIL_INPUT_ENDS: &str = "PATH=$PATH:/usr/sbin; setsid \"$@\" </dev/null & pid=$!; cat >/dev/null; kill -s KILL -- -$pid; wait $pid";
 
 /// A port of loopback that nobody listens on just now.
 fn free_port() -> u16 {
@@ -118,7 +117,8 @@ impl Nats {
         );
         std::fs::write(&config, text).expect("the folder can be written");
         let config = config.display().to_string();
-        let mut server = Self { port, program: Program::new(folder, &["nats-server", "-c", &config], &[]) };
+        let mut server =
+            Self { port, program: Program::new(folder, &["nats-server", "-c", &config], &[]) };
         server.resume();
         server
     }
@@ -325,7 +325,8 @@ impl Rabbit {
 
     /// Every message of a queue, as its HTTP interface shows it; they stay in the queue.
     pub fn messages(&self, queue: &str) -> Vec<Value> {
-        let wanted = json!({ "count": 100_000, "ackmode": "ack_requeue_true", "encoding": "base64" });
+        let wanted =
+            json!({ "count": 100_000, "ackmode": "ack_requeue_true", "encoding": "base64" });
         let (status, answer) =
             self.http("POST", &format!("/api/queues/%2F/{queue}/get"), Some(wanted));
         assert_eq!(status, 200, "{answer}");

@@ -224,6 +224,17 @@ pub fn span(ms: i64) -> String {
     }
 }
 
+/// A whole stretch of time in its largest unit, as people write it: `24 h`, `7 d`, `90 s`.
+#[must_use]
+pub fn whole_span(seconds: u64) -> String {
+    let units = [(86_400, "d"), (3_600, "h"), (60, "min")];
+    let fits = |(size, _): &&(u64, &str)| seconds >= 2 * size && seconds.is_multiple_of(*size);
+    match units.iter().find(fits) {
+        Some((size, unit)) => format!("{} {unit}", seconds / size),
+        None => format!("{seconds} s"),
+    }
+}
+
 /// How long a request took.
 #[must_use]
 pub fn took(us: u64) -> String {
@@ -338,6 +349,10 @@ mod tests {
         assert_eq!(
             (size(10), size(1_536), size(10 << 20)),
             ("10 B".into(), "1.5 KiB".into(), "10.0 MiB".into())
+        );
+        assert_eq!(
+            (whole_span(86_400), whole_span(7 * 86_400), whole_span(90)),
+            ("24 h".into(), "7 d".into(), "90 s".into())
         );
         assert_eq!(clock(0, &jiff::tz::TimeZone::UTC), "00:00:00");
     }

@@ -3,7 +3,7 @@
 //! Invariants: what is printed again after a change is signed after it; the signer's headers win over the
 //! sample's, the caller's over both. A body that is not changed and came from the caller is sent byte for byte.
 
-use becket_signature::{Expr, Place, RequestView, SignRequest, Verifier};
+use becket_signature::{Expr, RequestView, SignRequest, Verifier};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
@@ -236,7 +236,7 @@ fn encoded(fields: &[(String, String)]) -> Vec<u8> {
 fn freshen(verifier: &Verifier, document: &mut Value, delivery_id: &str) {
     let entry = verifier.entry();
     let types = entry.event_type.iter().flat_map(|fact| fact.at.iter());
-    let types: Vec<&Expr> = types.flat_map(Place::variables).collect();
+    let types: Vec<&Expr> = types.flat_map(|place| place.variables()).collect();
     for place in entry.delivery_id.iter().flat_map(|fact| fact.at.iter()) {
         let mut renewed = false;
         for variable in place.variables().filter(|variable| !types.contains(variable)) {

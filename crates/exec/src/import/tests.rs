@@ -77,6 +77,7 @@ fn signatures_find_their_provider() {
         &own,
         &[
             "provider = \"webhook-sha512-x-custom\"",
+            "when = [{ at = \"header:x-custom\", starts_with = \"sha512=\" }]",
             "split = { items = \",\", pair = \"=\", wanted = \"sha512\" }",
             "signature = { at = \"header:x-custom\", encoding = \"hex\" }",
             "secrets = [{ env = \"DEPLOY_SECRET\" }]",

@@ -219,18 +219,25 @@ impl Writer {
             string(&slug),
             string(&format!("{} in {}", digest.to_uppercase(), signature.at.words())),
         );
-        let mut scheme = |how: &str| {
+        let mut scheme = |when: &str, how: &str| {
             let _ = write!(
                 text,
-                "\n[[provider.scheme]]\nclass = \"hmac\"\ndigest = \"{digest}\"\n\
+                "\n[[provider.scheme]]\nclass = \"hmac\"\ndigest = \"{digest}\"\n{when}\
                  signature = {{ at = {at}, {how}encoding = \"hex\" }}\nmessage = {}\n",
                 string(&message),
             );
         };
         if !signature.scalr {
-            scheme(&format!("split = {{ items = \",\", pair = \"=\", wanted = \"{digest}\" }}, "));
+            // `sha256=...`, also several with commas between them; a bare signature otherwise.
+            scheme(
+                &format!(
+                    "when = [{{ at = {}, starts_with = \"{digest}=\" }}]\n",
+                    string(&place(&signature.at))
+                ),
+                &format!("split = {{ items = \",\", pair = \"=\", wanted = \"{digest}\" }}, "),
+            );
         }
-        scheme("");
+        scheme("", "");
         self.providers.insert(slug.clone(), text);
         slug
     }
@@ -341,19 +348,21 @@ fn without_bearer(secret: Written) -> Written {
 }
 
 /// Where a value is, as the catalogue writes it.
-fn places(at: &Parameter) -> String {
+fn place(at: &Parameter) -> String {
     match at.source {
-        Source::Query => string(&format!("query:{}", at.name)),
-        Source::Payload if at.name.contains('.') => string(&format!("json:{}", at.name)),
-        Source::Payload => {
-            format!(
-                "[{}, {}]",
-                string(&format!("json:{}", at.name)),
-                string(&format!("form:{}", at.name))
-            )
-        }
-        _ => string(&format!("header:{}", at.name.to_lowercase())),
+        Source::Query => format!("query:{}", at.name),
+        Source::Payload => format!("json:{}", at.name),
+        _ => format!("header:{}", at.name.to_lowercase()),
     }
+}
+
+/// The same with quotes; a field without dots may also be one of a form.
+fn places(at: &Parameter) -> String {
+    let place = string(&place(at));
+    if at.source == Source::Payload && !at.name.contains('.') {
+        return format!("[{place}, {}]", string(&format!("form:{}", at.name)));
+    }
+    place
 }
 
 /// One filter of all conditions. Those about different parts of the event stand beside each other.

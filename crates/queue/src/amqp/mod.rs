@@ -80,8 +80,7 @@ impl Amqp {
         let connect = async move |_: AMQPUri, _: async_rs::Runtime<OwnRuntime>| {
             Ok(AsyncTcpStream::Plain(dialer.dial().await?.compat()))
         };
-        let properties =
-            ConnectionProperties::default().with_connection_name("becket".into());
+        let properties = ConnectionProperties::default().with_connection_name("becket".into());
         let runtime = async_rs::Runtime::new(OwnRuntime::current());
         let connection = Connection::connector(self.uri.clone(), runtime, connect, properties)
             .await

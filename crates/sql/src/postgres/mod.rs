@@ -125,7 +125,11 @@ impl Postgres {
             self.forgot_at_ms.store(now_ms, Ordering::Relaxed);
             let before_ms = now_ms.saturating_sub(self.plan.remember_ms);
             if let Err(error) = session.forget(&self.plan, &request.endpoint, before_ms).await {
-                tracing::warn!(endpoint = request.endpoint, error = explain(&error), "sql.forget_failed");
+                tracing::warn!(
+                    endpoint = request.endpoint,
+                    error = explain(&error),
+                    "sql.forget_failed"
+                );
                 return written;
             }
         }

@@ -192,8 +192,13 @@ async fn inspect(client: &Client, plan: &SqlPlan) -> Result<Option<RealTable>, F
     }
     let columns = client
         .query(
-            "SELECT a.attname::text, format_type(a.atttypid, -1), \
-             format_type(CASE WHEN t.typbasetype <> 0 THEN t.typbasetype ELSE t.oid END, -1), \
+            // A domain is followed to the type beneath it: casting to the domain itself would cut off
+            // what is too long.
+            "SELECT a.attname::text, format_type(a.atttypid, -1), format_type((WITH RECURSIVE \
+             beneath (oid) AS (SELECT a.atttypid UNION ALL SELECT d.typbasetype FROM beneath \
+             JOIN pg_type d ON d.oid = beneath.oid WHERE d.typbasetype <> 0) \
+             SELECT d.oid FROM beneath JOIN pg_type d ON d.oid = beneath.oid \
+             WHERE d.typbasetype = 0), -1), \
              a.attnotnull OR t.typnotnull, a.atthasdef OR a.attidentity <> '', \
              a.attgenerated <> '' OR a.attidentity = 'a' \
              FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
@@ -206,6 +211,7 @@ async fn inspect(client: &Client, plan: &SqlPlan) -> Result<Option<RealTable>, F
         .map(|row| RealColumn {
             name: row.get(0),
             type_name: row.get(1),
+            cast: row.get(2),
             kind: kind_of(row.get(2)),
             not_null: row.get(3),
             has_default: row.get(4),

@@ -89,8 +89,13 @@ impl CatchUp {
             for event in page["data"].as_array().into_iter().flatten() {
                 let event_type = event["eventType"].as_str();
                 let wanted = self.event_types.is_empty()
-                    || self.event_types.iter().any(|one| matches(one, event_type.unwrap_or_default()));
-                if let (true, Some(id)) = (wanted && event["disposition"] == "accepted", event["id"].as_str()) {
+                    || self
+                        .event_types
+                        .iter()
+                        .any(|one| matches(one, event_type.unwrap_or_default()));
+                if let (true, Some(id)) =
+                    (wanted && event["disposition"] == "accepted", event["id"].as_str())
+                {
                     found.push(id.to_owned());
                 }
             }

@@ -230,12 +230,10 @@ fn port(wanted: Option<u16>, folder: &Path) -> Result<u16> {
 }
 
 /// The secret of each source, with the variable that hands it over.
-fn secrets(
-    sources: &[String],
-    given: &[String],
-) -> Result<BTreeMap<String, (String, String)>> {
+fn secrets(sources: &[String], given: &[String]) -> Result<BTreeMap<String, (String, String)>> {
     let from_env = std::env::var(SECRET_VARIABLE).ok().filter(|secret| !secret.is_empty());
-    let given: Vec<String> = if given.is_empty() { from_env.into_iter().collect() } else { given.to_vec() };
+    let given: Vec<String> =
+        if given.is_empty() { from_env.into_iter().collect() } else { given.to_vec() };
     let mut found = BTreeMap::new();
     for (at, secret) in given.iter().enumerate() {
         let named = sources.iter().find_map(|source| {

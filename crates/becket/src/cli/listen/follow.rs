@@ -159,7 +159,9 @@ impl Following {
             let data = match frame {
                 Err(_) => return Ended::Lost("nothing was heard of the gateway".to_owned()),
                 Ok(None) => return Ended::Lost("the connection was closed".to_owned()),
-                Ok(Some(Err(error))) => return Ended::Lost(format!("the connection broke: {error}")),
+                Ok(Some(Err(error))) => {
+                    return Ended::Lost(format!("the connection broke: {error}"));
+                }
                 Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
             };
             let messages = match reader.push(&data) {
@@ -333,7 +335,11 @@ impl Delivery {
         }
         let fetched = self.link.bytes(Method::GET, &self.body_path, Bytes::new()).await;
         let body = fetched.map_err(|failure| {
-            format!("the body of {} could not be fetched: {}", self.parcel.event_id, failure.message())
+            format!(
+                "the body of {} could not be fetched: {}",
+                self.parcel.event_id,
+                failure.message()
+            )
         })?;
         if body.len() != self.parcel.body_bytes {
             return Err(format!("the body of {} came in part", self.parcel.event_id));

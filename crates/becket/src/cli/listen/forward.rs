@@ -92,7 +92,9 @@ pub(super) fn reply(outcome: &AttemptOutcome, target: &str) -> Reply {
 fn words(error: AttemptError, target: &str) -> String {
     match error {
         AttemptError::ConnectRefused => {
-            format!("connection refused: nothing listens at {target}; start your handler, then replay")
+            format!(
+                "connection refused: nothing listens at {target}; start your handler, then replay"
+            )
         }
         AttemptError::Timeout => format!("{target} did not answer in time"),
         other => format!("{target}: {other}"),

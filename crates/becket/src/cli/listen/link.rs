@@ -115,18 +115,20 @@ impl Link {
             self.keep(sender);
             Ok((status, collected.to_bytes()))
         };
-        let (status, bytes) = tokio::time::timeout(ANSWER_TIMEOUT, exchange)
-            .await
-            .unwrap_or_else(|_| Err(Failure::unreachable(format!("{} does not answer", self.url))))?;
+        let (status, bytes) =
+            tokio::time::timeout(ANSWER_TIMEOUT, exchange).await.unwrap_or_else(|_| {
+                Err(Failure::unreachable(format!("{} does not answer", self.url)))
+            })?;
         if status.is_success() { Ok(bytes) } else { Err(self.refusal(status, &bytes)) }
     }
 
     /// Opens the stream of a listener.
     pub async fn stream(&self, path: &str) -> Result<Incoming> {
         let opening = self.exchange(Method::GET, path, "text/event-stream", Bytes::new());
-        let (sender, response) = tokio::time::timeout(ANSWER_TIMEOUT, opening)
-            .await
-            .unwrap_or_else(|_| Err(Failure::unreachable(format!("{} does not answer", self.url))))?;
+        let (sender, response) =
+            tokio::time::timeout(ANSWER_TIMEOUT, opening).await.unwrap_or_else(|_| {
+                Err(Failure::unreachable(format!("{} does not answer", self.url)))
+            })?;
         if response.status().is_success() {
             // The connection is the stream's own from here on and ends with it.
             drop(sender);
@@ -259,8 +261,8 @@ impl Link {
                 Some(proxy) => self.tunnel(stream, proxy).await?,
                 None => stream,
             };
-            let name =
-                ServerName::try_from(self.host().to_owned()).map_err(|error| self.cannot(&error))?;
+            let name = ServerName::try_from(self.host().to_owned())
+                .map_err(|error| self.cannot(&error))?;
             let stream = tls.connect(name, stream).await.map_err(|error| {
                 self.cannot(&error)
                     .hint("a private certificate authority is trusted through SSL_CERT_FILE")

@@ -243,7 +243,7 @@ async fn farewell(args: &ListenArgs, link: &Link, name: &str, was_removed: bool)
         return;
     }
     let kept = args.keep.map_or(24 * 3_600, |keep| keep.as_secs());
-    let kept = becket_develop::listen::text::span(i64::try_from(kept * 1_000).unwrap_or(i64::MAX));
+    let kept = becket_develop::listen::text::whole_span(kept);
     eprintln!("Events for `{name}` are kept for {kept} and come when you listen again.");
     eprintln!("To stop that: becket listen --remove {name}");
 }
@@ -252,7 +252,8 @@ async fn farewell(args: &ListenArgs, link: &Link, name: &str, was_removed: bool)
 fn gateway(args: &ListenArgs, globals: &Globals) -> Result<(Connection, Option<Embedded>)> {
     if args.connection.names_a_gateway(globals) {
         if !args.secret.is_empty() || args.port.is_some() {
-            let message = "--secret and --port are for a gateway of one's own, and there is another";
+            let message =
+                "--secret and --port are for a gateway of one's own, and there is another";
             return Err(CliError::usage(message).hint("leave them out").into());
         }
         return Ok((args.connection.resolve(globals)?, None));
@@ -304,9 +305,7 @@ fn listener(args: &ListenArgs, name: &str) -> Result<Value> {
 
 fn catch_up(args: &ListenArgs) -> Result<Option<CatchUp>> {
     let from = match (&args.since, &args.after) {
-        (Some(since), _) => {
-            From::Since(super::online::since("--since", since, super::now_s())?)
-        }
+        (Some(since), _) => From::Since(super::online::since("--since", since, super::now_s())?),
         (None, Some(after)) => From::After(after.clone()),
         (None, None) => return Ok(None),
     };

@@ -80,9 +80,11 @@ async fn asked_to_end() -> Result<()> {
 fn ended(over: Over, name: &str) -> Failure {
     match over {
         Over::Failed(failure) => failure,
-        Over::Replaced => CliError::new(format!("another `becket listen` took over the name `{name}`"))
-            .hint("give each its own: --name NAME")
-            .into(),
+        Over::Replaced => {
+            CliError::new(format!("another `becket listen` took over the name `{name}`"))
+                .hint("give each its own: --name NAME")
+                .into()
+        }
         Over::Removed => CliError::new(format!("the listener `{name}` was removed")).into(),
     }
 }
@@ -139,7 +141,9 @@ impl Showing {
         }
         for url in &about.receives_at {
             eprintln!("Receives at {url}");
-            eprintln!("  try it: curl -sS {url} -H 'content-type: application/json' -d '{{\"type\":\"order.paid\"}}'");
+            eprintln!(
+                "  try it: curl -sS {url} -H 'content-type: application/json' -d '{{\"type\":\"order.paid\"}}'"
+            );
         }
         eprintln!("Listening as `{}` at {}", about.name, text::harmless(&about.gateway, false));
         eprintln!("Forwards to {}", text::harmless(&about.forward_to, false));
@@ -300,9 +304,10 @@ fn link_words(link: &LinkState) -> (&'static str, String) {
     match link {
         LinkState::Connecting => ("connecting", "Connecting".to_owned()),
         LinkState::Connected => ("connected", "Connected: events come as they arrive".to_owned()),
-        LinkState::Lost(why) => {
-            ("disconnected", format!("Connection lost, trying again: {}", text::harmless(why, false)))
-        }
+        LinkState::Lost(why) => (
+            "disconnected",
+            format!("Connection lost, trying again: {}", text::harmless(why, false)),
+        ),
         LinkState::Paused => ("paused", "Paused: events wait at the gateway".to_owned()),
     }
 }

@@ -118,10 +118,12 @@ fn read_keys(over: &AtomicBool, sender: &mpsc::Sender<Option<Key>>) {
         }
         let Ok(event) = event::read() else { return };
         let told = match event {
-            Event::Key(key) if key.kind != KeyEventKind::Release => match key_of(key.code, key.modifiers) {
-                Some(key) => Some(key),
-                None => continue,
-            },
+            Event::Key(key) if key.kind != KeyEventKind::Release => {
+                match key_of(key.code, key.modifiers) {
+                    Some(key) => Some(key),
+                    None => continue,
+                }
+            }
             Event::Resize(..) => None,
             _ => continue,
         };

@@ -160,8 +160,9 @@ impl Value for SqlColumn {
         let (from, kind) = match node.get_ref() {
             DeValue::String(from) => (from.to_string(), None),
             DeValue::Table(table) => {
-                if let Some((key, value)) =
-                    table.iter().find(|(key, _)| !["from", "type"].contains(&key.get_ref().as_ref()))
+                if let Some((key, value)) = table
+                    .iter()
+                    .find(|(key, _)| !["from", "type"].contains(&key.get_ref().as_ref()))
                 {
                     reader.unknown_key(&slot.path, key, value, &["from", "type"]);
                     return None;

@@ -38,11 +38,13 @@ pub(super) use signals::Signals;
 const SETTING: &str = "alerts";
 const LOOK_EVERY_MIN: Duration = Duration::from_secs(1);
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(15);
-/// How often what rarely changes is looked at, in times of the settling time.
+/// How often what rarely changes is looked at, at the least.
 const RARELY: Duration = Duration::from_secs(3_600);
 
 /// Begins to look after alerts, for as long as the gateway lives.
 pub(super) fn start(gateway: &Arc<Gateway>, signals: Arc<Signals>) {
+    // From the first attempt on, not from the first look.
+    signals.switch(!gateway.current.load().loaded.config.alerts.endpoints.is_empty());
     let gateway = Arc::downgrade(gateway);
     tokio::spawn(Watch::new(signals).run(gateway));
 }
@@ -86,14 +88,17 @@ impl Watch {
             let alerts = current.loaded.config.alerts.clone();
             let carrier =
                 current.sources.values().find(|source| source.rules.id == ALERTS_SOURCE).cloned();
-            self.signals.switch(carrier.is_some());
+            self.signals.switch(!alerts.endpoints.is_empty());
+            let waits = carrier.is_none() && !alerts.endpoints.is_empty();
             if let Some(carrier) = carrier
                 && let Err(error) = self.look(&gateway, &current, &alerts, &carrier).await
             {
                 tracing::warn!(code = error.code(), %error, "alerts.look_failed");
             }
             drop((current, gateway));
-            let every = (alerts.settle / 5).clamp(LOOK_EVERY_MIN, LOOK_EVERY_MAX);
+            // The configuration is not in force yet, just after the start.
+            let most = if waits { LOOK_EVERY_MIN } else { LOOK_EVERY_MAX };
+            let every = (alerts.settle / 5).clamp(LOOK_EVERY_MIN, most);
             tokio::time::sleep(every).await;
         }
     }

@@ -83,7 +83,7 @@ fn words(episode: &Episode) -> (String, String) {
             format!("Deliveries to {} have been given up", endpoint(episode)),
             format!(
                 "{} to {} failed for good: the last attempt was made.{said} Once it works again, run \
-                 `becket replay --endpoint {id} --failed` to deliver them after all.",
+                 `becket replay --endpoint {id} --status failed` to deliver them after all.",
                 deliveries(number("count")),
                 endpoint(episode)
             ),

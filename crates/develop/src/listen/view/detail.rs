@@ -7,7 +7,7 @@ use ratatui::widgets::{Block, Borders, Paragraph};
 
 use super::{Palette, Scene};
 use crate::listen::lines;
-use crate::listen::state::{App, Entry, Focus, Reply};
+use crate::listen::state::{App, Entry, Focus};
 use crate::listen::text::{self, BodyKind};
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &mut App, scene: &Scene) {
@@ -41,23 +41,37 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &mut App, scene: &Sce
     app.detail_extent = (count, rows);
 }
 
+/// What people look for first comes first: what the handler said, what it was sent, with which
+/// headers.
 fn content(entry: &Entry, scene: &Scene, width: usize) -> Vec<Line<'static>> {
     let palette = &scene.palette;
     let mut out = summary(entry, scene, width);
-    if let Some(reply) = &entry.reply {
-        response(reply, palette, width, &mut out);
+    let parcel = &entry.parcel;
+    let answered = entry.reply.as_ref().filter(|reply| reply.status.is_some());
+    if let Some(reply) = entry.reply.as_ref().filter(|reply| reply.error.is_some()) {
+        section("Error", "", palette, &mut out);
+        let words = wrapped(&format!("  {}", text::harmless(&reply.words, false)), width);
+        out.extend(words.into_iter().map(|line| Line::styled(line, palette.bad)));
     }
-    section("Request headers", "", palette, &mut out);
-    headers(&entry.parcel.headers, palette, width, &mut out);
+    if let Some(reply) = answered {
+        body("Response body", &reply.body, &reply.headers, palette, width, &mut out);
+        if reply.body_truncated {
+            out.push(Line::styled("  … the first 16 KiB of it", palette.dim));
+        }
+    }
     match &entry.body {
-        Some(bytes) => body("Request body", bytes, &entry.parcel.headers, palette, width, &mut out),
+        Some(bytes) => body("Request body", bytes, &parcel.headers, palette, width, &mut out),
         None => {
             section("Request body", "", palette, &mut out);
-            out.push(Line::styled(
-                "  no longer kept here; `becket events show` has it",
-                palette.dim,
-            ));
+            let words = "  no longer kept here; `becket events show` has it";
+            out.push(Line::styled(words, palette.dim));
         }
+    }
+    section("Request headers", "", palette, &mut out);
+    headers(&parcel.headers, palette, width, &mut out);
+    if let Some(reply) = answered {
+        section("Response headers", "", palette, &mut out);
+        headers(&reply.headers, palette, width, &mut out);
     }
     out
 }
@@ -92,25 +106,6 @@ fn summary(entry: &Entry, scene: &Scene, width: usize) -> Vec<Line<'static>> {
     out.extend(wrapped(&to, width).into_iter().map(Line::raw));
     out.push(Line::styled(came, palette.dim));
     out
-}
-
-fn response(reply: &Reply, palette: &Palette, width: usize, out: &mut Vec<Line<'static>>) {
-    if reply.error.is_some() {
-        section("Response", "", palette, out);
-        let words = text::harmless(&reply.words, false);
-        let lines = wrapped(&format!("  {words}"), width);
-        out.extend(lines.into_iter().map(|line| Line::styled(line, palette.bad)));
-        if reply.status.is_none() {
-            return;
-        }
-    }
-    let more = if reply.body_truncated { "the first 16 KiB" } else { "" };
-    section("Response headers", "", palette, out);
-    headers(&reply.headers, palette, width, out);
-    body("Response body", &reply.body, &reply.headers, palette, width, out);
-    if !more.is_empty() {
-        out.push(Line::styled(format!("  … {more}"), palette.dim));
-    }
 }
 
 fn section(title: &str, about: &str, palette: &Palette, out: &mut Vec<Line<'static>>) {

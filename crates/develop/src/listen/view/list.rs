@@ -16,8 +16,29 @@ const SOURCE: usize = 12;
 const STATUS: usize = 6;
 const TOOK: usize = 8;
 const MARK: usize = 14;
-/// What the columns besides the type take, with the spaces between them.
-const FIXED: usize = 1 + TIME + 2 + SOURCE + 2 + 2 + STATUS + 1 + TOOK + 1;
+/// From these widths on there is room for the columns.
+const WITH_SOURCE: usize = 64;
+const WITH_TOOK: usize = 48;
+const WITH_MARK: usize = 84;
+
+/// How wide the columns are that give way on a narrow screen; 0 for one that is not there.
+#[derive(Debug, Clone, Copy)]
+struct Columns {
+    source: usize,
+    event_type: usize,
+    took: usize,
+    mark: usize,
+}
+
+impl Columns {
+    fn of(width: usize) -> Self {
+        let from = |least: usize, columns: usize| if width >= least { columns } else { 0 };
+        let source = from(WITH_SOURCE, SOURCE + 2);
+        let (took, mark) = (from(WITH_TOOK, TOOK + 1), from(WITH_MARK, MARK + 2));
+        let others = 1 + TIME + 2 + source + 2 + STATUS + took + mark + 1;
+        Self { source, event_type: width.saturating_sub(others), took, mark }
+    }
+}
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &mut App, scene: &Scene) {
     let width = usize::from(area.width);
@@ -27,12 +48,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &mut App, scene: &Sce
     let selected = app.selected().map(|entry| entry.number);
     let at = selected.and_then(|number| entries.iter().position(|entry| entry.number == number));
     let first = window(entries.len(), rows, at, app.is_following());
-    let mark_columns = if width >= FIXED + 24 + MARK { MARK + 2 } else { 0 };
-    let type_columns = width.saturating_sub(FIXED + mark_columns);
-    let mut drawn = vec![heading(app, scene, type_columns, mark_columns > 0, entries.len())];
+    let columns = Columns::of(width);
+    let mut drawn = vec![heading(app, scene, columns, entries.len())];
     for entry in entries.iter().skip(first).take(rows) {
         let chosen = selected == Some(entry.number);
-        drawn.push(row(entry, scene, width, type_columns, mark_columns, chosen));
+        drawn.push(row(entry, scene, width, columns, chosen));
     }
     if entries.is_empty() {
         drawn.extend(nothing(app, scene));
@@ -52,24 +72,18 @@ fn window(count: usize, rows: usize, selected: Option<usize>, following: bool) -
     }
 }
 
-fn heading(
-    app: &App,
-    scene: &Scene,
-    type_columns: usize,
-    marks: bool,
-    count: usize,
-) -> Line<'static> {
-    let mut line = format!(
-        " {}  {}  {}  {} {:>TOOK$}",
+fn heading(app: &App, scene: &Scene, columns: Columns, count: usize) -> Line<'static> {
+    let took = columns.took;
+    let line = format!(
+        " {}  {}{}  {}{:>took$}{}",
         text::padded("TIME", TIME),
-        text::padded("SOURCE", SOURCE),
-        text::padded("EVENT TYPE", type_columns),
+        text::padded("SOURCE", columns.source),
+        text::padded("EVENT TYPE", columns.event_type),
         text::padded("STATUS", STATUS),
-        "TOOK",
+        if took > 0 { "TOOK" } else { "" },
+        if columns.mark > 0 { "  " } else { "" },
     );
-    if marks {
-        line.push_str("  ");
-    }
+    let marks = columns.mark > 0;
     let style = if app.focus == Focus::List { scene.palette.title } else { scene.palette.dim };
     let mut spans = vec![Span::styled(line, style)];
     if !app.filter.is_empty() {
@@ -89,8 +103,7 @@ fn row(
     entry: &Entry,
     scene: &Scene,
     width: usize,
-    type_columns: usize,
-    mark_columns: usize,
+    columns: Columns,
     chosen: bool,
 ) -> Line<'static> {
     let palette = &scene.palette;
@@ -105,7 +118,7 @@ fn row(
     let parcel = &entry.parcel;
     let mut event_type = text::harmless(parcel.event_type.as_deref().unwrap_or("-"), false);
     // Where there is no column for it, a sign stands before the type.
-    if mark_columns == 0 {
+    if columns.mark == 0 {
         match entry.mark {
             Mark::New => {}
             Mark::Late => event_type = format!("late {event_type}"),
@@ -118,21 +131,32 @@ fn row(
             over(palette.dim),
         ),
         Span::styled(
-            format!("{}  ", text::padded(&text::harmless(&parcel.source, false), SOURCE)),
+            text::padded(
+                &text::cut(&text::harmless(&parcel.source, false), SOURCE.min(columns.source)),
+                columns.source,
+            ),
             over(palette.plain),
         ),
-        Span::styled(format!("{}  ", text::padded(&event_type, type_columns)), over(palette.plain)),
+        Span::styled(
+            format!("{}  ", text::padded(&event_type, columns.event_type)),
+            over(palette.plain),
+        ),
         Span::styled(text::padded(&status, STATUS), over(status_style)),
-        Span::styled(format!(" {took:>TOOK$}"), over(palette.plain)),
+        Span::styled(right(&took, columns.took), over(palette.plain)),
     ];
-    if mark_columns > 0 {
+    if columns.mark > 0 {
         let words = lines::mark_words(entry).unwrap_or_default();
-        let words = text::padded(&words, mark_columns - 2);
+        let words = text::padded(&words, MARK);
         spans.push(Span::styled(format!("  {words}"), over(palette.warning)));
     }
     let used: usize = spans.iter().map(|span| text::columns(&span.content)).sum();
     spans.push(Span::styled(" ".repeat(width.saturating_sub(used)), over(palette.plain)));
     Line::from(spans)
+}
+
+/// A text at the right end of a column; nothing without a column.
+fn right(text: &str, columns: usize) -> String {
+    if columns == 0 { String::new() } else { format!("{text:>columns$}") }
 }
 
 /// What is said while there is nothing to show.

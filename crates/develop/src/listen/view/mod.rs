@@ -127,24 +127,24 @@ fn footer(frame: &mut Frame<'_>, area: Rect, app: &App, scene: &Scene) {
     let counts = format!("{} ok  {} failed ", app.counts.succeeded, app.counts.failed);
     let keys: &[(&str, &str)] = match app.focus {
         Focus::List => &[
-            ("↑↓", "move"),
+            ("?", "help"),
+            ("q", "quit"),
             ("⏎", "details"),
             ("r", "replay"),
             ("c", "curl"),
             ("f", "filter"),
             ("/", "search"),
             ("p", "pause"),
-            ("?", "help"),
-            ("q", "quit"),
+            ("↑↓", "move"),
         ],
         Focus::Detail => &[
-            ("↑↓", "scroll"),
-            ("tab", "list"),
-            ("esc", "close"),
-            ("r", "replay"),
-            ("c", "curl"),
             ("?", "help"),
             ("q", "quit"),
+            ("↑↓", "scroll"),
+            ("esc", "close"),
+            ("tab", "list"),
+            ("r", "replay"),
+            ("c", "curl"),
         ],
     };
     let mut spans = vec![Span::raw(" ")];
@@ -157,7 +157,7 @@ fn footer(frame: &mut Frame<'_>, area: Rect, app: &App, scene: &Scene) {
         }
         used += columns;
         spans.push(Span::styled(*key, palette.key));
-        spans.push(Span::styled(format!(" {what}  "), palette.dim));
+        spans.push(Span::styled(format!(" {what}  "), palette.plain));
     }
     spans.push(Span::raw(" ".repeat(room.saturating_sub(used))));
     if text::columns(&counts) < width {

@@ -3,7 +3,7 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
+use ratatui::widgets::{Block, Clear, Paragraph};
 
 use super::Scene;
 use crate::listen::state::{App, Popup};
@@ -45,17 +45,35 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, scene: &Scene) {
             let whole = frame.area();
             let width = whole.width.saturating_sub(4).min(110);
             let inner = usize::from(width.saturating_sub(2)).max(1);
-            let shown = text::harmless(line, false);
-            let rows = u16::try_from(text::columns(&shown).div_ceil(inner)).unwrap_or(u16::MAX);
+            let shown = pieces(&text::harmless(line, false), inner);
+            let rows = u16::try_from(shown.len()).unwrap_or(u16::MAX);
             let area = centred(whole, width, rows.saturating_add(2));
             let block = Block::bordered()
                 .title(" copied to the clipboard, if the terminal lets it ")
                 .border_style(palette.dim);
-            let text = Paragraph::new(shown).wrap(Wrap { trim: false }).block(block);
+            let text = Paragraph::new(shown).block(block);
             frame.render_widget(Clear, area);
             frame.render_widget(text, area);
         }
     }
+}
+
+/// A text in pieces of at most so many columns, as a shell would show it.
+fn pieces(line: &str, width: usize) -> Vec<Line<'static>> {
+    let mut pieces = vec![String::new()];
+    let mut used = 0;
+    for character in line.chars() {
+        let columns = text::columns(character.encode_utf8(&mut [0; 4]));
+        if used + columns > width {
+            pieces.push(String::new());
+            used = 0;
+        }
+        used += columns;
+        if let Some(piece) = pieces.last_mut() {
+            piece.push(character);
+        }
+    }
+    pieces.into_iter().map(Line::raw).collect()
 }
 
 /// An area in the middle, no larger than the whole.

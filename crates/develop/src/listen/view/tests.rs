@@ -72,8 +72,10 @@ fn an_ordinary_screen() {
         rows[4].contains("late invoice.payment_succeeded") && rows[4].contains("500"),
         "{rows:#?}"
     );
-    assert!(rows[23].starts_with(" ↑↓ move  ⏎ details  r replay"), "{rows:#?}");
+    assert!(rows[23].starts_with(" ? help  q quit  ⏎ details  r replay  c curl"), "{rows:#?}");
     assert!(rows[23].ends_with("2 ok  1 failed"), "{rows:#?}");
+    let narrow = screen(&mut app, 40, 10);
+    assert!(narrow[4].contains("late invoice.p…") && narrow[4].contains("500"), "{narrow:#?}");
     let wide = screen(&mut app, 110, 24);
     assert!(wide[4].contains("  late by 42 s"), "{wide:#?}");
 }
@@ -108,7 +110,7 @@ fn details_show_request_and_response() {
     assert!(wide.contains("│"), "side by side:\n{wide}");
     app.key(Key::End, 0);
     let rows = screen(&mut app, 80, 24).join("\n");
-    assert!(rows.contains(" of ") && !rows.contains("Response headers"), "scrolled:\n{rows}");
+    assert!(rows.contains(" of ") && !rows.contains("Response body"), "scrolled:\n{rows}");
 }
 
 #[test]
