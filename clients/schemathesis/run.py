@@ -19,6 +19,7 @@ from pathlib import Path
 # Left out, with the reason.
 EXCLUDED = {
     "becket.tail": "a stream: it answers when something happens, or never",
+    "becket.listener.stream": "a stream: it ends when the listener goes",
     "becket.backup": "writes folders of any name on the gateway's host",
     "becket.reload": "reads the configuration file again, which stops receiving for a moment",
     "becket.keys.rotate": "exchanges the master key, which tests of its own do",

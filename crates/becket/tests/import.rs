@@ -48,17 +48,9 @@ fn import(folder: &Path, name: &str, text: &str, env: &[(&str, &str)]) -> Made {
     Made { code: made.status.code(), toml, told }
 }
 
-#[test]
-fn a_deploy_hook_of_github_runs_as_before() {
-    let place = Place::new();
-    let folder = place.folder.clone();
-    let program = script(
-        &folder,
-        "redeploy.sh",
-        "#!/bin/sh\n{ echo \"$#|$1|$2|$3\"; echo \"$PUSHER|$HOOK_ref\"; pwd; wc -c; } >>runs\n",
-    );
-    // The shape of the example that everybody starts from.
-    let hooks = format!(
+/// The shape of the example that everybody starts from.
+fn deploy_hook(program: &str, folder: &Path) -> String {
+    format!(
         r#"[
   {{
     "id": "redeploy-webhook",
@@ -101,7 +93,19 @@ fn a_deploy_hook_of_github_runs_as_before() {
   }}
 ]"#,
         folder = folder.display(),
+    )
+}
+
+#[test]
+fn a_deploy_hook_of_github_runs_as_before() {
+    let place = Place::new();
+    let folder = place.folder.clone();
+    let program = script(
+        &folder,
+        "redeploy.sh",
+        "#!/bin/sh\n{ echo \"$#|$1|$2|$3\"; echo \"$PUSHER|$HOOK_ref\"; pwd; wc -c; } >>runs\n",
     );
+    let hooks = deploy_hook(&program, &folder);
     let env = [("REDEPLOY_WEBHOOK_SECRET", "old secret in the file")];
     let made = import(&folder, "hooks.json", &hooks, &env);
     assert_eq!(made.code, Some(0), "{}", made.told);
@@ -155,12 +159,9 @@ fn a_deploy_hook_of_github_runs_as_before() {
     assert!(gateway.stop().success());
 }
 
-#[test]
-fn a_large_yaml_file_is_carried_over_item_by_item() {
-    let guard = tempfile::tempdir().expect("a temporary folder can be made");
-    let folder = guard.path();
-    let program = script(folder, "run.sh", "#!/bin/sh\n");
-    let hooks = format!(
+/// One hook of every kind.
+fn many_hooks(program: &str, folder: &Path) -> String {
+    format!(
         r#"
 - id: gitlab
   execute-command: {program}
@@ -218,7 +219,15 @@ fn a_large_yaml_file_is_carried_over_item_by_item() {
   execute-command: {program}
 "#,
         folder = folder.display(),
-    );
+    )
+}
+
+#[test]
+fn a_large_yaml_file_is_carried_over_item_by_item() {
+    let guard = tempfile::tempdir().expect("a temporary folder can be made");
+    let folder = guard.path();
+    let program = script(folder, "run.sh", "#!/bin/sh\n");
+    let hooks = many_hooks(&program, folder);
     let env = [
         ("GITLAB_SECRET", "gl-token-1"),
         ("GITEA_SECRET", "gitea-secret"),

@@ -241,7 +241,7 @@ fn hostile_events_and_signals_do_no_harm() {
         !screen.contains('\u{202e}') && screen.contains("\\u001b") | screen.contains("<U+202E>"),
         "{screen}"
     );
-    assert_eq!(terminal.tmux(&["display-message", "-p", "#{pane_title}"]).trim() == "owned", false);
+    assert_ne!(terminal.tmux(&["display-message", "-p", "#{pane_title}"]).trim(), "owned");
     let colours = terminal.tmux(&["capture-pane", "-p", "-e"]);
     assert!(colour_codes(&colours).is_empty(), "no colour: {colours:?}");
     // Asked to end from outside, it gives the terminal back.

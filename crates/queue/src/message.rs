@@ -4,7 +4,7 @@ use becket_egress::action::ActionRequest;
 use bytes::Bytes;
 use http::HeaderName;
 use http::header::{
-    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE,
 };
 
 use crate::plan::{BrokerKind, QueuePlan};
@@ -28,9 +28,11 @@ pub(crate) struct Message {
     pub(crate) id: String,
     pub(crate) event_type: String,
     pub(crate) source: String,
+    #[cfg(feature = "amqp")]
     pub(crate) content_type: Option<String>,
     /// What an HTTP endpoint would be sent, in its order; bytes that are no UTF-8 are replaced.
     pub(crate) headers: Vec<(String, String)>,
+    #[cfg(feature = "amqp")]
     pub(crate) received_at_ms: i64,
     pub(crate) body: Bytes,
 }
@@ -57,8 +59,10 @@ impl Message {
             id: request.event_id.clone(),
             event_type: request.event_type.clone().unwrap_or_default(),
             source: request.source.clone(),
-            content_type: request.headers.get(CONTENT_TYPE).map(text),
+            #[cfg(feature = "amqp")]
+            content_type: request.headers.get(http::header::CONTENT_TYPE).map(text),
             headers,
+            #[cfg(feature = "amqp")]
             received_at_ms: request.received_at_ms,
             body: request.body.clone(),
         })

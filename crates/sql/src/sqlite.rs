@@ -97,6 +97,8 @@ struct Writer {
 struct Session {
     connection: Connection,
     file: (u64, u64),
+    /// SQLite's count of changes to the schema when the table was looked at.
+    schema: i64,
     targets: Vec<Target>,
     write: String,
 }
@@ -133,6 +135,7 @@ impl Writer {
     fn open(&mut self, limit: Duration) -> Result<(), Failure> {
         if let Some(session) = &self.session
             && file_of(&self.path).is_ok_and(|file| file == session.file)
+            && schema_of(&session.connection)? == session.schema
         {
             session.connection.busy_timeout(limit)?;
             return Ok(());
@@ -219,6 +222,8 @@ impl Session {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(limit)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
+        // Read first: what changes while the table is looked at is seen with the next row.
+        let schema = schema_of(&connection)?;
         let mut real = inspect(&connection, &plan.table.name)?;
         if real.is_none() && plan.create {
             connection.execute_batch(&statement::create(plan))?;
@@ -237,8 +242,12 @@ impl Session {
         }
         let write = statement::write(plan, &targets);
         let file = file_of(path).map_err(Failure::File)?;
-        Ok(Self { connection, file, targets, write })
+        Ok(Self { connection, file, schema, targets, write })
     }
+}
+
+fn schema_of(connection: &Connection) -> Result<i64, rusqlite::Error> {
+    connection.query_row("PRAGMA schema_version", [], |row| row.get(0))
 }
 
 /// Which file is behind a name: its device and number.

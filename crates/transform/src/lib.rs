@@ -1,9 +1,9 @@
 //! Transformations: users' JavaScript that changes a delivery before it is signed and sent.
 //!
 //! Invariants: users' code runs in a process of its own, which has no files, no network and an end of
-//! memory and time; what comes back is checked like anything that a stranger sends; one endpoint's
-//! code, whatever it does, delays another endpoint's by no more than a quantum of 25 ms and the time
-//! to start a process.
+//! memory and time; what comes back is checked like anything that a stranger sends; an endpoint whose
+//! code is known to be slow never holds up others, and one that is not yet known holds a place for a
+//! quantum of 25 ms at most while others wait.
 //!
 //! Absent: deciding what a failed transformation means for the delivery (the engine retries it), and
 //! whether another URL may be reached (the engine asks the endpoint's address policy).

@@ -8,8 +8,8 @@ use super::parameters::{
 };
 use super::{Parameter, Route, by, changes, one, reads};
 use crate::handlers::{
-    attempts, endpoint_states, events, explain, filters, operations, quarantine, replays, source_secrets,
-    sources, tail,
+    attempts, endpoint_states, events, explain, filters, operations, quarantine, replays,
+    source_secrets, sources, tail,
 };
 
 pub(super) const TABLE: &[Route] = &[

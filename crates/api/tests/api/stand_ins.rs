@@ -70,7 +70,7 @@ impl Control for TestControl {
         _endpoint: EndpointKey,
         transformation: StoredTransformation,
     ) -> Result<(), String> {
-        if transformation.code.contains("function") { Ok(()) } else { Err("line 1: no".to_owned()) }
+        if transformation.code.contains("handler") { Ok(()) } else { Err("line 1: no".to_owned()) }
     }
 
     async fn retry_by_type_changed(

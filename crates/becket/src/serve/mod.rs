@@ -171,7 +171,8 @@ async fn serve(
         former: parking_lot::Mutex::default(),
         ingress: std::sync::OnceLock::new(),
         keys,
-        acts: act::Actions::new(folder, make_egress, Arc::clone(&relay)).leased_for(act::lease_ms(&config)),
+        acts: act::Actions::new(folder, make_egress, Arc::clone(&relay))
+            .leased_for(act::lease_ms(&config)),
         transforms: transforms::Transforms::new(),
         captured_at_ms: Mutex::default(),
         relay: Arc::clone(&relay),

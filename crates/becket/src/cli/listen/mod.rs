@@ -201,7 +201,7 @@ async fn perform(args: &ListenArgs, globals: &Globals) -> Result<ExitCode> {
         happenings,
         paused,
     };
-    tokio::spawn(following.run());
+    let following = tokio::spawn(following.run());
     let showing = output::Showing {
         app: App::new(about),
         told,
@@ -220,6 +220,9 @@ async fn perform(args: &ListenArgs, globals: &Globals) -> Result<ExitCode> {
         (false, true) => showing.screen(&env).await,
         (false, false) => showing.lines(output::Form::Plain).await,
     };
+    // It would connect again, which makes the listener anew, as soon as the gateway ends its stream.
+    following.abort();
+    let _ = following.await;
     let was_removed = matches!(&ended, Err(failure) if failure.is_refusal());
     farewell(args, &link, &name, was_removed).await;
     if let Some(embedded) = embedded {

@@ -26,9 +26,9 @@ mod tokens;
 
 use std::process::ExitCode;
 
-pub(in crate::cli) use self::show::since;
 use self::client::Client;
 use self::failure::{Failure, Result};
+pub(in crate::cli) use self::show::since;
 use crate::cli::{CliError, Connection, ConnectionArgs, Globals, Paint};
 
 /// The commands that need a running gateway.

@@ -137,7 +137,7 @@ impl Book {
     }
 
     /// What is to be kept, if something has changed since it was last asked.
-    pub(super) fn to_keep(&mut self) -> Option<Vec<u8>> {
+    pub(super) fn take_changed(&mut self) -> Option<Vec<u8>> {
         if !std::mem::take(&mut self.changed) {
             return None;
         }
@@ -308,12 +308,12 @@ mod tests {
     fn what_is_kept_survives_and_what_was_not_told_is_told() {
         let mut book = Book::default();
         seen(&mut book, Kind::RetriesExhausted, 5);
-        let kept = book.to_keep().expect("it has changed");
-        assert_eq!(book.to_keep(), None);
+        let kept = book.take_changed().expect("it has changed");
+        assert_eq!(book.take_changed(), None);
         let mut again = Book::read(&kept);
         assert_eq!(again.pending()[0].began_ms, 5);
         assert_eq!(tell(&mut again, 6), [(Kind::RetriesExhausted, Tell::Begin)]);
-        let kept = again.to_keep().expect("it has changed");
+        let kept = again.take_changed().expect("it has changed");
         assert_eq!(Book::read(&kept).pending(), []);
         // Nobody hears of its end, which takes longer than that of others.
         again.settle(5 + SETTLE_MS, SETTLE_MS);

@@ -339,7 +339,7 @@ async fn tell(
 }
 
 async fn keep(book: &mut Book, gateway: &Gateway) -> Result<(), StoreError> {
-    let Some(kept) = book.to_keep() else { return Ok(()) };
+    let Some(kept) = book.take_changed() else { return Ok(()) };
     let written = gateway.store.setting_put(Owner::MAIN, SETTING, kept).await;
     if written.is_err() {
         book.keep_again();

@@ -216,7 +216,8 @@ mod tests {
                 facts: json!({
                     "endpoint": "app", "source": "github", "endpointId": "ep_1", "count": 2, "attempts": 4,
                     "left": 1, "refused": 20, "window": "5 minutes", "last": "then", "usual": "minute",
-                    "detail": "It is full.", "ends": "then", "what": "A token", "advice": "Make another.",
+                    "detail": "It is full.", "ends": "then", "what": "The token `deploy`",
+                    "advice": "Make another with `becket tokens create`.",
                     "reason": "it answered 410", "said": "HTTP status 500",
                 }),
                 pending: Some(Tell::Begin),

@@ -1,3 +1,5 @@
+//! The state of the view, key by key and event by event.
+
 use super::*;
 
 pub(crate) fn parcel(id: &str, event_type: &str) -> Parcel {

@@ -1,3 +1,5 @@
+//! The screens as they are drawn, on a terminal in memory.
+
 use bytes::Bytes;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -75,7 +77,7 @@ fn an_ordinary_screen() {
     assert!(rows[23].starts_with(" ? help  q quit  ⏎ details  r replay  c curl"), "{rows:#?}");
     assert!(rows[23].ends_with("2 ok  1 failed"), "{rows:#?}");
     let narrow = screen(&mut app, 40, 10);
-    assert!(narrow[4].contains("late invoice.p…") && narrow[4].contains("500"), "{narrow:#?}");
+    assert!(narrow[4].contains("late invoice.paymen…") && narrow[4].contains("500"), "{narrow:#?}");
     let wide = screen(&mut app, 110, 24);
     assert!(wide[4].contains("  late by 42 s"), "{wide:#?}");
 }
