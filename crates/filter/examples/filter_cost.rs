@@ -1,7 +1,7 @@
 //! What filters cost: how many are asked in a second about one event whose body is read once, and how
 //! long reading it takes.
 //!
-//! `cargo run --release -p becket-filter --example filter_cost` prints one line of JSON for each size.
+//! `cargo run --release -p becket-filter --example filter_cost` prints the figures; with `--json`, as JSON.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -65,6 +65,7 @@ fn repeated(mut once: impl FnMut() -> u64) -> (u64, f64) {
 
 fn main() {
     let filters = filters();
+    let mut figures = Vec::new();
     for bytes in [2 * 1024, 64 * 1024] {
         let body = push(bytes);
         let subject = || {
@@ -91,13 +92,25 @@ fn main() {
             }
             1
         });
-        let line = json!({
-            "body_bytes": body.len(),
-            "filters": filters.len(),
-            "filters_per_second": (asked as f64 / asked_s).round(),
-            "events_per_second_with_all_filters": (events as f64 / events_s).round(),
-            "us_per_event_with_all_filters": (events_s * 1e6 / events as f64).round(),
-        });
-        println!("{line}");
+        let size = format!("{} KiB", bytes / 1024);
+        let count = filters.len();
+        figures.extend([
+            json!({ "what": format!("filters asked, {size} that is read"), "unit": "/s",
+                "value": asked as f64 / asked_s }),
+            json!({ "what": format!("event of {size} read and asked by {count} filters"), "unit": "us",
+                "value": events_s * 1e6 / events as f64 }),
+        ]);
+    }
+    if std::env::args().any(|argument| argument == "--json") {
+        println!("{}", Value::Array(figures));
+        return;
+    }
+    for figure in figures {
+        let value = figure["value"].as_f64().unwrap_or_default();
+        println!(
+            "{}: {value:.0} {}",
+            figure["what"].as_str().unwrap_or_default(),
+            figure["unit"].as_str().unwrap_or_default()
+        );
     }
 }
