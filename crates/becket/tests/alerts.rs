@@ -43,10 +43,14 @@ fn post(place: &Place, number: usize, secret: &str) -> Answer {
     answer.expect("the gateway answers")
 }
 
-/// What was told so far.
+/// What was told so far. A gateway that is killed may deliver an alert again, under the same id: that
+/// is one alert.
 fn told(sink: &Sink) -> Vec<Value> {
     let parse = |body: &[u8]| serde_json::from_slice(body).expect("an alert is JSON");
-    sink.deliveries().iter().map(|one| parse(&one.body)).collect()
+    let mut ids = std::collections::BTreeSet::new();
+    let mut deliveries = sink.deliveries();
+    deliveries.retain(|delivery| ids.insert(delivery.header("webhook-id")));
+    deliveries.iter().map(|one| parse(&one.body)).collect()
 }
 
 fn types(sink: &Sink) -> Vec<String> {
