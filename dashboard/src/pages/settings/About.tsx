@@ -1,0 +1,40 @@
+import { Anchor, Table, Text } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import type { ReactNode } from "react";
+
+import { type Me, statsQuery } from "../../api/queries/common";
+import { signInQuery } from "../../api/queries/home";
+import { bytes, counted, fullCount } from "../../parts/format";
+import { Time } from "../../parts/Time";
+import { roleName } from "./roles";
+import { Section } from "./Section";
+
+/** Which gateway this is, how much it keeps, and who looks at it. */
+export function About({ me }: { me: Me }) {
+  const ways = useQuery(signInQuery);
+  const stats = useQuery({ ...statsQuery, refetchInterval: 10_000 });
+  const kept = me.operator || me.environment === 1 ? stats.data : undefined;
+  return (
+    <Section title="About" lead="This gateway, and you.">
+      <Table maw={640} className="about">
+        <Table.Tbody>
+          <Row name="Version">{ways.data?.version ?? "–"}</Row>
+          {kept && <Row name="Store">{bytes(kept.bytes)} in {counted(kept.segments, "segment")}, {fullCount(kept.events)} events</Row>}
+          {kept && <Row name="Quarantine">{counted(kept.quarantined, "refused request")}</Row>}
+          <Row name="Signed in as">
+            <span className="foreign">{me.name ?? (me.operator ? "Operator" : "–")}</span> <Text span c="dimmed">({me.operator ? "operator" : roleName(me.role).toLowerCase()}, payloads {me.payloads ? "seen" : "hidden"})</Text>
+          </Row>
+          {me.expiresAt && <Row name="Session ends"><Time at={me.expiresAt} /></Row>}
+          <Row name="Signing in">{ways.data?.oidc ? `Token, or ${ways.data.oidc.name}` : "Token"}</Row>
+          <Row name="Documents">
+            <Anchor href="/api/v1/docs">API reference</Anchor> · <Anchor href="/api/v1/openapi.json">OpenAPI document</Anchor> · <Anchor href="/catalogue">Event catalogue</Anchor>
+          </Row>
+        </Table.Tbody>
+      </Table>
+    </Section>
+  );
+}
+
+function Row({ name, children }: { name: string; children: ReactNode }) {
+  return <Table.Tr><Table.Th scope="row" w={140}>{name}</Table.Th><Table.Td>{children}</Table.Td></Table.Tr>;
+}
