@@ -10,16 +10,20 @@ CRASH_CYCLES ?= 200
 FUZZ_SECONDS ?= 60
 PROFILE ?= dev
 
-.PHONY: help setup run test check audit bench crash fuzz vectors fmt docs clean
+.PHONY: help setup dashboard run test check audit bench crash fuzz vectors fmt docs clean
 
 help: ## print this list
 	@echo "usage: make TARGET"
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing (Debian packages, npm, pip in .venv) and say what it does
 	@scripts/setup.sh
 
+dashboard: ## build the dashboard into dashboard/dist (needs Node; cargo build embeds it)
+	@scripts/dashboard.sh
+
 run: setup ## build and start the gateway (PROFILE=release for an optimised build)
+	@scripts/dashboard.sh
 	cargo build --profile $(PROFILE) --package becket
 	@if [ -f "$(CONFIG)" ]; then set -- --config "$(CONFIG)"; else set --; fi; \
 	exec target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/becket serve "$$@"
@@ -37,7 +41,7 @@ audit: ## licences, sources, duplicate versions; advisories where their database
 
 bench: setup ## measure throughput, latency, memory and start-up beside a bare server
 	cargo build --release --package becket --package becket-bench
-	cargo build --release --package becket-filter --package becket-transform --examples
+	cargo build --release --package becket-filter --package becket-store --package becket-transform --examples
 	target/release/becket-bench run $(BENCH)
 
 crash: setup ## kill -9 under load, CRASH_CYCLES times (200), and look for lost events
@@ -57,4 +61,5 @@ docs: ## build the library documentation, warnings as errors
 
 clean: ## remove what was built and installed here (not the data folder)
 	rm -rf target fuzz/target .venv .venv-schemathesis clients/node/node_modules \
-		clients/vectors/node_modules clients/vectors/.venv
+		clients/vectors/node_modules clients/vectors/.venv clients/browser/node_modules \
+		dashboard/node_modules dashboard/dist dashboard/src/api/generated

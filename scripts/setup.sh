@@ -6,11 +6,11 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # command:package. g++ builds libFuzzer; strace injects disk errors; pebble is an ACME test
-# server; the rest is used by the scripts themselves.
+# server; chromium shows the dashboard in tests; the rest is used by the scripts themselves.
 debian_commands=(gcc:gcc g++:g++ curl:curl openssl:openssl strace:strace pebble:pebble
     mount:mount node:nodejs npm:npm python3:python3 exim4:exim4-daemon-light tmux:tmux
     pgrep:procps psql:postgresql nats-server:nats-server redis-server:redis-server
-    rabbitmq-server:rabbitmq-server)
+    rabbitmq-server:rabbitmq-server chromium:chromium)
 # Debian keeps servers where not every user's path looks.
 PATH="$PATH:/usr/sbin:/sbin"
 
@@ -55,15 +55,9 @@ install_rust_tools() {
     cargo clippy --version >/dev/null 2>&1 || { say "adding clippy"; rustup component add clippy; }
 }
 
-# A stamp with the lock file's hash tells whether what is installed is what the lock file says.
-up_to_date() { [ -f "$2" ] && [ "$(cat "$2")" = "$(sha256sum <"$1")" ]; }
-
 install_node() {
-    local lock=clients/node/package-lock.json stamp=clients/node/node_modules/.installed
-    up_to_date "$lock" "$stamp" && return
-    say "installing the official Node SDKs into clients/node/node_modules"
-    npm ci --prefix clients/node --ignore-scripts --no-audit --no-fund --loglevel=error
-    sha256sum <"$lock" >"$stamp"
+    install_packages clients/node "the official Node SDKs"
+    install_packages clients/browser "what drives the browser in tests"
 }
 
 install_python() {

@@ -7,6 +7,9 @@ set -euo pipefail
 # The kinds of brokers are features, because each brings a library of its own.
 features=(--features becket/queues)
 
+# First, so that what cargo builds has the dashboard in it.
+scripts/dashboard.sh
+
 say "checking that the fuzz targets build"
 scripts/fuzz.sh --check
 

@@ -48,11 +48,16 @@ pub fn key() -> hmac::Key {
 
 /// Requests to a gateway's source; `salt` has to differ between connections.
 pub fn request(to: SocketAddr, salt: u32) -> Request {
+    request_as(to, PATH, "push", salt)
+}
+
+/// The same to another source of the same secret, as events of another type.
+pub fn request_as(to: SocketAddr, path: &str, event_type: &str, salt: u32) -> Request {
     let body = body();
     let signature = hex::encode(hmac::sign(&key(), body.as_bytes()));
     let before = format!(
-        "POST {PATH} HTTP/1.1\r\nhost: {to}\r\nuser-agent: GitHub-Hookshot/becket-bench\r\n\
-         accept: */*\r\ncontent-type: application/json\r\nx-github-event: push\r\n\
+        "POST {path} HTTP/1.1\r\nhost: {to}\r\nuser-agent: GitHub-Hookshot/becket-bench\r\n\
+         accept: */*\r\ncontent-type: application/json\r\nx-github-event: {event_type}\r\n\
          x-github-hook-id: 292430182\r\n{SIGNATURE}: sha256={signature}\r\n\
          content-length: {}\r\n{DELIVERY}: ",
         body.len()

@@ -18,6 +18,8 @@ pub const TOKEN: &str = "a token for management, used by the benchmark only";
 /// The name of the only source, and of its endpoint if it has one.
 const SOURCE: &str = "github";
 const ENDPOINT: &str = "sink";
+/// The name of the second source.
+pub const RARE: &str = "rare";
 /// How many attempts at the endpoint may be under way.
 pub const CONCURRENCY: u32 = 64;
 
@@ -32,11 +34,14 @@ pub struct Setup {
     pub log_level: &'static str,
     /// Where its only endpoint is; none if absent.
     pub endpoint: Option<SocketAddr>,
+    /// Where the endpoint of a second source is, whose deliveries are not retried; no such source if
+    /// absent.
+    pub rare: Option<SocketAddr>,
 }
 
 impl Setup {
     /// No endpoint, and the default log.
-    pub const PLAIN: Self = Self { log_level: "info", endpoint: None };
+    pub const PLAIN: Self = Self { log_level: "info", endpoint: None, rare: None };
 }
 
 /// A folder with a configuration and the data of one gateway. It goes when dropped.
@@ -147,6 +152,12 @@ fn configuration(address: SocketAddr, setup: Setup) -> String {
         text.push_str(&format!(
             "\n[[source.endpoint]]\nid = \"{ENDPOINT}\"\nurl = \"http://{endpoint}/hooks\"\n\
              concurrency = {CONCURRENCY}\n"
+        ));
+    }
+    if let Some(endpoint) = setup.rare {
+        text.push_str(&format!(
+            "\n[[source]]\nid = \"{RARE}\"\nprovider = \"github\"\nsecrets = [\"{SECRET}\"]\n\n\
+             [[source.endpoint]]\nid = \"app\"\nurl = \"http://{endpoint}/hooks\"\nretry = \"none\"\n"
         ));
     }
     text

@@ -117,7 +117,7 @@ test("a portal link is told to be a secret, opens once, and ends with all sessio
 
   const customer = await open(chrome);
   await customer.goto(link);
-  await customer.getByText("acme-main").first().waitFor();
+  await customer.getByText(`${gate.sink.url}/acme`).first().waitFor();
   await page.getByRole("button", { name: "End all sessions" }).click();
   await page.getByRole("button", { name: "End the sessions" }).click();
   await page.getByText("The sessions are ended.").waitFor();

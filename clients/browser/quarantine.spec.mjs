@@ -144,6 +144,7 @@ test("a request that names hostile headers is shown as text", async () => {
 
 test("a viewer looks and cannot let anything out", async () => {
   const { token } = await gate.api("POST", "/api/v1/becket/token", { name: "on call", role: "viewer" });
+  await gate.send("/in/github", github("nobody's secret", { ref: "refs/heads/viewed" }));
   const [refused] = (await gate.api("GET", "/api/v1/becket/quarantine")).data;
   const page = await signedIn(chrome, gate, { token, at: `/quarantine/${refused.number}` });
   await page.getByRole("region", { name: "What was checked" }).or(page.getByRole("alert")).first().waitFor();

@@ -56,7 +56,7 @@ impl Delivered {
 /// Measures rates, cost and ages.
 pub fn measure(bench: &mut Bench) -> Result<()> {
     let sink = Sink::start(([127, 0, 0, 1], 0).into())?;
-    let setup = Setup { log_level: "info", endpoint: Some(sink.address) };
+    let setup = Setup { endpoint: Some(sink.address), ..Setup::PLAIN };
     let calm = {
         let place = bench.place(setup)?;
         let running = place.start()?;

@@ -31,13 +31,13 @@ struct Printed {
 /// Measures all of it.
 pub fn measure(bench: &mut Bench) -> Result<()> {
     for example in ["filter_cost", "transform_cost"] {
-        printed(bench, example)?;
+        printed(bench, "g", example)?;
     }
     relay(bench)
 }
 
 /// Runs a measuring example and takes its figures over.
-fn printed(bench: &mut Bench, example: &'static str) -> Result<()> {
+pub(super) fn printed(bench: &mut Bench, part: &'static str, example: &'static str) -> Result<()> {
     let path = bench.programs.join("examples").join(example);
     if !path.exists() {
         return Err(BenchError::NotBuilt { path });
@@ -61,7 +61,7 @@ fn printed(bench: &mut Bench, example: &'static str) -> Result<()> {
             "MiB" => "MiB",
             other => return Err(wrong(format!("there is no unit `{other}`"))),
         };
-        bench.report.add("g", figure.what, &[figure.value], unit, None);
+        bench.report.add(part, figure.what, &[figure.value], unit, None);
     }
     Ok(())
 }
@@ -123,7 +123,7 @@ fn relay(bench: &mut Bench) -> Result<()> {
 
 fn through_endpoint(bench: &Bench) -> Result<Way> {
     let sink = Sink::start(([127, 0, 0, 1], 0).into())?;
-    let place = bench.place(Setup { log_level: "info", endpoint: Some(sink.address) })?;
+    let place = bench.place(Setup { endpoint: Some(sink.address), ..Setup::PLAIN })?;
     let running = place.start()?;
     let way = send(bench, &Plan::to(place.address), &sink)?;
     running.stop()?;

@@ -25,7 +25,7 @@ pub fn fresh(bench: &mut Bench) -> Result<()> {
         // The order changes, so that neither always has the same neighbour.
         let order = if number.is_multiple_of(2) { [0, 1] } else { [1, 0] };
         for at in order {
-            let place = bench.place(Setup { log_level: levels[at], endpoint: None })?;
+            let place = bench.place(Setup { log_level: levels[at], ..Setup::PLAIN })?;
             let running = place.start()?;
             gateways[at].push(bench.gateway_round(&place, &running)?);
             running.stop()?;

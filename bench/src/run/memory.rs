@@ -57,7 +57,7 @@ pub fn idle(bench: &mut Bench, open_files: u64) -> Result<()> {
 pub fn pending(bench: &mut Bench) -> Result<()> {
     // Nothing is delivered, but the address has to be somebody's.
     let sink = Sink::start(([127, 0, 0, 1], 0).into())?;
-    let place = bench.place(Setup { log_level: "info", endpoint: Some(sink.address) })?;
+    let place = bench.place(Setup { endpoint: Some(sink.address), ..Setup::PLAIN })?;
     let running = place.start()?;
     place.pause_endpoint()?;
     let count = bench.options.events;

@@ -7,6 +7,7 @@
 mod delivery;
 mod developing;
 mod intake;
+mod looking;
 mod memory;
 pub mod sending;
 mod start;
@@ -32,7 +33,7 @@ const OPEN_FILES: u64 = 16_384;
 /// How much is measured.
 #[derive(Args, Clone)]
 pub struct Options {
-    /// Also measure with five million stored events
+    /// Also measure with five million stored events, and looking at ten million
     #[arg(long)]
     full: bool,
     /// How many rounds
@@ -45,7 +46,7 @@ pub struct Options {
     #[arg(long, default_value_t = 1_000_000)]
     events: u64,
     /// Only these parts, such as `a,c` (a and b: receiving, c: delivering, d: memory, e: starting,
-    /// f: messages, g: filters, transformations, `listen`)
+    /// f: messages, g: filters, transformations, `listen`, h: looking at much history)
     #[arg(long, value_delimiter = ',')]
     parts: Vec<String>,
     /// Where the results go
@@ -247,6 +248,9 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if bench.wants("d") {
         memory::pending(&mut bench)?;
+    }
+    if bench.wants("h") {
+        looking::measure_all(&mut bench)?;
     }
     bench.report.load_after = machine::load();
     bench.report.print();

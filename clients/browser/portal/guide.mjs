@@ -2,15 +2,13 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import os from "node:os";
-import path from "node:path";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 import { open } from "../lib/browser.mjs";
-import { chrome, gate } from "./shared.mjs";
+import { chrome, folderOf, gate } from "./shared.mjs";
 
 const GUIDE = readFileSync(fileURLToPath(new URL("../../../docs/guides/portal.md", import.meta.url)), "utf8");
 
@@ -19,10 +17,8 @@ const blocks = (language) => [...GUIDE.matchAll(new RegExp(`^\u0060{3}${language
 
 /** Runs a program beside the guide's code and gives what it printed. */
 async function run(program, args, files = {}) {
-  const folder = mkdtempSync(path.join(os.tmpdir(), "becket-guide-"));
-  for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, name), text);
   const env = { ...process.env, BECKET_URL: gate.url, BECKET_TOKEN: gate.token };
-  return (await promisify(execFile)(program, args, { cwd: folder, env })).stdout.trim();
+  return (await promisify(execFile)(program, args, { cwd: folderOf(files), env })).stdout.trim();
 }
 
 async function opens(url, name) {

@@ -1,6 +1,6 @@
 // What the portal's tests share: one gateway with a brand and three customers, links, embedding pages.
 
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import os from "node:os";
 import path from "node:path";
@@ -37,6 +37,15 @@ async function embedder() {
   return { url: `http://127.0.0.1:${port}`, close: () => new Promise((resolve) => { server.closeAllConnections(); server.close(resolve); }) };
 }
 
+const scratch = mkdtempSync(path.join(os.tmpdir(), "becket-portal-"));
+
+/** A folder with these files, which is gone in the end. */
+export function folderOf(files) {
+  const folder = mkdtempSync(path.join(scratch, "folder-"));
+  for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, name), text);
+  return folder;
+}
+
 /** Gives a customer access; `how` are capabilities, expiry and the like. */
 export const link = (app, how = {}) => gate.api("POST", `/api/v1/auth/app-portal-access/${app}`, how);
 
@@ -70,8 +79,7 @@ export async function looked(page, name) {
 
 /** Starts the gateway, the browser and the embedding pages; once for all of the portal's tests. */
 export async function begin() {
-  const folder = mkdtempSync(path.join(os.tmpdir(), "becket-portal-"));
-  writeFileSync(path.join(folder, "logo.svg"), LOGO);
+  const folder = folderOf({ "logo.svg": LOGO });
   chrome = await browser();
   host = await embedder();
   stranger = await embedder();
@@ -106,4 +114,5 @@ export async function end() {
   await gate?.stop();
   await host?.close();
   await stranger?.close();
+  rmSync(scratch, { recursive: true, force: true });
 }

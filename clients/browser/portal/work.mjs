@@ -2,29 +2,24 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
-import os from "node:os";
-import path from "node:path";
 import { describe, test } from "node:test";
 
 import { fits } from "../lib/browser.mjs";
 import { until } from "../lib/house.mjs";
-import { gate, looked, portal } from "./shared.mjs";
+import { folderOf, gate, looked, portal } from "./shared.mjs";
 
 /** What the page's snippet says of a request, run as somebody would run it. */
-function snippetSays(language, code, secret, { headers, body }) {
-  const folder = mkdtempSync(path.join(os.tmpdir(), "becket-snippet-"));
+function snippetSays(language, code, secret, request) {
   const env = { ...process.env, WEBHOOK_SECRET: secret };
-  const put = (name, text) => writeFileSync(path.join(folder, name), text);
-  put("request.json", JSON.stringify({ headers, body }));
-  if (language === "Node.js") {
-    put("verify.mjs", code);
-    put("main.mjs", 'import { readFileSync } from "node:fs"; import { verify } from "./verify.mjs"; const { headers, body } = JSON.parse(readFileSync("request.json", "utf8")); console.log(verify(headers, Buffer.from(body)));');
-    return execFileSync(process.execPath, ["main.mjs"], { cwd: folder, env }).toString().trim();
-  }
-  put("verify.py", code);
-  put("main.py", "import json\nfrom verify import verify\nr = json.load(open('request.json'))\nprint(str(verify(r['headers'], r['body'].encode())).lower())\n");
-  return execFileSync("python3", ["main.py"], { cwd: folder, env }).toString().trim();
+  const node = language === "Node.js";
+  const folder = folderOf({
+    "request.json": JSON.stringify(request),
+    [node ? "verify.mjs" : "verify.py"]: code,
+    "main.mjs": 'import { readFileSync } from "node:fs"; import { verify } from "./verify.mjs"; const { headers, body } = JSON.parse(readFileSync("request.json", "utf8")); console.log(verify(headers, Buffer.from(body)));',
+    "main.py": "import json\nfrom verify import verify\nr = json.load(open('request.json'))\nprint(str(verify(r['headers'], r['body'].encode())).lower())\n",
+  });
+  const [program, main] = node ? [process.execPath, "main.mjs"] : ["python3", "main.py"];
+  return execFileSync(program, [main], { cwd: folder, env }).toString().trim();
 }
 
 async function snippetOf(page, language) {

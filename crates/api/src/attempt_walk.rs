@@ -157,7 +157,7 @@ impl Walk {
                 (From::Before(_), last) => From::Before(last),
                 (From::After(after), last) => From::After(last.unwrap_or(after)),
             };
-            if events >= EVENTS_MAX || page.seen >= scan::ROWS_MAX {
+            if events >= EVENTS_MAX || page.over {
                 let next = page.last.map(passed);
                 return Ok(self.page(found, next));
             }

@@ -15,7 +15,7 @@ use http::{HeaderMap, header};
 use ring::digest;
 use subtle::ConstantTimeEq as _;
 
-use crate::access::{Access, Role, Tokens};
+use crate::access::{Access, Tokens, hex};
 use crate::problem::{ApiError, Result};
 
 /// Failed logins that an address may make at once, before it has to wait.
@@ -56,7 +56,8 @@ impl Auth {
         hash
     }
 
-    /// Who is asking: the operator, or whoever has the token in the store.
+    /// Who is asking by the bearer token: the operator, or whoever has the token in the store. `None`
+    /// if no token is shown at all, which is no guess.
     pub(crate) async fn check(
         &self,
         headers: &HeaderMap,
@@ -64,20 +65,54 @@ impl Auth {
         now_ms: i64,
         store: &dyn Store,
         tokens: &Tokens,
-    ) -> Result<Access> {
+    ) -> Result<Option<Access>> {
+        if !headers.contains_key(header::AUTHORIZATION) {
+            return Ok(None);
+        }
         let from = from.map(|address| address.0);
         self.slow_down(from, now_ms)?;
-        if let Some(token) = bearer(headers) {
-            if let Some(owner) = self.owner_of(token) {
-                return Ok(Access { owner, role: Role::Admin, token: None, operator: true });
-            }
-            if let Some(access) = tokens.find(store, token, now_ms).await? {
-                return Ok(access);
-            }
+        let found = match bearer(headers) {
+            Some(token) => self.holder(token, now_ms, store, tokens).await?,
+            None => None,
+        };
+        if found.is_none() {
+            self.count_failure(from, now_ms);
+            return Err(Self::refused());
         }
-        self.count_failure(from, now_ms);
-        Err(ApiError::new("unauthorized", "the request has no valid bearer token")
-            .hint("send `Authorization: Bearer TOKEN`; the admin token is in the data folder or in BECKET_ADMIN_TOKEN"))
+        Ok(found)
+    }
+
+    /// Who holds this token; `None` if nobody.
+    pub(crate) async fn holder(
+        &self,
+        token: &str,
+        now_ms: i64,
+        store: &dyn Store,
+        tokens: &Tokens,
+    ) -> Result<Option<Access>> {
+        match self.owner_of(token) {
+            Some(owner) => Ok(Some(Access::operator(owner))),
+            None => tokens.find(store, token, now_ms).await,
+        }
+    }
+
+    /// The one answer to whoever has not shown who they are.
+    pub(crate) fn refused() -> ApiError {
+        ApiError::new("unauthorized", "the request has no valid bearer token")
+            .hint("send `Authorization: Bearer TOKEN`; the admin token is in the data folder or in BECKET_ADMIN_TOKEN")
+    }
+
+    /// What stays the same as long as an operator's token does, and tells nothing of it.
+    pub(crate) fn mark_of(&self, token: &str) -> String {
+        mark(&Self::hash(token))
+    }
+
+    /// Whether this is the mark of an operator's token of now.
+    pub(crate) fn is_mark_of(&self, known: &str, owner: Owner) -> bool {
+        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        tokens.iter().any(|(hash, of)| {
+            *of == owner && bool::from(mark(hash).as_bytes().ct_eq(known.as_bytes()))
+        })
     }
 
     /// Looked at before the token, so that guessing is slowed and not only its refusals.
@@ -122,6 +157,12 @@ impl Auth {
     }
 }
 
+/// The hash of a token is what the token is compared with; so another one is kept.
+fn mark(hash: &[u8; 32]) -> String {
+    let digest = digest::digest(&digest::SHA256, &[b"becket session".as_slice(), hash].concat());
+    hex(digest.as_ref())
+}
+
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next()?.to_str().ok()?;
@@ -147,6 +188,7 @@ mod tests {
         let noise = becket_store_test::FixedNoise::new(1);
         let store = becket_store_test::ModelStore::new(std::sync::Arc::new(noise));
         let access = auth.check(headers, from, now_ms, &store, &Tokens::default()).await?;
+        let access = access.ok_or_else(Auth::refused)?;
         assert!(access.operator && access.token.is_none());
         Ok(access.owner)
     }
@@ -197,11 +239,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn asking_without_a_token_is_no_guess() {
+        let auth = Auth::admin(vec![Auth::hash("one")]);
+        for _ in 0..2 * FAILED_LOGINS_BURST {
+            let error = look(&auth, &HeaderMap::new(), None, 0).await.unwrap_err();
+            assert_eq!(error.code(), "unauthorized");
+        }
+    }
+
+    #[test]
+    fn a_mark_changes_with_the_token() {
+        let auth = Auth::admin(vec![Auth::hash("one"), Auth::hash("two")]);
+        let mark = auth.mark_of("two");
+        assert!(auth.is_mark_of(&mark, Owner::MAIN) && !auth.is_mark_of(&mark, Owner::new(2)));
+        assert!(!mark.contains(&hex(&Auth::hash("two"))));
+        auth.set_tokens(vec![(Auth::hash("three"), Owner::MAIN)]);
+        assert!(!auth.is_mark_of(&mark, Owner::MAIN));
+    }
+
+    #[tokio::test]
     async fn the_table_of_addresses_is_bounded() {
         let auth = Auth::default();
         for number in 0..2 * ADDRESSES_MAX as u32 {
             let from = ClientAddress(IpAddr::from(number.to_be_bytes()));
-            assert!(look(&auth, &HeaderMap::new(), Some(from), 0).await.is_err());
+            assert!(look(&auth, &headers("Bearer x"), Some(from), 0).await.is_err());
         }
         assert!(auth.failures.lock().unwrap().len() <= ADDRESSES_MAX);
     }

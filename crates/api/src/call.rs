@@ -16,8 +16,12 @@ use serde::de::DeserializeOwned;
 
 use crate::access::{Access, Tokens};
 use crate::apps::Apps;
+use crate::audit::{Answered, Failures, Notes};
+use crate::auth::Auth;
 use crate::bodies::Bodies;
+use crate::cookies::{self, Arrival, Cookie, Way};
 use crate::event_types::EventTypes;
+use crate::handlers::oidc::Used;
 use crate::idempotency::Idempotency;
 use crate::operational::Desk;
 use crate::posting::Poster;
@@ -32,12 +36,17 @@ use crate::{ApiState, ClientAddress};
 pub(crate) const LIMIT_MAX: usize = 250;
 const LIMIT_DEFAULT: usize = 50;
 
+/// The query parameter that shows the senders' credentials.
+const REVEAL: &str = "reveal";
+
 /// The state behind every handler.
 pub(crate) struct Shared {
     pub api: ApiState,
     pub poster: Poster,
     pub operational: Desk,
     pub tokens: Tokens,
+    pub failures: Failures,
+    pub sign_ins: Used,
     pub apps: Apps,
     pub turns: Turns,
     pub bodies: Bodies,
@@ -48,15 +57,36 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Who is asking, by the bearer token.
-    pub async fn authenticate(
-        &self,
-        headers: &http::HeaderMap,
-        extensions: &http::Extensions,
-    ) -> Result<Access> {
-        let from = extensions.get::<ClientAddress>().copied();
+    /// Who is asking, and whether they may use a route: by the bearer token, else by the cookie of
+    /// a session.
+    pub async fn admit(&self, parts: &Parts, route: &Route) -> Result<Access> {
+        let from = parts.extensions.get::<ClientAddress>().copied();
         let (api, now_ms) = (&self.api, self.api.clock.now_ms());
-        api.auth.check(headers, from, now_ms, api.store.as_ref(), &self.tokens).await
+        let (headers, store) = (&parts.headers, api.store.as_ref());
+        let access = match api.auth.check(headers, from, now_ms, store, &self.tokens).await? {
+            Some(access) => access,
+            None => self.signed_in(parts, route, now_ms).await?.ok_or_else(Auth::refused)?,
+        };
+        access.check(route)?;
+        Ok(access)
+    }
+
+    /// Who is signed in with a browser.
+    async fn signed_in(&self, parts: &Parts, route: &Route, now_ms: i64) -> Result<Option<Access>> {
+        let headers = &parts.headers;
+        if !Cookie::Session.is_in(headers) {
+            return Ok(None);
+        }
+        let way = Way::of(self, headers, parts.extensions.get::<Arrival>().copied());
+        let Some(value) = Cookie::Session.read(headers, way) else { return Ok(None) };
+        let from = parts.extensions.get::<ClientAddress>().map(|address| address.0);
+        self.api.auth.slow_down(from, now_ms)?;
+        cookies::check_site(self, &parts.method, route, headers, way)?;
+        let found = self.session_find(value, now_ms).await?;
+        if found.is_none() {
+            self.api.auth.count_failure(from, now_ms);
+        }
+        Ok(found)
     }
 }
 
@@ -67,6 +97,12 @@ pub(crate) struct Call {
     pub access: Access,
     pub route: &'static Route,
     pub headers: http::HeaderMap,
+    /// Where it came from.
+    pub from: Option<ClientAddress>,
+    arrival: Option<Arrival>,
+    notes: Notes,
+    /// Whether the gate writes the notes down.
+    gated: bool,
     path: Vec<(String, String)>,
     query: Vec<(String, String)>,
 }
@@ -83,11 +119,8 @@ impl FromRequestParts<Arc<Shared>> for Call {
         let access = match parts.extensions.get::<Access>() {
             _ if route.public => Access::nobody(),
             Some(access) => access.clone(),
-            None => shared.authenticate(&parts.headers, &parts.extensions).await?,
+            None => shared.admit(parts, route).await?,
         };
-        if !route.public {
-            access.check(route)?;
-        }
         let path = RawPathParams::from_request_parts(parts, shared)
             .await
             .map_err(|error| ApiError::new("bad_path", error.to_string()))?;
@@ -101,10 +134,17 @@ impl FromRequestParts<Arc<Shared>> for Call {
             access,
             route,
             headers: parts.headers.clone(),
+            from: parts.extensions.get().copied(),
+            arrival: parts.extensions.get().copied(),
+            gated: parts.extensions.get::<Notes>().is_some(),
+            notes: parts.extensions.get().cloned().unwrap_or_default(),
             path,
             query,
         };
         call.check_names(route)?;
+        if call.flag(REVEAL, false)? {
+            call.access.may_see_secrets()?;
+        }
         Ok(call)
     }
 }
@@ -204,6 +244,11 @@ impl Call {
             .transpose()
     }
 
+    /// By which way the caller's browser reaches the gateway.
+    pub fn way(&self) -> Way {
+        Way::of(&self.shared, &self.headers, self.arrival)
+    }
+
     /// Everything the caller has.
     pub fn scope(&self) -> Scope {
         Scope::all(self.owner)
@@ -219,15 +264,22 @@ impl Call {
         self.shared.api.store.as_ref()
     }
 
-    /// One line of the log of who did what; never with a secret.
+    /// Says for the audit log what was done to what; never with a secret or a payload.
     pub fn audit(&self, action: &'static str, object: &dyn std::fmt::Display) {
-        tracing::info!(
-            target: "becket::audit",
-            owner = self.owner.number(),
-            action,
-            object = %object,
-            "audit"
-        );
+        self.notes.add(action, object);
+        if self.gated {
+            return;
+        }
+        // Without the gate nobody else writes it down.
+        let (shared, notes, access) =
+            (Arc::clone(&self.shared), self.notes.clone(), self.access.clone());
+        let (route, address) = (self.route, self.from.map(|from| from.0));
+        tokio::spawn(async move {
+            let (path, notes, access) = (String::new(), &notes, Some(&access));
+            let answered =
+                Answered { route, access, address, path, succeeded: true, repeated: false, notes };
+            shared.audit(answered).await;
+        });
     }
 }
 

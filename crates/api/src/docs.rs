@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::openapi;
 use crate::problem::CODES;
-use crate::routes::{Route, table};
+use crate::routes::{Payload, Route, table};
 use fields::Shapes;
 
 /// Where the page is.
@@ -331,13 +331,21 @@ fn who(route: &Route) -> String {
         kinds.push("operator".to_owned());
     } else {
         kinds.push("admin".to_owned());
-        if route.reads && !route.secret {
-            kinds.push("read-only".to_owned());
+        if !route.admin {
+            kinds.push("developer".to_owned());
+            if route.reads && !route.secret {
+                kinds.push("viewer".to_owned());
+            }
         }
         kinds.extend(route.portal.map(|needed| format!("portal: {needed:?}")));
     }
     if route.secret {
         kinds.push("shows a secret".to_owned());
+    }
+    match route.payload {
+        Payload::Needed => kinds.push("needs payloads".to_owned()),
+        Payload::LeftOut(_) => kinds.push("hides payloads".to_owned()),
+        Payload::None => {}
     }
     kinds.iter().map(|kind| format!(" <span class=\"who\">{}</span>", escape(kind))).collect()
 }

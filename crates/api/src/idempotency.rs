@@ -38,7 +38,7 @@ const KEY_CHARACTERS_MAX: usize = 256;
 /// The header that names the key.
 pub(crate) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Says on an answer that it is the first one again.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Says on an answer that it could not be kept: a repeat is carried out again.
 const KEPT: HeaderName = HeaderName::from_static("idempotency-kept");
 /// Keeps its key by itself.
@@ -117,11 +117,13 @@ async fn keyed(
         return Err(ApiError::new("bad_query", format!("header `{KEY}`: {what}")).at(vec![place]));
     }
     // First of all, so that a kept answer goes to nobody else and strangers fill no memory.
-    let access = shared.authenticate(request.headers(), request.extensions()).await?;
-    if let Some(route) = request.extensions().get::<&'static Route>() {
-        access.check(route)?;
-    }
     let (mut parts, body) = request.into_parts();
+    let route = parts.extensions.get::<&'static Route>().copied();
+    let route = route.ok_or_else(|| ApiError::new("route_not_found", "there is no such path"))?;
+    let access = match parts.extensions.get::<Access>() {
+        Some(access) => access.clone(),
+        None => shared.admit(&parts, route).await?,
+    };
     let Ok(body) = to_bytes(body, crate::BODY_BYTES_MAX).await else {
         let detail =
             format!("the body is larger than {} bytes, or broke off", crate::BODY_BYTES_MAX);
@@ -164,7 +166,8 @@ async fn keyed(
 fn scope_of(access: &Access) -> String {
     match (&access.role, access.token) {
         (Role::Admin, _) => "admin".to_owned(),
-        (Role::ReadOnly, _) => "read_only".to_owned(),
+        (Role::Developer { payloads }, _) => format!("developer/{payloads}"),
+        (Role::Viewer { payloads }, _) => format!("viewer/{payloads}"),
         (Role::Portal { .. }, token) => {
             format!("portal/{}", token.map_or_else(String::new, |id| id.to_string()))
         }

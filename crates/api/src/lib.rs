@@ -15,15 +15,20 @@
 //! binary has to bring.
 
 mod access;
+mod activity;
 mod apps;
 mod attempt_walk;
+mod audit;
 mod auth;
 mod bodies;
 mod call;
+mod cookies;
 mod curl;
 mod docs;
 mod event_types;
+mod gate;
 mod handlers;
+mod hidden;
 mod idempotency;
 mod names;
 mod openapi;
@@ -37,6 +42,9 @@ mod replay;
 mod reporter;
 mod routes;
 mod scan;
+mod search;
+mod sessions;
+mod source_state;
 mod state;
 mod tasks;
 mod times;
@@ -49,17 +57,25 @@ use axum::extract::DefaultBodyLimit;
 use axum::{Extension, Router};
 use http::{HeaderValue, Method, header};
 
+pub use activity::Activity;
+pub use audit::audit_by_gateway;
 pub use auth::{Auth, ClientAddress, FAILED_LOGINS_BURST};
+pub use cookies::Arrival;
 pub use event_types::load_retry_by_type;
+pub use handlers::problems::{Standing, StandingKind};
 pub use handlers::transformations::{StoredTransformation, load_transformation};
 pub use openapi::text as openapi_document;
 pub use problem::CODES as ERROR_CODES;
 pub use relay::{Relay, RelayAnswer, RelayDelivery, Relayed};
 pub use reporter::{AttemptReported, OperationalReporter, Trouble};
+pub use source_state::{
+    CapturedSecret, CredentialState, DedupeSettings, RateShown, SourceCredentials, SourceDetails,
+    SourceSettings, SourceTest, SourceTested, SourceTrouble, TestRefusal,
+};
 pub use state::{
-    ApiState, CapturedSecret, Control, ControlError, Directory, EndpointSecret, KeysRotated,
-    LetOut, LetOutcome, ProviderCredential, ProviderDetails, ProviderRow, ProviderSample,
-    SourceCredentials, SourceDetails,
+    ApiState, Control, ControlError, Directory, EndpointSecret, KeysRotated, LetOut, LetOutcome,
+    Person, PersonRole, ProviderCredential, ProviderDetails, ProviderRow, ProviderSample, SignIn,
+    SignInBegun, SignInError,
 };
 
 /// The largest request body that the API reads, in bytes: an event's payload of 1 MiB and what
@@ -67,13 +83,16 @@ pub use state::{
 pub const BODY_BYTES_MAX: usize = 1024 * 1024 + 64 * 1024;
 
 /// The API as a service. Whoever accepts connections puts a [`ClientAddress`] into each request's
-/// extensions, so that failed logins are counted by address.
+/// extensions, so that failed logins are counted by address, and an [`Arrival`], without which nobody
+/// can sign in with a browser.
 pub fn router(api: ApiState) -> Router {
     let shared = Arc::new(call::Shared {
         poster: posting::Poster::of(&api),
         operational: operational::Desk::default(),
         api,
         tokens: access::Tokens::default(),
+        failures: audit::Failures::default(),
+        sign_ins: handlers::oidc::Used::default(),
         apps: apps::Apps::default(),
         turns: turns::Turns::default(),
         bodies: bodies::Bodies::new(),
@@ -93,6 +112,10 @@ pub fn router(api: ApiState) -> Router {
         if idempotency::applies(route) {
             let state = Arc::clone(&shared);
             handler = handler.layer(axum::middleware::from_fn_with_state(state, idempotency::once));
+        }
+        if gate::applies(route) {
+            let state = Arc::clone(&shared);
+            handler = handler.layer(axum::middleware::from_fn_with_state(state, gate::pass));
         }
         router = router.route(route.path, handler.layer(Extension(route)));
     }

@@ -71,6 +71,20 @@ impl Names {
         })
     }
 
+    /// The customer's application with this id or uid.
+    pub fn application(&self, name: &str) -> Result<&Application> {
+        let named = |known: &&Application| {
+            known.kind == ApplicationKind::Customer
+                && (known.uid.as_deref() == Some(name) || known.id.to_string() == name)
+        };
+        let applications = &self.snapshot.applications;
+        // A uid may have been used before by an application that is gone.
+        let present = applications.iter().filter(|known| !known.removed).find(named);
+        present.or_else(|| applications.iter().rfind(named)).ok_or_else(|| {
+            ApiError::not_found("application", name).hint("GET /api/v1/app lists them")
+        })
+    }
+
     /// The application or source with this number.
     pub fn source_of(&self, key: ApplicationKey) -> Option<&Application> {
         self.snapshot.application(key)

@@ -11,9 +11,11 @@ use std::sync::atomic::AtomicUsize;
 
 use becket_model::{Disposition, EventLabels, EventRecord, PackedHeaders, PlanTarget};
 use becket_store::accept::{Finishing, Handoff, plan_and_accept};
+use becket_store::activity::Place;
 use becket_store::{Accepted, DedupeKey, DedupeKind, Endpoint, EventAccept, Scope, Store};
 
 use crate::ApiState;
+use crate::activity::Activity;
 
 /// An event as it was posted.
 #[derive(Debug)]
@@ -34,6 +36,7 @@ pub(crate) struct Poster {
     handoff: Arc<dyn Handoff>,
     lease_ms: u64,
     unfinished: Arc<AtomicUsize>,
+    activity: Arc<Activity>,
 }
 
 impl Poster {
@@ -42,13 +45,15 @@ impl Poster {
         handoff: Arc<dyn Handoff>,
         lease_ms: u64,
         unfinished: Arc<AtomicUsize>,
+        activity: Arc<Activity>,
     ) -> Self {
-        Self { store, handoff, lease_ms, unfinished }
+        Self { store, handoff, lease_ms, unfinished, activity }
     }
 
     pub fn of(api: &ApiState) -> Self {
         let (store, handoff) = (Arc::clone(&api.store), Arc::clone(&api.handoff));
-        Self::new(store, handoff, api.lease_ms, Arc::clone(&api.unfinished))
+        let (unfinished, activity) = (Arc::clone(&api.unfinished), Arc::clone(&api.activity));
+        Self::new(store, handoff, api.lease_ms, unfinished, activity)
     }
 
     /// Stores the event for those of the endpoints that want it. Nothing is read.
@@ -83,9 +88,31 @@ impl Poster {
                 settings: &endpoint.settings,
             })
             .collect();
+        let at_ms = accept.received_at_ms;
+        let bytes = accept.record.body().len() as u64;
+        let event_type = accept.event_type.clone();
         let (store, handoff) = (Arc::clone(&self.store), Arc::clone(&self.handoff));
         let committing = plan_and_accept(store, handoff, scope, accept, &targets);
-        Finishing::new(committing, &self.unfinished).await
+        let activity = Arc::clone(&self.activity);
+        // Counted with the commit, so that a caller who goes away changes nothing.
+        let counting = async move {
+            let accepted = committing.await?;
+            let place = Place {
+                owner: scope.owner,
+                application: Some(application),
+                endpoint: None,
+                event_type: event_type.as_deref(),
+            };
+            activity.note(at_ms, &place, |counts| match accepted {
+                Accepted::Stored { .. } => {
+                    counts.received += 1;
+                    counts.bytes += bytes;
+                }
+                Accepted::Duplicate { .. } => counts.duplicates += 1,
+            });
+            Ok(accepted)
+        };
+        Finishing::new(counting, &self.unfinished).await
     }
 }
 

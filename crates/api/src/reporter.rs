@@ -21,6 +21,7 @@ use becket_store::{Application, Endpoint, Name, Owner, Scope, Store};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::activity::Activity;
 use crate::operational::{
     self, AttemptFacts, EndpointFacts, OperationalEvent, QUEUE_MAX, listeners,
 };
@@ -80,8 +81,8 @@ pub struct OperationalReporter {
 }
 
 impl OperationalReporter {
-    /// Begins the task that tells. Needs a runtime. `lease_ms` and `unfinished` are those of
-    /// [`crate::ApiState`].
+    /// Begins the task that tells. Needs a runtime. `lease_ms`, `unfinished` and `activity` are
+    /// those of [`crate::ApiState`].
     #[must_use]
     pub fn start(
         store: Arc<dyn Store>,
@@ -89,9 +90,10 @@ impl OperationalReporter {
         clock: Arc<dyn Clock>,
         lease_ms: u64,
         unfinished: Arc<AtomicUsize>,
+        activity: Arc<Activity>,
     ) -> Self {
         let (queue, receiver) = mpsc::channel(QUEUE_MAX);
-        let poster = Poster::new(Arc::clone(&store), handoff, lease_ms, unfinished);
+        let poster = Poster::new(Arc::clone(&store), handoff, lease_ms, unfinished, activity);
         let teller = Teller { store, clock, poster, known: HashMap::new(), read_at: None };
         tokio::spawn(teller.run(receiver));
         Self { queue, dropped: Arc::default() }

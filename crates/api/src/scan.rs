@@ -1,16 +1,21 @@
 //! Walks events page by page under a filter that the store cannot answer by itself.
 //!
-//! Invariants: a call looks at no more than [`ROWS_MAX`] events, however few of them match; what it
-//! did not reach is behind the iterator, so that a page may be short and even empty without being
-//! the last. Nothing is left out and nothing comes twice.
+//! Invariants: a call takes about [`BUDGET_MS`] and looks at no more than [`ROWS_MAX`] events that the
+//! store finds, however few of them match; what it did not reach is behind the iterator, so that a page
+//! may be short and even empty without being the last. Nothing is left out and nothing comes twice.
+
+use std::time::{Duration, Instant};
 
 use becket_model::{EventId, EventSeq};
+use becket_store::search::Search;
 use becket_store::{EventFilter, EventRow, Page, Scope, Store};
 
 use crate::problem::Result;
 
 /// How many events one call looks at.
 pub(crate) const ROWS_MAX: usize = 5_000;
+/// How long one call looks, in milliseconds.
+pub(crate) const BUDGET_MS: u64 = 80;
 const BATCH: usize = 250;
 
 /// Which way a walk goes, and from where.
@@ -27,12 +32,16 @@ pub(crate) enum From {
 pub(crate) struct Scanned {
     /// The events that match, in the order of the walk.
     pub rows: Vec<EventRow>,
-    /// The last event looked at.
+    /// Where the next page goes on: the last event looked at, or further where nothing was found.
     pub last: Option<EventId>,
+    /// The place up to which everything was looked at.
+    pub reached: Option<EventId>,
     /// Whether there is nothing beyond it.
     pub done: bool,
-    /// How many events were looked at.
+    /// How many events the store found and were looked at.
     pub seen: usize,
+    /// Whether it ended because it had looked for long enough.
+    pub over: bool,
 }
 
 impl Scanned {
@@ -47,11 +56,26 @@ pub(crate) async fn collect(
     store: &dyn Store,
     scope: Scope,
     filter: &EventFilter,
+    from: From,
+    limit: usize,
+    keep: impl Fn(&EventRow) -> bool + Send + Sync,
+) -> Result<Scanned> {
+    let search = Search { filter: filter.clone(), ..Search::default() };
+    search_for(store, scope, &search, from, limit, keep).await
+}
+
+/// The same for what is looked for in more than rows.
+pub(crate) async fn search_for(
+    store: &dyn Store,
+    scope: Scope,
+    search: &Search,
     mut from: From,
     limit: usize,
     keep: impl Fn(&EventRow) -> bool + Send + Sync,
 ) -> Result<Scanned> {
-    let mut found = Scanned { rows: Vec::new(), last: None, done: false, seen: 0 };
+    let end = Instant::now() + Duration::from_millis(BUDGET_MS);
+    let mut found =
+        Scanned { rows: Vec::new(), last: None, reached: None, done: false, seen: 0, over: false };
     loop {
         // One more than is wanted, to know whether the page is the last.
         let batch = BATCH.min(limit - found.rows.len() + 1);
@@ -59,23 +83,27 @@ pub(crate) async fn collect(
             From::Before(before) => Page { limit: batch, before, after: None },
             From::After(after) => Page { limit: batch, before: None, after: Some(after) },
         };
-        let rows = store.event_list(scope, filter.clone(), page).await?;
-        let exhausted = rows.len() < batch;
-        for row in rows {
+        let left = end.saturating_duration_since(Instant::now());
+        let budget_ms = u64::try_from(left.as_millis()).unwrap_or(BUDGET_MS);
+        let asked = Search { budget_ms, ..search.clone() };
+        let searched = store.event_search(scope, asked, page).await?;
+        for row in searched.rows {
             if found.rows.len() == limit {
                 return Ok(found);
             }
-            found.last = Some(row.id);
+            (found.last, found.reached) = (Some(row.id), Some(row.id));
             found.seen += 1;
             if keep(&row) {
                 found.rows.push(row);
             }
         }
-        if exhausted {
-            found.done = true;
-            return Ok(found);
+        found.reached = searched.reached.or(found.reached);
+        found.done = searched.done;
+        if !found.done {
+            found.last = found.reached;
         }
-        if found.seen >= ROWS_MAX {
+        found.over = !found.done && (found.seen >= ROWS_MAX || Instant::now() >= end);
+        if found.done || found.over {
             return Ok(found);
         }
         from = match (from, found.last) {

@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicUsize;
 use async_trait::async_trait;
 use becket_model::{
     ApplicationKey, ApplicationSettings, Clock, EndpointKey, EventId, EventRecord, Noise,
-    RetrySchedule, Verification,
+    RetrySchedule,
 };
 use becket_signature::Explanation;
 use becket_store::accept::Handoff;
@@ -22,9 +22,14 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use crate::activity::Activity;
 use crate::auth::Auth;
+use crate::handlers::problems::Standing;
 use crate::handlers::transformations::StoredTransformation;
 use crate::relay::Relay;
+use crate::source_state::{
+    SourceCredentials, SourceDetails, SourceTest, SourceTested, SourceTrouble, TestRefusal,
+};
 
 /// Everything the API works with.
 pub struct ApiState {
@@ -44,6 +49,8 @@ pub struct ApiState {
     pub handoff: Arc<dyn Handoff>,
     /// The listeners of developers; the binary gives their deliveries to it.
     pub relay: Arc<Relay>,
+    /// Counts of what is received and delivered; the binary notes in it, too, and writes it.
+    pub activity: Arc<Activity>,
     /// How long the lease of a planned delivery holds, in milliseconds.
     pub lease_ms: u64,
     /// Counts posted events whose callers went away and that are being carried on: a stop waits
@@ -99,12 +106,12 @@ pub trait Directory: Send + Sync + 'static {
     /// Whether a source could receive with these settings and credentials; if not, why.
     ///
     /// # Errors
-    /// What is wrong, for people, without any secret.
+    /// Everything that is wrong, without any secret.
     fn source_check(
         &self,
         settings: &ApplicationSettings,
         credentials: &SourceCredentials,
-    ) -> Result<(), String>;
+    ) -> Result<(), Vec<SourceTrouble>>;
 
     /// Whether deliveries may go to a URL that the API was given; if not, why.
     ///
@@ -117,6 +124,16 @@ pub trait Directory: Send + Sync + 'static {
         false
     }
 
+    /// The other place where people sign in, if the operator named one.
+    fn sign_in(&self) -> Option<Arc<dyn SignIn>> {
+        None
+    }
+
+    /// For how long the audit log is kept, in milliseconds.
+    fn audit_kept_ms(&self) -> i64 {
+        400 * 24 * 3_600_000
+    }
+
     /// Every provider that can be named in a source, by slug.
     fn providers(&self) -> Vec<ProviderRow>;
 
@@ -124,74 +141,89 @@ pub trait Directory: Send + Sync + 'static {
     fn provider(&self, slug: &str) -> Option<ProviderDetails>;
 }
 
-/// What the configuration says about a source.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SourceDetails {
-    /// The provider's name for people.
-    pub provider_name: String,
-    /// What is unsafe or incomplete about the source, for people.
-    pub warnings: Vec<String>,
-    /// The event types that are kept; `None` keeps all.
-    pub event_types: Option<Vec<String>>,
-    /// What becomes of requests that cannot be verified.
-    pub verification: Verification,
+/// Another place where people sign in, by OpenID Connect's authorization code flow.
+#[async_trait]
+pub trait SignIn: Send + Sync + 'static {
+    /// What people call it.
+    fn name(&self) -> String;
+
+    /// Changes with everything that decides who may do what; sessions end with it.
+    fn mark(&self) -> String;
+
+    /// The URL that a browser is sent to.
+    ///
+    /// # Errors
+    /// When the place cannot be asked how.
+    async fn begin(&self, begun: &SignInBegun) -> Result<String, SignInError>;
+
+    /// Who came back with this code; proven by a token that the place has signed. `issuer` is who
+    /// says to have sent the browser back, if that is said (RFC 9207).
+    ///
+    /// # Errors
+    /// When it is not proven, or when whoever it is may not enter.
+    async fn finish(
+        &self,
+        begun: &SignInBegun,
+        code: &str,
+        issuer: Option<&str>,
+    ) -> Result<Person, SignInError>;
 }
 
-/// With what a source of the API verifies, and where it receives; sealed in the store.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct SourceCredentials {
-    /// The shared secrets.
-    pub secrets: Vec<String>,
-    /// The public key of the sender.
-    pub public_key: Option<String>,
-    /// Further credentials, by the name that the provider's entry has for them.
-    pub credentials: BTreeMap<String, String>,
-    /// The last parts of its receiving URLs, newest first, each with the end of its time in
-    /// milliseconds since 1970.
-    pub url_tokens: Vec<(String, Option<i64>)>,
-    /// What handshakes brought along, oldest first; also of a source of the file.
-    pub captured: Vec<CapturedSecret>,
-}
-
-/// A secret that a provider's handshake brought along.
+/// A sign-in elsewhere that is under way. All but `redirect_url` is random and used once.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CapturedSecret {
-    /// `secret`, or the name of a named credential of the entry.
-    pub name: String,
-    /// The secret.
-    pub value: String,
-    /// The entry that it was captured for; for another one it means nothing.
-    pub provider: String,
-    /// Whether it verifies; otherwise it waits for the operator.
-    pub accepted: bool,
-    /// When it came, in milliseconds since 1970.
-    pub received_at_ms: i64,
+pub struct SignInBegun {
+    /// Comes back in the URL.
+    pub state: String,
+    /// Comes back in the signed token.
+    pub nonce: String,
+    /// Proves that the code is redeemed by who asked for it (PKCE, RFC 7636).
+    pub verifier: String,
+    /// Where the browser comes back to.
+    pub redirect_url: String,
 }
 
-/// How many accepted secrets of handshakes are kept.
-const CAPTURED_MAX: usize = 8;
-
-impl SourceCredentials {
-    /// Forgets the oldest captured secrets beyond a limit, and all but the newest that waits.
-    pub fn keep_newest(&mut self) {
-        let count =
-            |accepted: bool| self.captured.iter().filter(|c| c.accepted == accepted).count();
-        let mut over_accepted = count(true).saturating_sub(CAPTURED_MAX);
-        let mut over_waiting = count(false).saturating_sub(1);
-        self.captured.retain(|captured| {
-            let over = if captured.accepted { &mut over_accepted } else { &mut over_waiting };
-            let goes = *over > 0;
-            *over = over.saturating_sub(1);
-            !goes
-        });
-    }
-}
-
-impl std::fmt::Debug for SourceCredentials {
+impl std::fmt::Debug for SignInBegun {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("SourceCredentials").finish_non_exhaustive()
+        formatter.debug_struct("SignInBegun").finish_non_exhaustive()
     }
+}
+
+/// Somebody who signed in elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Who it is, there; stays the same.
+    pub subject: String,
+    /// For people.
+    pub name: String,
+    /// What they may do here.
+    pub role: PersonRole,
+    /// Whether they may see payloads.
+    pub payloads: bool,
+}
+
+/// What somebody who signed in elsewhere may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PersonRole {
+    /// Looking.
+    Viewer,
+    /// Everything but who may do what.
+    Developer,
+    /// Everything of the environment.
+    Admin,
+}
+
+/// Why somebody was not let in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignInError {
+    /// The place cannot be reached, or answers what it should not.
+    #[error("the sign-in provider does not answer as it should: {0}")]
+    Unreachable(String),
+    /// What came back proves nothing.
+    #[error("the sign-in could not be proven: {0}")]
+    Unproven(String),
+    /// Whoever it is has no role here.
+    #[error("this person has no role here: {0}")]
+    Unmapped(String),
 }
 
 /// The secret that signs deliveries to an endpoint.
@@ -341,6 +373,21 @@ pub trait Control: Send + Sync + 'static {
     /// # Errors
     /// When the store could not do it; then it is still in quarantine.
     async fn let_out(&self, scope: Scope, number: i64, how: LetOut) -> Result<LetOutcome>;
+
+    /// What is wrong at the moment with what an owner has; what concerns the installation only for
+    /// [`Owner::MAIN`].
+    async fn problems(&self, owner: Owner) -> Result<Vec<Standing>>;
+
+    /// Sends a request to a source as its provider would, signed with the source's own credentials,
+    /// through everything that a request from outside goes through.
+    ///
+    /// # Errors
+    /// Why none was sent; a request that was sent and refused is no error.
+    async fn source_test(
+        &self,
+        source: &Application,
+        test: SourceTest,
+    ) -> Result<SourceTested, TestRefusal>;
 
     /// Reads the configuration again and applies it; answers with what is worth a warning.
     ///

@@ -21,7 +21,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use becket_model::TaskId;
+use becket_model::{ApplicationId, TaskId};
 use becket_store::{
     Document, DocumentContent, DocumentKind, DocumentName, Owner, Slice, Store, WriteIf, Written,
 };
@@ -206,13 +206,20 @@ async fn owners(shared: &Shared) -> Result<Vec<Owner>> {
     Ok(owners)
 }
 
-/// One task of an owner.
-pub(crate) async fn get(shared: &Shared, owner: Owner, id: &str) -> Result<Option<TaskOut>> {
+/// One task of an owner; if an application is named, only one that replays to its endpoints.
+pub(crate) async fn get(
+    shared: &Shared,
+    owner: Owner,
+    id: &str,
+    only: Option<ApplicationId>,
+) -> Result<Option<TaskOut>> {
     let now_ms = shared.api.clock.now_ms();
     let Some(document) = shared.api.store.document_get(owner, name_of(id), now_ms).await? else {
         return Ok(None);
     };
-    Ok(Some(Record::read(&document)?.out(&document, true)))
+    let record = Record::read(&document)?;
+    let is_theirs = only.is_none_or(|application| record.work.replays_to() == Some(application));
+    Ok(is_theirs.then(|| record.out(&document, true)))
 }
 
 /// Tasks of an owner in the order of their ids, which is by age; those that match.

@@ -45,7 +45,7 @@ pub use error::{PathError, ServeError, TableError};
 pub use limit::ServerLimits;
 pub use outside::{Outside, OutsideTrouble};
 pub use payload::PayloadPath;
-pub use receive::{Ingress, Peer};
+pub use receive::{Ingress, Peer, Told};
 pub use release::{Kept, LetOut, LetOutcome};
 pub use report::{ConnectionEvent, Observer, Outcome, ReleaseReport, RequestReport};
 pub use source::{DedupeRules, IdPlace, OnInvalid, Rules, SourceRuntime, SourceTable, Target};

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use becket_model::{Clock, Disposition, Verification};
+use becket_model::{Clock, Disposition, EventId, Verification};
 use becket_signature::{Refusal, RequestView, Verdict};
 use becket_store::{Accepted, EventAccept, QuarantineWrite, Scope, Store};
 use bytes::Bytes;
@@ -42,6 +42,17 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Whether the connection is encrypted here.
     pub tls: bool,
+}
+
+/// What became of a request, beyond its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// In a word.
+    pub outcome: Outcome,
+    /// Why it was not accepted, as in [`crate::RequestReport::code`].
+    pub code: Option<&'static str>,
+    /// The event that it made or repeated.
+    pub event: Option<EventId>,
 }
 
 impl From<SocketAddr> for Peer {
@@ -144,6 +155,20 @@ impl Ingress {
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        self.receive_and_tell(head, body, peer).await.0
+    }
+
+    /// The same, and tells the caller what the sender is not told. For the operator's own requests.
+    pub async fn receive_and_tell<B>(
+        &self,
+        head: &Parts,
+        body: B,
+        peer: impl Into<Peer>,
+    ) -> (Reply, Told)
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let peer = peer.into();
         let trusted = &self.limits.trusted_proxies;
         let remote = client_address(peer.address.ip(), &head.headers, trusted);
@@ -161,6 +186,7 @@ impl Ingress {
             }
             Some(source) => {
                 telling.source = Some(&source.uid);
+                telling.scope = Some(Scope::of(source.owner, source.key));
                 let url = public_url(source, head, peer);
                 let mut received = Received { source, head, url, remote, body: Bytes::new() };
                 match self.judge(&mut telling, &mut received, body).await {
@@ -170,7 +196,8 @@ impl Ingress {
             }
         };
         telling.status = reply.status().as_u16();
-        reply
+        let told = Told { outcome: telling.outcome, code: telling.code, event: telling.event };
+        (reply, told)
     }
 
     fn lookup(&self, path: &str) -> Option<Arc<SourceRuntime>> {

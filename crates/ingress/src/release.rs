@@ -157,6 +157,7 @@ impl Ingress {
         };
         let targets = targets_of(source, prepared.accept.disposition);
         let scope = Scope::of(scope.owner, source.key);
+        let event_type = prepared.accept.event_type.clone();
         let (store, handoff) = (Arc::clone(&self.store), Arc::clone(&self.handoff));
         let releasing =
             plan_and_release(store, handoff, scope, row.number, prepared.accept, &targets);
@@ -169,7 +170,10 @@ impl Ingress {
         self.observer.released(&ReleaseReport {
             number: row.number,
             source: &source.uid,
+            scope,
             event,
+            event_type: event_type.as_deref(),
+            bytes: received.body.len() as u64,
             repeat,
             refusal,
         });

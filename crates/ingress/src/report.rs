@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use becket_model::EventId;
 use becket_signature::Refusal;
+use becket_store::Scope;
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -106,6 +107,8 @@ pub struct RequestReport<'a> {
     pub outcome: Outcome,
     /// The source it was sent to, if there is one.
     pub source: Option<&'a str>,
+    /// The same by its number, and whose it is.
+    pub scope: Option<Scope>,
     /// The event that it made or repeated.
     pub event: Option<EventId>,
     /// The event's type.
@@ -133,8 +136,14 @@ pub struct ReleaseReport<'a> {
     pub number: i64,
     /// The source it was sent to.
     pub source: &'a str,
+    /// The same by its number, and whose it is.
+    pub scope: Scope,
     /// The event that it made or repeated.
     pub event: EventId,
+    /// Its type.
+    pub event_type: Option<&'a str>,
+    /// The size of its body in bytes.
+    pub bytes: u64,
     /// Whether it repeated an event that had come otherwise.
     pub repeat: bool,
     /// What verification still has against it: a person has let it out all the same.
@@ -179,6 +188,7 @@ pub(crate) struct Telling<'a> {
     started: Instant,
     pub outcome: Outcome,
     pub source: Option<&'a str>,
+    pub scope: Option<Scope>,
     pub event: Option<EventId>,
     pub event_type: Option<String>,
     pub status: u16,
@@ -195,6 +205,7 @@ impl<'a> Telling<'a> {
             started: Instant::now(),
             outcome: Outcome::Disconnected,
             source: None,
+            scope: None,
             event: None,
             event_type: None,
             status: 0,
@@ -212,6 +223,7 @@ impl Drop for Telling<'_> {
         self.observer.request(&RequestReport {
             outcome: self.outcome,
             source: self.source,
+            scope: self.scope,
             event: self.event,
             event_type: self.event_type.as_deref(),
             status: self.status,

@@ -18,7 +18,7 @@ pub mod event;
 pub mod id;
 pub mod retry;
 
-pub use application::{ApplicationKind, ApplicationSettings, Verification};
+pub use application::{ApplicationKind, ApplicationSettings, SourceRules, Verification};
 pub use attempt_detail::{
     AttemptDetail, AttemptTimings, KeptBody, OutputDetail, ResponseDetail, TransformedDetail,
 };

@@ -311,6 +311,20 @@ impl JwtKey {
     }
 }
 
+/// The key's id in the header of a compact token; `None` when there is none, or it is no token.
+pub fn token_key_id(text: &str) -> Option<String> {
+    Token::parse(text)?.key_id
+}
+
+/// The claims of a compact token, as JSON text, if this public key (a JWK, PEM or DER) made its signature
+/// with one of these algorithms; `None` otherwise. Times, issuer and audience are the caller's to judge.
+pub fn token_claims(text: &str, key: &str, algorithms: &[JwtAlgorithm]) -> Option<Vec<u8>> {
+    let token = Token::parse(text)?;
+    let spec = JwtSpec { algorithms: algorithms.to_vec(), detached: None };
+    let key = JwtKey::public(key, &spec).ok()?;
+    key.verifies(&token, &spec, None).then_some(token.claims)
+}
+
 fn hmac_of(algorithm: JwtAlgorithm) -> hmac::Algorithm {
     match algorithm.digest() {
         Digest::Sha384 => hmac::HMAC_SHA384,

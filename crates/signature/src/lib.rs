@@ -90,7 +90,7 @@ pub use fetched::{
     FetchSpec, FetchedKeys, KeyError, KeyFormat, KeyRequest, OauthRequest, OauthSpec,
 };
 pub use json_path::JsonPath;
-pub use jwt::{Detached, JwtAlgorithm, JwtSpec};
+pub use jwt::{Detached, JwtAlgorithm, JwtSpec, token_claims, token_key_id};
 pub use likely_cause::LikelyCause;
 pub use request::{
     Ack, Acknowledgement, Captured, Facts, HandshakeAnswer, RequestView, SignRequest, Signed,

@@ -36,6 +36,7 @@ mod reply;
 mod retention;
 mod rows;
 mod seal;
+mod search;
 mod segment;
 mod shared;
 mod space;

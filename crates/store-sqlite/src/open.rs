@@ -29,7 +29,7 @@ const REUSE_PART: u64 = 25;
 /// A running store's parts.
 pub(crate) struct Parts {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) quarantine: Quarantine,
+    pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) threads: Vec<JoinHandle<()>>,
     /// Held as long as the store is open.
     pub(crate) lock: File,
@@ -49,7 +49,7 @@ pub(crate) fn open(options: Options) -> Result<Parts> {
     let sealed = catalog.segments()?;
     let owners = catalog.owners()?;
     let endpoint_sources = catalog.endpoint_sources()?;
-    let quarantine = Quarantine::open(&folder.quarantine())?;
+    let quarantine = Arc::new(Quarantine::open(&folder.quarantine())?);
     let shared = Arc::new(Shared::new(options, folder, catalog));
     *shared.owners.write() = owners;
     *shared.endpoint_sources.write() = endpoint_sources;

@@ -19,6 +19,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use crate::errors::database;
 use crate::layout::open_quarantine;
 use crate::release::Refused;
+use crate::store::SqliteStore;
 
 /// Refused requests kept at most.
 const ROWS_MAX: i64 = 10_000;
@@ -318,4 +319,21 @@ fn trim(connection: &Connection) -> rusqlite::Result<()> {
         [BYTES_MAX],
     )?;
     Ok(())
+}
+
+impl SqliteStore {
+    /// The quarantine, for whoever must not keep others from closing it.
+    pub(crate) fn quarantine(&self) -> Result<Arc<Quarantine>> {
+        let parts = self.parts.lock();
+        Ok(Arc::clone(&parts.as_ref().ok_or(StoreError::Closed)?.quarantine))
+    }
+
+    /// Works with the quarantine's file on a thread that may wait.
+    pub(crate) async fn with_quarantine<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Quarantine) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let quarantine = self.quarantine()?;
+        self.blocking(move |_| work(&quarantine)).await
+    }
 }

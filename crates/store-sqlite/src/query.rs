@@ -1,7 +1,5 @@
-//! Reading: events, records, attempts. Lists walk segments newest first and pass over those that
-//! cannot hold what is looked for.
+//! Reading: events, records, attempts, by their ids. Lists are walked in `search`.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use becket_model::{
@@ -9,8 +7,7 @@ use becket_model::{
     EventSeq,
 };
 use becket_store::{
-    AttemptRow, AttemptWrite, DuplicateRow, EventFilter, EventRow, LeasedDelivery, Page, Result,
-    Scope,
+    AttemptRow, AttemptWrite, DuplicateRow, EventRow, LeasedDelivery, Result, Scope,
 };
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -19,14 +16,11 @@ use crate::edit::{labels_from_column, read_record};
 use crate::errors::database;
 use crate::memory::{Key, Taken};
 use crate::rows::{disposition_from_column, next_from_columns, trigger_from_column};
-use crate::segment::Segment;
 use crate::shared::Shared;
 use crate::write;
 
-const COLUMNS: &str =
+pub(crate) const COLUMNS: &str =
     "seq, tail, application, received_at_ms, disposition, size_bytes, event_type, planned, labels";
-/// Rows looked at between two looks whether the page is full.
-const CHUNK: i64 = 256;
 
 impl Shared {
     /// Whether an application belongs to the scope.
@@ -82,7 +76,7 @@ impl Shared {
     }
 
     /// Adds the deliveries to a row.
-    fn complete(&self, connection: &Connection, row: Narrow) -> Result<EventRow> {
+    pub(crate) fn complete(&self, connection: &Connection, row: Narrow) -> Result<EventRow> {
         let seq = row.id.seq().0;
         let labels = labels_from_column(row.labels, seq)?;
         let mut deliveries = write::deliveries(connection, seq, &row.planned, row.received_at_ms)
@@ -217,161 +211,6 @@ impl Shared {
         })
     }
 
-    pub(crate) fn events(
-        &self,
-        scope: Scope,
-        filter: &EventFilter,
-        page: Page,
-    ) -> Result<Vec<EventRow>> {
-        let mut segments = self.segments.all();
-        let ascending = page.after.is_some();
-        if !ascending {
-            segments.reverse();
-        }
-        let application = scope.application.map(|key| key.0);
-        let mut found = Vec::new();
-        for segment in segments {
-            if found.len() >= page.limit {
-                break;
-            }
-            if passed_over(&segment, filter, page, application) {
-                continue;
-            }
-            self.walk(&segment, scope, filter, page, &mut found)?;
-        }
-        Ok(found)
-    }
-
-    fn walk(
-        &self,
-        segment: &Arc<Segment>,
-        scope: Scope,
-        filter: &EventFilter,
-        page: Page,
-        found: &mut Vec<EventRow>,
-    ) -> Result<()> {
-        let candidates = self.candidates(segment, filter)?;
-        if candidates.as_ref().is_some_and(Vec::is_empty) {
-            return Ok(());
-        }
-        let sql = walk_sql(scope, filter, page, candidates.is_some());
-        let listed = candidates.map(|list| serde_json::to_string(&list).unwrap_or_default());
-        let ascending = page.after.is_some();
-        let mut low = page.after.map_or(i64::MIN, |event| event.seq().0);
-        let mut high = page.before.map_or(i64::MAX, |event| event.seq().0);
-        self.segments.read(segment, |connection| {
-            let failed = database("list events");
-            let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
-            loop {
-                let rows: Vec<Narrow> = statement
-                    .query_map(
-                        params![
-                            low,
-                            high,
-                            CHUNK,
-                            scope.application.map(|key| key.0),
-                            filter.dedupe.map(|key| key.0),
-                            listed,
-                            as_listed(filter.channel.as_deref()),
-                            as_listed(filter.tag.as_deref()),
-                        ],
-                        narrow,
-                    )
-                    .and_then(Iterator::collect)
-                    .map_err(failed)?;
-                let Some(last) = rows.last().map(|row| row.id.seq().0) else { return Ok(()) };
-                if ascending {
-                    low = last
-                } else {
-                    high = last
-                }
-                let full = (rows.len() as i64) < CHUNK;
-                for row in rows {
-                    if let Some(event) = self.matching(connection, scope, filter, row)? {
-                        found.push(event);
-                        if found.len() >= page.limit {
-                            return Ok(());
-                        }
-                    }
-                }
-                if full {
-                    return Ok(());
-                }
-            }
-        })
-    }
-
-    /// The only events of a segment that can have a delivery in the wanted state, if that is known.
-    fn candidates(&self, segment: &Segment, filter: &EventFilter) -> Result<Option<Vec<i64>>> {
-        let table = match filter.state {
-            Some(DeliveryState::Pending) => "pending",
-            Some(DeliveryState::Failed) => "failed",
-            _ => return Ok(None),
-        };
-        if let Some(memory) = &*segment.memory.lock() {
-            let mut list: Vec<i64> = match filter.state {
-                Some(DeliveryState::Pending) => memory.pending.keys().map(|key| key.0).collect(),
-                _ => memory.failed.iter().map(|key| key.0).collect(),
-            };
-            list.sort_unstable();
-            list.dedup();
-            return Ok(Some(list));
-        }
-        let failed = database("list events");
-        self.segments.read(segment, |connection| {
-            let step: i64 = connection
-                .query_row("SELECT step FROM progress", [], |row| row.get(0))
-                .map_err(failed)?;
-            if step == 0 {
-                return Ok(None);
-            }
-            let mut statement = connection
-                .prepare_cached(&format!("SELECT DISTINCT event_seq FROM {table}"))
-                .map_err(failed)?;
-            statement
-                .query_map([], |row| row.get(0))
-                .and_then(Iterator::collect)
-                .map(Some)
-                .map_err(failed)
-        })
-    }
-
-    fn matching(
-        &self,
-        connection: &Connection,
-        scope: Scope,
-        filter: &EventFilter,
-        row: Narrow,
-    ) -> Result<Option<EventRow>> {
-        let wanted = self.in_scope(scope, row.application.0)
-            && filter.since_ms.is_none_or(|since_ms| row.received_at_ms >= since_ms)
-            && filter.until_ms.is_none_or(|until_ms| row.received_at_ms < until_ms)
-            && filter.disposition.is_none_or(|disposition| row.disposition == disposition)
-            && (filter.event_types.is_empty()
-                || row
-                    .event_type
-                    .as_ref()
-                    .is_some_and(|event_type| filter.event_types.contains(event_type)));
-        if !wanted {
-            return Ok(None);
-        }
-        if filter.channel.is_some() || filter.tag.is_some() {
-            let labels = labels_from_column(row.labels.clone(), row.id.seq().0)?;
-            let labelled = filter.channel.as_ref().is_none_or(|one| labels.channels.contains(one))
-                && filter.tag.as_ref().is_none_or(|one| labels.tags.contains(one));
-            if !labelled {
-                return Ok(None);
-            }
-        }
-        let event = self.complete(connection, row)?;
-        let matches = filter.state.is_none() && filter.endpoint.is_none()
-            || event.deliveries.iter().any(|delivery| {
-                filter.endpoint.is_none_or(|endpoint| delivery.endpoint == endpoint)
-                    && filter.state.is_none_or(|state| delivery.state == state)
-            });
-        Ok(matches.then_some(event))
-    }
-
     /// Reads what was leased. One whose event is gone is passed over.
     pub(crate) fn leased(&self, taken: &[Taken]) -> Result<Vec<LeasedDelivery>> {
         let mut list = Vec::with_capacity(taken.len());
@@ -404,67 +243,19 @@ impl Shared {
     }
 }
 
-/// Whether a segment cannot hold what is looked for.
-fn passed_over(
-    segment: &Segment,
-    filter: &EventFilter,
-    page: Page,
-    application: Option<u32>,
-) -> bool {
-    let at = Ordering::Relaxed;
-    page.before.is_some_and(|event| event.seq().0 <= segment.first)
-        || page.after.is_some_and(|event| event.seq().0 >= segment.last.load(at))
-        || filter.since_ms.is_some_and(|since_ms| segment.received_max_ms.load(at) < since_ms)
-        || filter.until_ms.is_some_and(|until_ms| segment.received_min_ms.load(at) >= until_ms)
-        || !segment.may_hold(application, &filter.event_types)
-}
-
-fn walk_sql(scope: Scope, filter: &EventFilter, page: Page, listed: bool) -> String {
-    let direction = if page.after.is_some() { "ASC" } else { "DESC" };
-    let mut sql = format!("SELECT {COLUMNS} FROM event WHERE seq > ?1 AND seq < ?2");
-    if scope.application.is_some() {
-        sql.push_str(" AND application = ?4");
-    } else {
-        sql.push_str(" AND ?4 IS NULL");
-    }
-    sql.push_str(if filter.dedupe.is_some() { " AND dedupe = ?5" } else { " AND ?5 IS NULL" });
-    if listed {
-        sql.push_str(" AND seq IN (SELECT value FROM json_each(?6))");
-    } else {
-        sql.push_str(" AND ?6 IS NULL");
-    }
-    // Whether it stands in the right list is decided when the row has been read.
-    for (given, parameter) in [(filter.channel.is_some(), "?7"), (filter.tag.is_some(), "?8")] {
-        sql.push_str(&if given {
-            format!(" AND instr(labels, {parameter}) > 0")
-        } else {
-            format!(" AND {parameter} IS NULL")
-        });
-    }
-    sql.push_str(" ORDER BY seq ");
-    sql.push_str(direction);
-    sql.push_str(" LIMIT ?3");
-    sql
-}
-
-/// A channel or tag as it stands in an event's labels.
-fn as_listed(text: Option<&str>) -> Option<String> {
-    text.map(|text| serde_json::Value::from(text).to_string())
-}
-
 /// An event's narrow row.
-struct Narrow {
-    id: EventId,
-    application: ApplicationKey,
+pub(crate) struct Narrow {
+    pub(crate) id: EventId,
+    pub(crate) application: ApplicationKey,
     received_at_ms: i64,
     disposition: becket_model::Disposition,
     size_bytes: u64,
     event_type: Option<String>,
     planned: Vec<u8>,
-    labels: Option<String>,
+    pub(crate) labels: Option<String>,
 }
 
-fn narrow(row: &Row<'_>) -> rusqlite::Result<Narrow> {
+pub(crate) fn narrow(row: &Row<'_>) -> rusqlite::Result<Narrow> {
     Ok(Narrow {
         id: EventId::new(EventSeq(row.get(0)?), row.get(1)?),
         application: ApplicationKey(row.get(2)?),

@@ -146,6 +146,17 @@ impl Segment {
         }
     }
 
+    /// How many events of an application, or of a type, it holds at most.
+    pub(crate) fn count_of(&self, application: Option<u32>, event_type: Option<&str>) -> u64 {
+        let kinds = self.kinds.lock();
+        let Some(kinds) = kinds.as_ref() else { return self.events.load(Ordering::Relaxed) };
+        let of = kinds.iter().filter(|((known, name), _)| {
+            application.is_none_or(|wanted| wanted == *known)
+                && event_type.is_none_or(|wanted| wanted == name)
+        });
+        of.map(|(_, count)| count).sum()
+    }
+
     /// Whether it can hold events of this application and one of these types (any, if empty).
     pub(crate) fn may_hold(&self, application: Option<u32>, event_types: &[String]) -> bool {
         self.kinds.lock().as_ref().is_none_or(|kinds| {

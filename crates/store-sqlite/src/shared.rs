@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
-use becket_model::{Clock, EventId, Noise};
+use becket_model::{Clock, EndpointKey, EventId, Noise};
 use becket_store::{Application, Endpoint, LeaseToken, Owner, Result, StoreError};
 use parking_lot::{Condvar, Mutex, RwLock};
 
@@ -216,6 +216,24 @@ impl Shared {
                 || segment.unclean.load(Ordering::Relaxed)
         });
         (wanting.iter().any(|first| *first < hot), wanting.iter().any(|first| *first >= hot))
+    }
+
+    /// About how many deliveries of each endpoint wait, without asking any file.
+    pub(crate) fn waiting(&self) -> Vec<(EndpointKey, u64)> {
+        let mut waiting: BTreeMap<u32, u64> = BTreeMap::new();
+        for segment in self.segments.all() {
+            // In this order: taking over fills the one before it clears the other.
+            if let Some(memory) = &*segment.memory.lock() {
+                for (endpoint, count, _) in memory.summary() {
+                    *waiting.entry(endpoint).or_default() += count;
+                }
+                continue;
+            }
+            for (endpoint, count) in &*segment.waiting.lock() {
+                *waiting.entry(*endpoint).or_default() += count;
+            }
+        }
+        waiting.into_iter().map(|(endpoint, count)| (EndpointKey(endpoint), count)).collect()
     }
 
     /// Adds to the deliveries of older segments that have not ended.

@@ -9,6 +9,7 @@ use becket_model::{
     ApplicationId, ApplicationKey, ApplicationKind, AttemptId, DeliveryKey, EndpointId,
     EndpointKey, EventId, EventRecord,
 };
+use becket_store::search::{Search, Searched};
 use becket_store::{
     Accepted, Application, ApplicationChange, ApplicationNew, AttemptFinish, AttemptRow, Changed,
     ConfigSnapshot, Created, DeliveryCounts, Document, DocumentContent, DocumentKind, DocumentName,
@@ -32,7 +33,7 @@ use crate::writer::Op;
 /// A store in a folder of SQLite files.
 pub struct SqliteStore {
     pub(crate) shared: Arc<Shared>,
-    parts: Arc<Mutex<Option<Parts>>>,
+    pub(crate) parts: Arc<Mutex<Option<Parts>>>,
 }
 
 impl SqliteStore {
@@ -46,7 +47,7 @@ impl SqliteStore {
     }
 
     /// Works on a thread that may wait for the disk.
-    async fn blocking<T: Send + 'static>(
+    pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Shared) -> Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -75,19 +76,6 @@ impl SqliteStore {
         let (reply, receiver) = oneshot::channel();
         self.shared.writer.push(Op::Edit(edit, reply));
         kept(receiver).await
-    }
-
-    /// Works with the quarantine's file on a thread that may wait.
-    pub(crate) async fn with_quarantine<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&crate::quarantine::Quarantine) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let parts = Arc::clone(&self.parts);
-        self.blocking(move |_| {
-            let guard = parts.lock();
-            work(&guard.as_ref().ok_or(StoreError::Closed)?.quarantine)
-        })
-        .await
     }
 }
 
@@ -315,6 +303,10 @@ impl Store for SqliteStore {
         self.blocking(move |shared| shared.events(scope, &filter, page)).await
     }
 
+    async fn event_search(&self, scope: Scope, search: Search, page: Page) -> Result<Searched> {
+        self.blocking(move |shared| shared.event_search(scope, &search, page)).await
+    }
+
     async fn duplicate_list(
         &self,
         scope: Scope,
@@ -369,6 +361,11 @@ impl Store for SqliteStore {
         };
         list.sort_unstable_by_key(|due| due.endpoint);
         Ok(list)
+    }
+
+    async fn delivery_waiting(&self) -> Result<Vec<(EndpointKey, u64)>> {
+        self.shared.open()?;
+        Ok(self.shared.waiting())
     }
 
     async fn delivery_lease(
@@ -481,9 +478,7 @@ impl Store for SqliteStore {
         if !self.shared.in_scope(scope, application.0) {
             return Ok(false);
         }
-        let guard = self.parts.lock();
-        let parts = guard.as_ref().ok_or(StoreError::Closed)?;
-        parts.quarantine.put(scope.owner, application, refused)
+        self.quarantine()?.put(scope.owner, application, refused)
     }
 
     async fn quarantine_list(
@@ -519,8 +514,11 @@ impl Store for SqliteStore {
 
     async fn stats(&self) -> Result<StoreStats> {
         let quarantined = self.with_quarantine(crate::quarantine::Quarantine::count).await?;
-        // What was pending before the start is counted by then.
-        self.ask_keeper(Task::Settle).await?;
+        self.shared.open()?;
+        if self.shared.adopting.load(Ordering::Acquire) > 0 {
+            // What was pending before the start is counted by then.
+            self.ask_keeper(Task::Settle).await?;
+        }
         let segments = self.shared.segments.all();
         Ok(StoreStats {
             events: segments.iter().map(|one| one.events.load(Ordering::Relaxed)).sum(),

@@ -130,6 +130,7 @@ CREATE TABLE released(
 pub(crate) const SEAL_STEPS: &[&str] = &[
     "CREATE INDEX IF NOT EXISTS event_dedupe ON event(dedupe) WHERE dedupe IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS event_application ON event(application)",
+    "CREATE INDEX IF NOT EXISTS event_by_type ON event(event_type)",
     "CREATE INDEX IF NOT EXISTS failed_endpoint ON failed(endpoint)",
 ];
 

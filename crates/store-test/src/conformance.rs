@@ -46,6 +46,8 @@ macro_rules! conformance {
                 filter_by_tag filters_combine
                 sparse_filters_fill_their_pages pages_down_show_everything_once
                 pages_up_show_everything_once a_page_may_begin_anywhere;
+            searches: a_search_goes_on_where_it_stopped searches_look_into_records
+                filter_by_verdict waiting_deliveries_are_counted;
             scope: events_are_not_read_from_elsewhere lists_show_only_the_scope
                 replays_stay_within_the_scope endpoints_are_changed_by_their_owner
                 made_things_are_their_owners

@@ -27,11 +27,17 @@ pub enum DocumentKind {
     Environment,
     /// A one-time code that is exchanged for a token, by a hash.
     OneTimeCode,
+    /// Somebody who is signed in with a browser, by the hash of what the cookie holds.
+    Session,
+    /// What somebody did, by an id that grows with time.
+    Audit,
+    /// What was received and delivered in a stretch of time, by its beginning.
+    Activity,
 }
 
 impl DocumentKind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::EventType,
         Self::Token,
         Self::Task,
@@ -41,6 +47,9 @@ impl DocumentKind {
         Self::Setting,
         Self::Environment,
         Self::OneTimeCode,
+        Self::Session,
+        Self::Audit,
+        Self::Activity,
     ];
 
     /// A stable word, as a store keeps it.
@@ -56,6 +65,9 @@ impl DocumentKind {
             Self::Setting => "setting",
             Self::Environment => "environment",
             Self::OneTimeCode => "one-time-code",
+            Self::Session => "session",
+            Self::Audit => "audit",
+            Self::Activity => "activity",
         }
     }
 }

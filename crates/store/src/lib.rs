@@ -12,11 +12,13 @@
 //! Where next: `store-sqlite` for the embedded store, `store-test` for what every store must pass.
 
 pub mod accept;
+pub mod activity;
 mod config;
 mod document;
 mod error;
 mod params;
 pub mod rewrap;
+pub mod search;
 pub mod vault;
 
 pub use config::{
@@ -224,6 +226,16 @@ pub trait Store: Send + Sync + 'static {
         page: Page,
     ) -> Result<Vec<EventRow>>;
 
+    /// The same under conditions that may be expensive, for a bounded time; see [`search`].
+    async fn event_search(
+        &self,
+        scope: Scope,
+        search: search::Search,
+        page: Page,
+    ) -> Result<search::Searched> {
+        search::by_list(self, scope, search, page).await
+    }
+
     /// The repeats of an event that were answered with its id, oldest first, at most `limit`.
     async fn duplicate_list(
         &self,
@@ -265,6 +277,13 @@ pub trait Store: Send + Sync + 'static {
     /// Every endpoint with deliveries that wait: how many at least, and when the earliest is due.
     /// Deliveries under lease do not count.
     async fn delivery_due(&self) -> Result<Vec<EndpointDue>>;
+
+    /// About how many deliveries of each endpoint wait, at the cost of a look at memory; those under
+    /// lease may or may not count.
+    async fn delivery_waiting(&self) -> Result<Vec<(EndpointKey, u64)>> {
+        let due = self.delivery_due().await?;
+        Ok(due.into_iter().map(|one| (one.endpoint, one.waiting)).collect())
+    }
 
     /// Leases up to `limit` deliveries of an endpoint that are due at `now_ms`, oldest due first,
     /// until `now_ms + lease_ms`. Nobody else gets them before that.

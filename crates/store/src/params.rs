@@ -161,6 +161,8 @@ pub struct EventFilter {
     pub channel: Option<String>,
     /// With this tag.
     pub tag: Option<String>,
+    /// Refused by verification and accepted all the same (`true`), or not so (`false`).
+    pub unverified: Option<bool>,
 }
 
 /// Which part of a list.

@@ -7,6 +7,7 @@ import { visible } from "./foreign";
 import { counted, fullCount } from "./format";
 import { NOTHING_DONE, type ReplayProgress, type ReplayTo } from "./replaying";
 import { Trouble } from "./Trouble";
+import { useReturnFocus } from "./useReturnFocus";
 
 interface Props {
   title: string;
@@ -22,6 +23,7 @@ interface Props {
 }
 
 export function ReplayDialog({ title, what, endpoints, mayOnlyFailed = false, run, onClose, onDone }: Props) {
+  useReturnFocus();
   const [endpoint, setEndpoint] = useState<string | null>(null);
   const [onlyFailed, setOnlyFailed] = useState(false);
   const [progress, setProgress] = useState<ReplayProgress | null>(null);

@@ -5,7 +5,7 @@ import { useState } from "react";
 
 import type { Explanation } from "../api/queries/sources";
 import { CodeBlock } from "./CodeBlock";
-import { REPAIRS, causeWord, repairOf, stepWord } from "./VerdictWords";
+import { ELSEWHERE, REPAIRS, causeWord, repairOf, repairedHere, stepWord } from "./VerdictWords";
 import { visible } from "./foreign";
 import { bytes, count } from "./format";
 
@@ -20,8 +20,15 @@ export function passesNow(explanation: Explanation | null | undefined): boolean 
   return verdict === "genuine" || (typeof verdict === "object" && verdict !== null && "genuine" in verdict);
 }
 
+interface DiagnosisProps {
+  code: string;
+  explanation: Explanation | null | undefined;
+  /** Where the source's secret is changed, if not on this page. */
+  elsewhere?: "file" | "others" | undefined;
+}
+
 /** What is wrong, in a sentence, and which setting to repair. */
-export function Diagnosis({ code, explanation }: { code: string; explanation: Explanation | null | undefined }) {
+export function Diagnosis({ code, explanation, elsewhere }: DiagnosisProps) {
   if (explanation && passesNow(explanation)) {
     return (
       <Alert color="green" variant="light" icon={<IconCircleCheck size={20} />} title="It passes now">
@@ -30,12 +37,13 @@ export function Diagnosis({ code, explanation }: { code: string; explanation: Ex
     );
   }
   const cause = explanation?.likely_cause ?? null;
+  const repair = repairOf(cause, code, explanation?.provider);
   return (
     <Alert color="red" variant="light" icon={<IconStethoscope size={20} />} title={causeWord(cause, code)}>
       <Stack gap={6}>
         {explanation && <Text size="sm" className="foreign"><Ticked text={explanation.sentence} /></Text>}
         {explanation?.hint && <Text size="sm" fw={500} className="foreign"><Ticked text={explanation.hint} /></Text>}
-        <Text size="sm">{REPAIRS[repairOf(cause, code, explanation?.provider)]}</Text>
+        <Text size="sm">{elsewhere && repairedHere(repair) ? ELSEWHERE[elsewhere] : REPAIRS[repair]}</Text>
       </Stack>
     </Alert>
   );

@@ -97,6 +97,12 @@ export const REPAIRS: Record<Repair, string> = {
   later: "Nothing to repair: the sender was asked to come again. Verify it again when the provider's keys can be reached.",
 };
 
+/** The same where this page cannot change it. */
+export const ELSEWHERE = {
+  file: "Repair it in the operator's file, which owns this source; the gateway applies it without a restart. Then verify this request again.",
+  others: "Somebody who may change this source can repair it, and then verify this request again.",
+};
+
 const STEPS: Record<string, string> = {
   scheme: "Which signature decides",
   signature: "Does a key fit the signature",

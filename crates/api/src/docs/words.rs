@@ -128,14 +128,20 @@ pub(super) const GROUPS: &[(&str, &str, &str)] = &[
         "Everything that was received or posted, wherever it belongs.",
     ),
     (
+        "becket.activity",
+        "Activity",
+        "What was received and delivered over time; counting it costs the same however much is stored.",
+    ),
+    ("becket.problem", "Problems", "What is wrong at the moment, and what to do about it."),
+    (
         "becket.attempt",
         "Attempts across sources",
         "Every try of every delivery, with request, response and timings.",
     ),
     (
         "becket.source",
-        "Sources as declared",
-        "Sources with what the configuration says about them.",
+        "Sources of any provider",
+        "Sources with their limits, rules and credentials, of the file or made here, and signed test requests.",
     ),
     (
         "becket.source.secret",
@@ -177,6 +183,18 @@ pub(super) const GROUPS: &[(&str, &str, &str)] = &[
         "Tokens",
         "Tokens that open this API. The text of one is shown once, when it is made.",
     ),
+    (
+        "becket.session",
+        "Sessions",
+        "Signing in with a browser: a token is exchanged for a cookie that only this gateway's pages can use.",
+    ),
+    (
+        "becket.oidc",
+        "Single sign-on",
+        "Signing in where people sign in anyway; browsers are led through it.",
+    ),
+    ("becket.audit", "Audit log", "Who did what: every change, every secret shown, every sign-in."),
+    ("becket.schema", "Schemas", "Trying a schema and an example out before anything is saved."),
     ("becket.one-time-token", "One-time codes", "How the portal gets its token from a link."),
     (
         "becket.environment",

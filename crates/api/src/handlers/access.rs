@@ -186,17 +186,18 @@ pub(crate) async fn exchange(
     let (api, now_ms) = (&call.shared.api, call.now_ms());
     let from = from.map(|Extension(address)| address.0);
     api.auth.slow_down(from, now_ms)?;
-    let refused = || {
+    let refused = async || {
         api.auth.count_failure(from, now_ms);
+        call.shared.audit_failed_sign_in(from, "one-time code", "unknown, used or too old").await;
         ApiError::new("unauthorized", "the one-time code is unknown, used or too old")
             .hint("ask for a new link")
     };
     let hash = code_name(None, &body.one_time_token).name;
     let found = api.store.document_find(DocumentKind::OneTimeCode, &hash, now_ms).await?;
-    let Some((owner, document)) = found else { return Err(refused()) };
+    let Some((owner, document)) = found else { return Err(refused().await) };
     // Whoever removes it has it: of two that come at once, one.
     if !api.store.document_remove(owner, document.name.clone()).await? {
-        return Err(refused());
+        return Err(refused().await);
     }
     let sealed = document.content.sealed.unwrap_or_default();
     let token = api.directory.open(&place::document(&document.name), &sealed)?;
@@ -204,7 +205,7 @@ pub(crate) async fn exchange(
         .map_err(|_| ApiError::new("event_damaged", "the kept token cannot be read"))?;
     // It may have been expired since.
     if call.shared.tokens.find(api.store.as_ref(), &token, now_ms).await?.is_none() {
-        return Err(refused());
+        return Err(refused().await);
     }
     call.audit("portal.code_exchanged", &public_name(document.name.application));
     Ok(Answer::ok(OneTimeTokenOut { token }))

@@ -12,7 +12,6 @@ use becket_store::Owner;
 use http::header;
 use serde_json::Value;
 
-use crate::access::Role;
 use crate::call::{Answer, Call};
 use crate::event_types;
 use crate::problem::{ApiError, Result};
@@ -36,10 +35,7 @@ async fn catalogue(call: &Call) -> Result<(Catalogue, String)> {
     } else {
         call.owner
     };
-    let flags = match &call.access.role {
-        Role::Portal { feature_flags, .. } => feature_flags.as_slice(),
-        Role::Admin | Role::ReadOnly => &[],
-    };
+    let flags = call.access.role.feature_flags().unwrap_or_default();
     let mut types = event_types::all(call.store(), owner, call.now_ms()).await?;
     types.retain(|(_, body, _)| !body.archived && body.shown_to(Some(flags)));
     let version = times::text(types.iter().map(|(_, _, at_ms)| *at_ms).max().unwrap_or_default());

@@ -1,10 +1,11 @@
 //! Our own view of endpoints, across applications: listed, shown, paused, resumed, disabled and
 //! enabled.
 
-use becket_model::EndpointState;
+use becket_model::{EndpointId, EndpointState};
 use becket_store::{Endpoint, EndpointChange};
 use serde::Deserialize;
 
+use crate::access::Role;
 use crate::call::{Answer, Call, JsonBody, Listed};
 use crate::handlers::endpoints::{self, Happened};
 use crate::handlers::sources::page_of;
@@ -29,7 +30,16 @@ pub(crate) async fn list_ours(call: Call) -> Result<Answer<Listed<becket::Endpoi
 
 /// The endpoint that the path names.
 pub(crate) fn ours<'n>(call: &Call, names: &'n Names) -> Result<&'n Endpoint> {
-    names.endpoint(call.text("source"), call.path("endpoint_id"))
+    let name = call.path("endpoint_id");
+    if !matches!(call.access.role, Role::Portal { .. }) {
+        return names.endpoint(call.text("source"), name);
+    }
+    // By its id alone: what a name means could tell of others' endpoints.
+    let own = name.parse::<EndpointId>().ok().and_then(|id| {
+        let mut endpoints = names.endpoints().iter();
+        endpoints.find(|known| known.id == id && call.access.sees(known.application))
+    });
+    own.ok_or_else(|| ApiError::not_found("endpoint", name))
 }
 
 /// `GET /api/v1/becket/endpoint/{endpoint_id}`

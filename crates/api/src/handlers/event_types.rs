@@ -6,7 +6,6 @@
 use becket_store::{Document, DocumentContent, DocumentKind, Slice, WriteIf, Written};
 use http::StatusCode;
 
-use crate::access::Role;
 use crate::call::{Answer, Call, JsonBody, Listed};
 use crate::event_types::{self, EventTypeBody};
 use crate::page::Asked;
@@ -18,10 +17,7 @@ const TRIES: usize = 5;
 
 /// The feature flags that the caller's view is limited to; `None` is no limit.
 fn flags(call: &Call) -> Option<&[String]> {
-    match &call.access.role {
-        Role::Admin | Role::ReadOnly => None,
-        Role::Portal { feature_flags, .. } => Some(feature_flags),
-    }
+    call.access.role.feature_flags()
 }
 
 fn missing(name: &str) -> ApiError {

@@ -6,7 +6,6 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::access::Role;
 use crate::call::{Answer, Call, JsonBody};
 use crate::posting::{self, Posted};
 use crate::problem::{ApiError, Result};
@@ -69,10 +68,7 @@ async fn payload(call: &Call, given: &ExampleIn) -> Result<Value> {
         return Ok(Value::Object(payload.clone()));
     }
     let (types, now_ms) = (&call.shared.event_types, call.now_ms());
-    let flags = match &call.access.role {
-        Role::Portal { feature_flags, .. } => Some(feature_flags.as_slice()),
-        Role::Admin | Role::ReadOnly => None,
-    };
+    let flags = call.access.role.feature_flags();
     let known = types
         .find(call.store(), call.owner, name, now_ms)
         .await?

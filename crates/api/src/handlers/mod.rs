@@ -1,8 +1,10 @@
 //! The handlers, one module for each kind of thing.
 
 pub(crate) mod access;
+pub(crate) mod activity;
 pub(crate) mod applications;
 pub(crate) mod attempts;
+pub(crate) mod audit;
 pub(crate) mod catalogue;
 pub(crate) mod create;
 pub(crate) mod docs;
@@ -21,13 +23,19 @@ pub(crate) mod import;
 pub(crate) mod integrations;
 pub(crate) mod listeners;
 pub(crate) mod messages;
+pub(crate) mod oidc;
 pub(crate) mod operational;
 pub(crate) mod operations;
+pub(crate) mod problems;
 pub(crate) mod quarantine;
 pub(crate) mod recover;
 pub(crate) mod replays;
+pub(crate) mod schema_try;
+pub(crate) mod sessions;
 pub(crate) mod source_secrets;
+pub(crate) mod source_test;
 pub(crate) mod sources;
+pub(crate) mod sources_ours;
 pub(crate) mod statistics;
 pub(crate) mod tail;
 pub(crate) mod tokens;

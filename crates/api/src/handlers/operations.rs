@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use axum::response::{IntoResponse, Response};
+use becket_store::Owner;
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +28,10 @@ pub(crate) async fn openapi(_call: Call) -> Response {
 /// `GET /api/v1/becket/stats`
 pub(crate) async fn stats(call: Call) -> Result<Answer<StatsOut>> {
     let names = Names::load(&call).await?;
-    let mut out = StatsOut::new(call.store().stats().await?, &names);
+    // The store counts for all environments together; the first one is the installation's own.
+    let whole = call.access.operator || call.owner == Owner::MAIN;
+    let stats = if whole { Some(call.store().stats().await?) } else { None };
+    let mut out = StatsOut::new(stats, &names);
     if let Err(error) = call.store().health() {
         out.accepting = false;
         out.problem = Some(error.to_string());

@@ -6,6 +6,7 @@ use becket_model::TaskId;
 use http::StatusCode;
 use serde::Deserialize;
 
+use crate::access::Role;
 use crate::apps::App;
 use crate::call::{Answer, Call, JsonBody, Listed};
 use crate::handlers::access::app_named;
@@ -126,6 +127,15 @@ fn one_of<'c>(call: &'c Call, name: &str, known: &[&str]) -> Result<Option<&'c s
 /// `GET /api/v1/background-task/{task_id}`
 pub(crate) async fn get(call: Call) -> Result<Answer<TaskOut>> {
     let id = call.path("task_id");
-    let task = tasks::get(&call.shared, call.owner, id).await?;
-    task.map(Answer::ok).ok_or_else(|| ApiError::not_found("task", id))
+    let missing = || ApiError::not_found("task", id);
+    // A portal sees the replays to its own endpoints.
+    let only = match &call.access.role {
+        Role::Portal { application, .. } => {
+            let snapshot = call.store().config_list(call.owner).await?;
+            Some(snapshot.application(*application).ok_or_else(missing)?.id)
+        }
+        Role::Admin | Role::Developer { .. } | Role::Viewer { .. } => None,
+    };
+    let task = tasks::get(&call.shared, call.owner, id, only).await?;
+    task.map(Answer::ok).ok_or_else(missing)
 }

@@ -1,27 +1,26 @@
-//! Sources: the specification's, and our own view of them, removed ones included.
+//! Sources as the specification has them; `sources_ours` has what it lacks.
 //!
 //! Invariants: what a source verifies with is sealed as one, with the last parts of its receiving
 //! URLs, and shown to nobody (but a public key); a source of the operator's file is not changed here.
 
 use std::sync::Arc;
 
-use becket_model::{ApplicationId, ApplicationKind, ApplicationSettings, Origin, Verification};
+use becket_model::{ApplicationId, ApplicationKind, ApplicationSettings, Origin};
 use becket_store::vault::place;
 use becket_store::{Application, ApplicationChange, ApplicationNew, Changed, Created, Name, Slice};
 use http::StatusCode;
 use zeroize::Zeroizing;
 
-use crate::SourceCredentials;
 use crate::access::hex;
 use crate::apps::{self, App};
 use crate::call::{Answer, Call, JsonBody, Listed};
 use crate::handlers::applications::{check_uid, taken, told, uid_after};
-use crate::names::{Names, public_id};
+use crate::names::public_id;
 use crate::page::Asked;
 use crate::problem::{ApiError, Place, Result};
 use crate::wire::applications::checked_metadata;
-use crate::wire::becket;
 use crate::wire::sources::{self, RotateTokenOut, SourceIn, SourceOut};
+use crate::{SourceCredentials, SourceTrouble};
 
 const KIND: ApplicationKind = ApplicationKind::Source;
 /// Random bytes in the last part of a receiving URL, which is twice as many characters.
@@ -165,12 +164,39 @@ fn wanted(call: &Call, body: SourceIn) -> Result<(ApplicationSettings, SourceCre
         source_type: body.kind,
         ..ApplicationSettings::default()
     };
-    directory.source_check(&settings, &credentials).map_err(refused)?;
+    check(call, &settings, &credentials)?;
     Ok((settings, credentials))
 }
 
+/// Whether a source could receive like this; if not, what has to change, and where in the body.
+pub(crate) fn check(
+    call: &Call,
+    settings: &ApplicationSettings,
+    credentials: &SourceCredentials,
+) -> Result<()> {
+    call.shared.api.directory.source_check(settings, credentials).map_err(|troubles| {
+        let place = |trouble: &SourceTrouble| {
+            let field = trouble.setting.unwrap_or("config");
+            Place::new("body", field, trouble.message.clone(), "source_invalid")
+        };
+        let words: Vec<&str> = troubles.iter().map(|trouble| trouble.message.as_str()).collect();
+        ApiError::new("source_invalid", words.join("; ")).at(troubles.iter().map(place).collect())
+    })
+}
+
 async fn make(call: &Call, body: SourceIn, uid: Option<String>) -> Result<Answer<SourceOut>> {
-    let (settings, mut credentials) = wanted(call, body)?;
+    let (settings, credentials) = wanted(call, body)?;
+    let source = made(call, settings, credentials, uid).await?;
+    Ok(Answer(StatusCode::CREATED, shown(call, &source)?))
+}
+
+/// Makes a source with a receiving URL of its own, and tells.
+pub(crate) async fn made(
+    call: &Call,
+    settings: ApplicationSettings,
+    mut credentials: SourceCredentials,
+    uid: Option<String>,
+) -> Result<Application> {
     credentials.url_tokens = vec![(url_token(call), None)];
     let now_ms = call.now_ms();
     let id = ApplicationId::new(now_ms, super::random(call));
@@ -184,7 +210,7 @@ async fn make(call: &Call, body: SourceIn, uid: Option<String>) -> Result<Answer
     match call.store().application_create(call.owner, new, now_ms).await? {
         Created::New(source) => {
             told(call, &source, "source.created").await;
-            Ok(Answer(StatusCode::CREATED, shown(call, &source)?))
+            Ok(source)
         }
         Created::NameTaken(_) | Created::NoParent => Err(taken("source", uid.as_deref())),
     }
@@ -200,7 +226,7 @@ pub(crate) async fn create(
 }
 
 /// Changes a source of the API, and tells.
-async fn change(
+pub(crate) async fn change(
     call: &Call,
     source: &Application,
     change: ApplicationChange,
@@ -241,6 +267,7 @@ pub(crate) async fn upsert(
     let (mut settings, mut new) = wanted(&call, body)?;
     // The specification does not know it, so its callers cannot have meant to change it.
     settings.verification = source.settings.verification;
+    settings.rules.clone_from(&source.settings.rules);
     let old = credentials(&call, &source)?;
     if settings.provider == source.settings.provider {
         new.captured.clone_from(&old.captured);
@@ -294,56 +321,4 @@ pub(crate) async fn rotate_token(call: Call) -> Result<Answer<RotateTokenOut>> {
     let source = change(&call, &source, wanted, "source.token.rotated").await?;
     let ingest_url = call.shared.api.directory.receiving_url(&source);
     Ok(Answer::ok(RotateTokenOut { ingest_url }))
-}
-
-/// `GET /api/v1/becket/source`
-pub(crate) async fn list_ours(call: Call) -> Result<Answer<Listed<becket::SourceOut>>> {
-    let names = Names::load(&call).await?;
-    let page = page_of(&call, names.sources().collect(), public_id)?;
-    let data = page.data.into_iter().map(|source| ours(&call, &names, source)).collect();
-    Ok(Answer::ok(Listed::new(data, page.iterator, page.done)))
-}
-
-/// `GET /api/v1/becket/source/{source_id}`
-pub(crate) async fn get_ours(call: Call) -> Result<Answer<becket::SourceOut>> {
-    let names = Names::load(&call).await?;
-    let source = names.source(call.path("source_id"))?;
-    Ok(Answer::ok(ours(&call, &names, source)))
-}
-
-/// What can be set for a source of the API beside what the specification has.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(crate) struct SourceSettingsIn {
-    verification: Option<Verification>,
-}
-
-/// `PATCH /api/v1/becket/source/{source_id}`
-pub(crate) async fn patch_ours(
-    call: Call,
-    JsonBody(body): JsonBody<SourceSettingsIn>,
-) -> Result<Answer<becket::SourceOut>> {
-    let found = present(&call).await?.ok_or_else(|| missing(&call))?;
-    let _turn = call.shared.turns.take(found.key).await;
-    let source = present(&call).await?.ok_or_else(|| missing(&call))?;
-    let mut settings = source.settings.clone();
-    settings.verification = body.verification.unwrap_or(settings.verification);
-    let wanted = ApplicationChange { settings: Some(settings), ..ApplicationChange::default() };
-    let action = match body.verification {
-        Some(Verification::Observe) => "source.observed",
-        _ => "source.updated",
-    };
-    let source = change(&call, &source, wanted, action).await?;
-    let names = Names::load(&call).await?;
-    Ok(Answer::ok(ours(&call, &names, &source)))
-}
-
-fn ours(call: &Call, names: &Names, source: &becket_store::Application) -> becket::SourceOut {
-    let directory = &call.shared.api.directory;
-    becket::SourceOut::new(
-        source,
-        names,
-        directory.receiving_url(source),
-        directory.source_details(source.key),
-    )
 }

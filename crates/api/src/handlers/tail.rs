@@ -17,7 +17,7 @@ use http::header;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::call::{Answer, Call, Listed};
-use crate::handlers::events::Asked;
+use crate::handlers::events::{Asked, EventsOut};
 use crate::names::Names;
 use crate::problem::{ApiError, Result};
 use crate::scan::{self, From};
@@ -72,7 +72,8 @@ pub(crate) async fn tail(call: Call) -> Result<Response> {
     follower.poll(wait_ms).await?;
     let iterator = Some(follower.after.to_string());
     let data: Vec<EventOut> = follower.waiting.into_iter().collect();
-    Ok(Answer::ok(Listed::new(data, iterator, false)).into_response())
+    let listed = Listed::new(data, iterator, false);
+    Ok(Answer::ok(EventsOut { listed, searched_to: None }).into_response())
 }
 
 fn last_event_id(call: &Call) -> Result<Option<EventId>> {
@@ -132,16 +133,9 @@ impl Follower {
         loop {
             let names = Names::load(&self.call).await?;
             let asked = &self.asked;
-            let found = scan::collect(
-                self.call.store(),
-                asked.scope,
-                &asked.filter,
-                From::After(self.after),
-                self.limit,
-                |event| asked.keeps(&names, event),
-            )
-            .await?;
-            self.after = found.last.unwrap_or(self.after);
+            let from = From::After(self.after);
+            let found = asked.page(&self.call, &names, from, self.limit).await?;
+            self.after = found.reached.unwrap_or(self.after);
             self.waiting.extend(found.rows.iter().map(|row| EventOut::new(row, &names)));
             if !self.waiting.is_empty() || waited_ms >= wait_ms || *closing.borrow() {
                 return Ok(());

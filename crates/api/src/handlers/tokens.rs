@@ -5,12 +5,12 @@
 
 use becket_model::{ApplicationKey, TokenId};
 use becket_store::{
-    Document, DocumentContent, DocumentKind, DocumentName, Owner, Slice, WriteIf, Written,
+    Document, DocumentContent, DocumentKind, DocumentName, Owner, Slice, Store, WriteIf, Written,
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::access::{self, Capability, Role, TokenBody};
+use crate::access::{self, Access, Capability, Role, TokenBody};
 use crate::call::{Answer, Call, JsonBody, Listed};
 use crate::handlers::access::app_named;
 use crate::page::Asked;
@@ -26,6 +26,7 @@ pub(crate) const PORTAL_EXPIRY_S: u64 = 7 * 24 * 3_600;
 pub(crate) struct TokenIn {
     name: String,
     role: RoleName,
+    payloads: Option<bool>,
     application: Option<String>,
     capabilities: Option<Vec<Capability>>,
     expiry: Option<u64>,
@@ -36,6 +37,9 @@ pub(crate) struct TokenIn {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RoleName {
     Admin,
+    Developer,
+    Viewer,
+    /// How a viewer who sees payloads was called first.
     ReadOnly,
     Portal,
 }
@@ -47,6 +51,7 @@ pub(crate) struct TokenOut {
     id: String,
     name: String,
     role: RoleName,
+    payloads: bool,
     capabilities: Option<Vec<Capability>>,
     session_id: Option<String>,
     created_at: String,
@@ -64,9 +69,11 @@ pub(crate) struct TokenMade {
 impl TokenOut {
     fn new(document: &Document) -> Result<Self> {
         let body = body_of(document)?;
+        let payloads = body.role.payloads();
         let (role, capabilities, session_id) = match body.role {
             Role::Admin => (RoleName::Admin, None, None),
-            Role::ReadOnly => (RoleName::ReadOnly, None, None),
+            Role::Developer { .. } => (RoleName::Developer, None, None),
+            Role::Viewer { .. } => (RoleName::Viewer, None, None),
             Role::Portal { capabilities, session_id, .. } => {
                 (RoleName::Portal, Some(capabilities), session_id)
             }
@@ -75,6 +82,7 @@ impl TokenOut {
             id: document.name.name.clone(),
             name: body.name,
             role,
+            payloads,
             capabilities,
             session_id,
             created_at: times::text(document.created_at_ms),
@@ -103,7 +111,7 @@ pub(crate) async fn make(
     let now_ms = call.now_ms();
     let application: Option<ApplicationKey> = match &role {
         Role::Portal { application, .. } => Some(*application),
-        Role::Admin | Role::ReadOnly => None,
+        Role::Admin | Role::Developer { .. } | Role::Viewer { .. } => None,
     };
     let (id, token, hash) = access::fresh(api.noise.as_ref(), now_ms);
     let body = serde_json::to_string(&TokenBody { hash, name, role }).map_err(|error| {
@@ -132,9 +140,17 @@ pub(crate) async fn create(
     if !portal && (body.application.is_some() || body.capabilities.is_some()) {
         return Err(ApiError::body("application", "is only for the role `portal`"));
     }
+    let fixed = !matches!(body.role, RoleName::Developer | RoleName::Viewer);
+    if body.payloads == Some(false) && fixed {
+        let what = "can only be taken from the roles `developer` and `viewer`";
+        return Err(ApiError::body("payloads", what));
+    }
+    let payloads = body.payloads.unwrap_or(false);
     let (role, expiry) = match (body.role, body.application) {
         (RoleName::Admin, _) => (Role::Admin, body.expiry),
-        (RoleName::ReadOnly, _) => (Role::ReadOnly, body.expiry),
+        (RoleName::Developer, _) => (Role::Developer { payloads }, body.expiry),
+        (RoleName::Viewer, _) => (Role::Viewer { payloads }, body.expiry),
+        (RoleName::ReadOnly, _) => (Role::Viewer { payloads: true }, body.expiry),
         (RoleName::Portal, Some(name)) => {
             let app = app_named(&call, &name).await?;
             let capabilities = body.capabilities.as_deref().unwrap_or(&Capability::ALL);
@@ -207,6 +223,10 @@ pub(crate) struct SelfOut {
     environment: u32,
     operator: bool,
     role: RoleName,
+    payloads: bool,
+    name: Option<String>,
+    session: bool,
+    expires_at: Option<String>,
     token_id: Option<String>,
     application_id: Option<String>,
     application_kind: Option<&'static str>,
@@ -214,31 +234,44 @@ pub(crate) struct SelfOut {
     feature_flags: Option<Vec<String>>,
 }
 
+impl SelfOut {
+    /// What a caller may know about itself.
+    pub async fn of(store: &dyn Store, access: &Access) -> Result<Self> {
+        let mut out = Self {
+            environment: access.owner.number(),
+            operator: access.operator,
+            role: RoleName::Admin,
+            payloads: access.role.payloads(),
+            name: access.name.as_deref().map(str::to_owned),
+            session: access.session.is_some(),
+            expires_at: access.expires_at_ms.map(times::text),
+            token_id: access.token.map(|id| id.to_string()),
+            application_id: None,
+            application_kind: None,
+            capabilities: None,
+            feature_flags: None,
+        };
+        match &access.role {
+            Role::Admin => {}
+            Role::Developer { .. } => out.role = RoleName::Developer,
+            Role::Viewer { .. } => out.role = RoleName::Viewer,
+            Role::Portal { application, capabilities, feature_flags, .. } => {
+                let snapshot = store.config_list(access.owner).await?;
+                let known = snapshot.application(*application).filter(|known| !known.removed);
+                let missing = || ApiError::not_found("application", "of the token");
+                let known = known.ok_or_else(missing)?;
+                out.role = RoleName::Portal;
+                out.application_id = Some(crate::handlers::access::public_id(known));
+                out.application_kind = Some(known.kind.as_str());
+                out.capabilities = Some(capabilities.clone());
+                out.feature_flags = Some(feature_flags.clone());
+            }
+        }
+        Ok(out)
+    }
+}
+
 /// `GET /api/v1/becket/self`
 pub(crate) async fn asking(call: Call) -> Result<Answer<SelfOut>> {
-    let mut out = SelfOut {
-        environment: call.owner.number(),
-        operator: call.access.operator,
-        role: RoleName::Admin,
-        token_id: call.access.token.map(|id| id.to_string()),
-        application_id: None,
-        application_kind: None,
-        capabilities: None,
-        feature_flags: None,
-    };
-    match &call.access.role {
-        Role::Admin => {}
-        Role::ReadOnly => out.role = RoleName::ReadOnly,
-        Role::Portal { application, capabilities, feature_flags, .. } => {
-            let snapshot = call.store().config_list(call.owner).await?;
-            let known = snapshot.application(*application).filter(|known| !known.removed);
-            let known = known.ok_or_else(|| ApiError::not_found("application", "of the token"))?;
-            out.role = RoleName::Portal;
-            out.application_id = Some(crate::handlers::access::public_id(known));
-            out.application_kind = Some(known.kind.as_str());
-            out.capabilities = Some(capabilities.clone());
-            out.feature_flags = Some(feature_flags.clone());
-        }
-    }
-    Ok(Answer::ok(out))
+    Ok(Answer::ok(SelfOut::of(call.store(), &call.access).await?))
 }

@@ -5,7 +5,7 @@ use axum::routing::{get, post};
 use super::parameters::{ITERATOR, LIMIT, ORDER};
 use super::{Route, by, changes, one, reads};
 use crate::access::Capability;
-use crate::handlers::{access, tokens};
+use crate::handlers::{access, audit, oidc, sessions, tokens};
 
 pub(super) const TABLE: &[Route] = &[
     changes(
@@ -16,7 +16,8 @@ pub(super) const TABLE: &[Route] = &[
         || post(access::portal),
     )
     .body("AppPortalAccessIn")
-    .secret(),
+    .secret()
+    .payload(),
     changes(
         "/api/v1/auth/app/{app_id}/expire-all",
         "v1.authentication.expire-all",
@@ -52,7 +53,8 @@ pub(super) const TABLE: &[Route] = &[
         || post(access::source_portal),
     )
     .body("IngestSourceConsumerPortalAccessIn")
-    .secret(),
+    .secret()
+    .payload(),
     // --- ours ---
     reads(
         "/api/v1/becket/self",
@@ -62,6 +64,79 @@ pub(super) const TABLE: &[Route] = &[
         || get(tokens::asking),
     )
     .portal(Capability::ViewBase),
+    reads(
+        "/api/v1/becket/sign-in",
+        "becket.sign-in",
+        "Tell how people can sign in with a browser.",
+        "SignIn",
+        || get(sessions::ways),
+    )
+    .public(),
+    changes(
+        "/api/v1/becket/session",
+        "becket.session.begin",
+        "Sign in with a browser: a token is exchanged for a cookie. Calls with the cookie that change something carry `X-Becket-Session: 1`.",
+        "Self",
+        || post(sessions::begin),
+    )
+    .body("SessionIn")
+    .public()
+    .unaudited(),
+    by(
+        "delete",
+        changes(
+            "/api/v1/becket/session",
+            "becket.session.end",
+            "Sign out: the session ends here, and the cookie is taken away.",
+            "Empty",
+            || axum::routing::delete(sessions::end),
+        ),
+    )
+    .empty(204)
+    .public()
+    .unaudited(),
+    reads(
+        "/api/v1/becket/oidc/start",
+        "becket.oidc.start",
+        "Send a browser to the other place where people sign in.",
+        "Empty",
+        || get(oidc::start),
+    )
+    .query(&[one("return", "Text", "The path of this gateway that the browser comes back to.")])
+    .empty(303)
+    .public(),
+    reads(
+        "/api/v1/becket/oidc/callback",
+        "becket.oidc.callback",
+        "Take a browser back from there: it is signed in, or told why not by `/?problem=CODE`.",
+        "Empty",
+        || get(oidc::callback),
+    )
+    .query(&[
+        one("code", "Text", "What the place gave the browser along."),
+        one("state", "Text", "What it was sent there with."),
+        one("error", "Text", "Why nobody signed in."),
+        one("iss", "Text", "Who sent the browser back."),
+    ])
+    .empty(303)
+    .public(),
+    reads(
+        "/api/v1/becket/audit",
+        "becket.audit.list",
+        "Show the audit log, newest first: every change, every secret shown, every sign-in.",
+        "AuditPage",
+        || get(audit::list),
+    )
+    .query(&[
+        LIMIT,
+        ITERATOR,
+        one("since", "Time", "Only what was done at this moment or later."),
+        one("until", "Time", "Only what was done before this moment."),
+        one("action", "Text", "Only what is done to such things, `endpoint`, or exactly this, `endpoint.paused`."),
+        one("by", "Text", "Only by this kind, this name or this token's id."),
+        one("subject", "Text", "Only what was done to something with this in its name."),
+    ])
+    .admin(),
     reads(
         "/api/v1/becket/token",
         "becket.token.list",
@@ -78,7 +153,8 @@ pub(super) const TABLE: &[Route] = &[
         LIMIT,
         ITERATOR,
         ORDER,
-    ]),
+    ])
+    .admin(),
     changes(
         "/api/v1/becket/token",
         "becket.token.create",
@@ -88,14 +164,16 @@ pub(super) const TABLE: &[Route] = &[
     )
     .body("TokenIn")
     .status(201)
-    .secret(),
+    .secret()
+    .admin(),
     reads(
         "/api/v1/becket/token/{token_id}",
         "becket.token.get",
         "Show a token, without its text.",
         "Token",
         || get(tokens::get),
-    ),
+    )
+    .admin(),
     by(
         "delete",
         reads(
@@ -106,5 +184,6 @@ pub(super) const TABLE: &[Route] = &[
             || axum::routing::delete(tokens::revoke),
         ),
     )
-    .empty(204),
+    .empty(204)
+    .admin(),
 ];

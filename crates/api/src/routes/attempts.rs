@@ -6,6 +6,7 @@ use super::parameters::{
     AFTER, BEFORE, CHANNEL, CLASS, EVENT_TYPES, EXPANDED, ITERATOR, LIMIT, STATUS, TAG,
     WITH_CONTENT,
 };
+use super::parts;
 use super::{Route, by, changes, one, reads};
 use crate::access::Capability;
 use crate::handlers::{attempts, messages};
@@ -32,7 +33,8 @@ pub(super) const TABLE: &[Route] = &[
         EXPANDED,
         one("endpoint_id", "Text", "Only attempts at this endpoint."),
     ])
-    .portal(Capability::ViewBase),
+    .portal(Capability::ViewBase)
+    .leaves_out(parts::SPECIFIED_ATTEMPTS),
     reads(
         "/api/v1/app/{app_id}/attempt/endpoint/{endpoint_id}",
         "v1.message-attempt.list-by-endpoint",
@@ -54,7 +56,8 @@ pub(super) const TABLE: &[Route] = &[
         EXPANDED,
         one("with_msg", "Flag", "Whether each attempt shows its event, without its payload."),
     ])
-    .portal(Capability::ViewBase),
+    .portal(Capability::ViewBase)
+    .leaves_out(parts::SPECIFIED_ATTEMPTS),
     reads(
         "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}",
         "v1.message-attempt.get",
@@ -63,7 +66,8 @@ pub(super) const TABLE: &[Route] = &[
         || get(attempts::get),
     )
     .query(&[EXPANDED])
-    .portal(Capability::ViewBase),
+    .portal(Capability::ViewBase)
+    .leaves_out(parts::SPECIFIED_ATTEMPT),
     reads(
         "/api/v1/app/{app_id}/msg/{msg_id}/endpoint",
         "v1.message-attempt.list-attempted-destinations",
@@ -92,7 +96,8 @@ pub(super) const TABLE: &[Route] = &[
         WITH_CONTENT,
         EXPANDED,
     ])
-    .portal(Capability::ViewBase),
+    .portal(Capability::ViewBase)
+    .leaves_out(parts::MESSAGES),
     changes(
         "/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend",
         "v1.message-attempt.resend",

@@ -6,10 +6,12 @@ use super::parameters::{
     ENDPOINT, EVENT_FILTERS, EVENT_TYPE, ITERATOR, LIMIT, ORDER, REVEAL, SINCE, SOURCE,
     TAIL_FILTERS, UNTIL, WITHIN,
 };
+use super::parts;
 use super::{Parameter, Route, by, changes, one, reads};
+use crate::access::Capability;
 use crate::handlers::{
     attempts, endpoint_states, events, explain, filters, operations, quarantine, replays,
-    source_secrets, sources, tail,
+    source_secrets, sources_ours, tail,
 };
 
 pub(super) const TABLE: &[Route] = &[
@@ -17,10 +19,12 @@ pub(super) const TABLE: &[Route] = &[
     reads("/api/v1/becket/event", "becket.event.list", "List events across sources.", "EventPage", || {
         get(events::list)
     })
-    .query(EVENT_FILTERS),
+    .query(EVENT_FILTERS)
+    .leaves_out(parts::EVENTS),
     reads("/api/v1/becket/event/{event_id}", "becket.event.get", "Show an event without its bytes.", "Event", || {
         get(events::get)
-    }),
+    })
+    .leaves_out(parts::EVENT),
     reads(
         "/api/v1/becket/event/{event_id}/explain",
         "becket.event.explain",
@@ -28,11 +32,13 @@ pub(super) const TABLE: &[Route] = &[
         "Explain",
         || get(explain::explain),
     )
-    .query(&[REVEAL]),
+    .query(&[REVEAL])
+    .leaves_out(parts::EXPLAIN),
     reads("/api/v1/becket/event/{event_id}/body", "becket.event.body", "Download the exact body.", "Bytes", || {
         get(events::body)
     })
-    .content_type("application/octet-stream"),
+    .content_type("application/octet-stream")
+    .payload(),
     changes(
         "/api/v1/becket/event/{event_id}/replay",
         "becket.event.replay",
@@ -57,7 +63,8 @@ pub(super) const TABLE: &[Route] = &[
         "EventPage",
         || get(tail::tail),
     )
-    .query(TAIL_FILTERS),
+    .query(TAIL_FILTERS)
+    .leaves_out(parts::EVENTS),
     // --- ours: the rest ---
     reads("/api/v1/becket/attempt", "becket.attempt.list", "List attempts, event by event, newest first.", "AttemptPage", || {
         get(attempts::list_ours)
@@ -66,27 +73,29 @@ pub(super) const TABLE: &[Route] = &[
         SOURCE, ENDPOINT, EVENT_TYPE, SINCE, UNTIL, LIMIT, ITERATOR,
         one("event", "EventId", "Only attempts of this event."),
         one("outcome", "AttemptOutcome", "Only attempts that ended like this."),
-    ]),
+    ])
+    .leaves_out(parts::ATTEMPTS),
     reads(
         "/api/v1/becket/attempt/{attempt_id}",
         "becket.attempt.get",
         "Show an attempt with request, response, timings and a curl line.",
         "Attempt",
         || get(attempts::get_ours),
-    ),
+    )
+    .leaves_out(parts::ATTEMPT),
     reads("/api/v1/becket/source", "becket.source.list", "List sources, removed ones included.", "OurSourcePage", || {
-        get(sources::list_ours)
+        get(sources_ours::list)
     })
     .query(&[LIMIT, ITERATOR, ORDER]),
     reads("/api/v1/becket/source/{source_id}", "becket.source.get", "Show a source.", "OurSource", || {
-        get(sources::get_ours)
+        get(sources_ours::get)
     }),
     by("patch", changes(
         "/api/v1/becket/source/{source_id}",
         "becket.source.patch",
-        "Say what becomes of requests that cannot be verified: `enforce` refuses them, `observe` accepts and marks them.",
+        "Change the limits and rules of a source of the API, and whether it refuses what it cannot verify (`enforce`) or accepts and marks it (`observe`).",
         "OurSource",
-        || patch(sources::patch_ours),
+        || patch(sources_ours::patch),
     ))
     .body("SourceSettings"),
     reads(
@@ -120,7 +129,8 @@ pub(super) const TABLE: &[Route] = &[
     reads("/api/v1/becket/endpoint/{endpoint_id}", "becket.endpoint.get", "Show an endpoint, by id or name.", "OurEndpoint", || {
         get(endpoint_states::get_ours)
     })
-    .query(&[WITHIN]),
+    .query(&[WITHIN])
+    .portal(Capability::ViewBase),
     changes(
         "/api/v1/becket/endpoint/{endpoint_id}/pause",
         "becket.endpoint.pause",
@@ -129,7 +139,8 @@ pub(super) const TABLE: &[Route] = &[
         || post(endpoint_states::pause),
     )
     .query(&[WITHIN])
-    .body("Reason"),
+    .body("Reason")
+    .portal(Capability::ManageEndpoint),
     changes(
         "/api/v1/becket/endpoint/{endpoint_id}/resume",
         "becket.endpoint.resume",
@@ -138,7 +149,8 @@ pub(super) const TABLE: &[Route] = &[
         || post(endpoint_states::resume),
     )
     .query(&[WITHIN])
-    .body("Reason"),
+    .body("Reason")
+    .portal(Capability::ManageEndpoint),
     changes(
         "/api/v1/becket/endpoint/{endpoint_id}/enable",
         "becket.endpoint.enable",
@@ -164,7 +176,8 @@ pub(super) const TABLE: &[Route] = &[
         "EndpointFilter",
         || get(filters::get),
     )
-    .query(&[WITHIN]),
+    .query(&[WITHIN])
+    .portal(Capability::ViewBase),
     by("put", changes(
         "/api/v1/becket/endpoint/{endpoint_id}/filter",
         "becket.endpoint.filter.set",
@@ -173,7 +186,9 @@ pub(super) const TABLE: &[Route] = &[
         || put(filters::set),
     ))
     .query(&[WITHIN])
-    .body("EndpointFilterIn"),
+    .body("EndpointFilterIn")
+    .payload()
+    .portal(Capability::ManageEndpoint),
     reads("/api/v1/becket/quarantine", "becket.quarantine.list", "List refused requests, newest first.", "QuarantinePage", || {
         get(quarantine::list)
     })
@@ -185,7 +200,8 @@ pub(super) const TABLE: &[Route] = &[
             about: "Only requests refused for this reason; several are separated by commas or given several times.",
             list: true,
         },
-    ]),
+    ])
+    .leaves_out(parts::QUARANTINE),
     changes(
         "/api/v1/becket/quarantine/retry",
         "becket.quarantine.retry-many",
@@ -193,14 +209,16 @@ pub(super) const TABLE: &[Route] = &[
         "RetryManyOut",
         || post(quarantine::retry_many),
     )
-    .body("RetryMany"),
+    .body("RetryMany")
+    .leaves_out(parts::LET_OUTS),
     changes(
         "/api/v1/becket/quarantine/{number}/retry",
         "becket.quarantine.retry",
         "Verify a refused request again, with the secrets of now and the clock of its receipt, and accept it if it passes.",
         "LetOut",
         || post(quarantine::retry),
-    ),
+    )
+    .leaves_out(parts::LET_OUT),
     changes(
         "/api/v1/becket/quarantine/{number}/release",
         "becket.quarantine.release",
@@ -209,7 +227,8 @@ pub(super) const TABLE: &[Route] = &[
         || post(quarantine::release),
     )
     .body("ReleaseReason")
-    .operator(),
+    .operator()
+    .leaves_out(parts::LET_OUT),
     reads(
         "/api/v1/becket/quarantine/{number}",
         "becket.quarantine.get",
@@ -217,7 +236,8 @@ pub(super) const TABLE: &[Route] = &[
         "Quarantined",
         || get(quarantine::get),
     )
-    .query(&[REVEAL]),
+    .query(&[REVEAL])
+    .leaves_out(parts::QUARANTINED),
     reads("/api/v1/becket/stats", "becket.stats", "Counts and sizes.", "Stats", || get(operations::stats)),
     reads("/api/v1/becket/provider", "becket.provider.list", "List the providers that a source can name.", "ProviderPage", || {
         get(operations::providers)

@@ -24,7 +24,8 @@ pub(super) const TABLE: &[Route] = &[
     })
     .body("EndpointIn")
     .status(201)
-    .portal(ManageEndpoint),
+    .portal(ManageEndpoint)
+    .payload(),
     reads("/api/v1/app/{app_id}/endpoint/{endpoint_id}", "v1.endpoint.get", "Show an endpoint of an application.", "EndpointOut", || {
         get(endpoints::get)
     })
@@ -37,7 +38,8 @@ pub(super) const TABLE: &[Route] = &[
         || patch(endpoints::patch),
     ))
     .body("EndpointPatch")
-    .portal(ManageEndpoint),
+    .portal(ManageEndpoint)
+    .payload(),
     by("put", changes(
         "/api/v1/app/{app_id}/endpoint/{endpoint_id}",
         "v1.endpoint.upsert",
@@ -47,7 +49,8 @@ pub(super) const TABLE: &[Route] = &[
     ))
     .body("EndpointUpsertIn")
     .also(201)
-    .portal(ManageEndpoint),
+    .portal(ManageEndpoint)
+    .payload(),
     by("delete", changes(
         "/api/v1/app/{app_id}/endpoint/{endpoint_id}",
         "v1.endpoint.delete",

@@ -14,7 +14,8 @@ pub(super) const TABLE: &[Route] = &[
         "EnvironmentOut",
         || post(environments::export),
     )
-    .asks(),
+    .asks()
+    .admin(),
     changes(
         "/api/v1/environment/import",
         "v1.environment.import",
@@ -23,7 +24,8 @@ pub(super) const TABLE: &[Route] = &[
         || post(environments::import),
     )
     .body("EnvironmentIn")
-    .empty(204),
+    .empty(204)
+    .admin(),
     reads(
         "/api/v1/becket/environment",
         "becket.environment.list",

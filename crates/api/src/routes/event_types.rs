@@ -5,7 +5,7 @@ use axum::routing::{delete, get, patch, post, put};
 use super::parameters::{ITERATOR, LIMIT, ORDER};
 use super::{Route, by, changes, one, reads};
 use crate::access::Capability;
-use crate::handlers::{event_types, import};
+use crate::handlers::{event_types, import, schema_try};
 
 pub(super) const TABLE: &[Route] = &[
     reads(
@@ -83,4 +83,13 @@ pub(super) const TABLE: &[Route] = &[
     )
     .query(&[one("expunge", "Flag", "Whether it is removed for good; false if absent.")])
     .empty(204),
+    changes(
+        "/api/v1/becket/try/schema",
+        "becket.schema.try",
+        "Check a JSON Schema, and a payload against it, without storing anything; makes an example.",
+        "SchemaTried",
+        || post(schema_try::schema),
+    )
+    .asks()
+    .body("SchemaTryIn"),
 ];

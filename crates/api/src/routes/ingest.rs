@@ -61,7 +61,8 @@ pub(super) const TABLE: &[Route] = &[
     })
     .body("IngestEndpointIn")
     .status(201)
-    .portal(ManageEndpoint),
+    .portal(ManageEndpoint)
+    .payload(),
     reads("/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}", "v1.ingest.endpoint.get", "Show an endpoint of a source.", "IngestEndpointOut", || {
         get(endpoints::get)
     })
@@ -74,7 +75,8 @@ pub(super) const TABLE: &[Route] = &[
         || put(endpoints::upsert),
     ))
     .body("IngestEndpointUpsertIn")
-    .portal(ManageEndpoint),
+    .portal(ManageEndpoint)
+    .payload(),
     by("delete", changes(
         "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}",
         "v1.ingest.endpoint.delete",

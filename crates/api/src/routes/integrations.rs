@@ -54,5 +54,6 @@ pub(super) const TABLE: &[Route] = &[
         "IntegrationKeyOut",
         || post(integrations::rotate_key),
     )
-    .secret(),
+    .secret()
+    .payload(),
 ];

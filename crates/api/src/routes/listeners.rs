@@ -16,7 +16,8 @@ pub(super) const TABLE: &[Route] = &[
         "Listener",
         || post(listeners::make),
     )
-    .body("ListenerIn"),
+    .body("ListenerIn")
+    .payload(),
     by("delete", changes(
         "/api/v1/becket/listener/{listener_id}",
         "becket.listener.remove",
@@ -32,7 +33,8 @@ pub(super) const TABLE: &[Route] = &[
         "Text",
         || get(listeners::stream),
     ))
-    .content_type("text/event-stream"),
+    .content_type("text/event-stream")
+    .payload().unaudited(),
     by("get", changes(
         "/api/v1/becket/listener/{listener_id}/delivery/{token}/body",
         "becket.listener.body",
@@ -40,7 +42,8 @@ pub(super) const TABLE: &[Route] = &[
         "Bytes",
         || get(listeners::body),
     ))
-    .content_type("application/octet-stream"),
+    .content_type("application/octet-stream")
+    .payload().unaudited(),
     changes(
         "/api/v1/becket/listener/{listener_id}/answer",
         "becket.listener.answer",
@@ -48,5 +51,6 @@ pub(super) const TABLE: &[Route] = &[
         "ListenerAnswered",
         || post(listeners::answer),
     )
-    .body("ListenerAnswers"),
+    .body("ListenerAnswers")
+    .unaudited(),
 ];

@@ -3,6 +3,7 @@
 use axum::routing::{delete, get, post};
 
 use super::parameters::{AFTER, BEFORE, CHANNEL, EVENT_TYPES, ITERATOR, LIMIT, TAG, WITH_CONTENT};
+use super::parts;
 use super::{Route, by, changes, reads};
 use crate::access::Capability;
 use crate::handlers::{create, example, expunge, messages};
@@ -17,7 +18,8 @@ pub(super) const TABLE: &[Route] = &[
     )
     .query(&[WITH_CONTENT])
     .body("MessageIn")
-    .status(202),
+    .status(202)
+    .unaudited(),
     reads(
         "/api/v1/app/{app_id}/msg",
         "v1.message.list",
@@ -26,7 +28,8 @@ pub(super) const TABLE: &[Route] = &[
         || get(messages::list),
     )
     .query(&[LIMIT, ITERATOR, BEFORE, AFTER, CHANNEL, TAG, EVENT_TYPES, WITH_CONTENT])
-    .portal(Capability::ViewBase),
+    .portal(Capability::ViewBase)
+    .leaves_out(parts::MESSAGES),
     reads(
         "/api/v1/app/{app_id}/msg/{msg_id}",
         "v1.message.get",
@@ -35,7 +38,8 @@ pub(super) const TABLE: &[Route] = &[
         || get(messages::get),
     )
     .query(&[WITH_CONTENT])
-    .portal(Capability::ViewBase),
+    .portal(Capability::ViewBase)
+    .leaves_out(parts::MESSAGE),
     by(
         "delete",
         changes(

@@ -4,6 +4,7 @@
 //! committed document (`BECKET_BLESS=1`, see the test `openapi`).
 
 mod access;
+mod activity;
 mod applications;
 mod attempts;
 mod becket;
@@ -17,6 +18,10 @@ mod listeners;
 mod messages;
 mod operational;
 mod parameters;
+mod parts;
+#[cfg(test)]
+mod rights;
+mod sources;
 mod statistics;
 mod system;
 mod tasks;
@@ -31,6 +36,7 @@ use crate::call::Shared;
 
 const TABLES: &[&[Route]] = &[
     access::TABLE,
+    activity::TABLE,
     applications::TABLE,
     attempts::TABLE,
     becket::TABLE,
@@ -43,6 +49,7 @@ const TABLES: &[&[Route]] = &[
     listeners::TABLE,
     messages::TABLE,
     operational::TABLE,
+    sources::TABLE,
     statistics::TABLE,
     system::TABLE,
     tasks::TABLE,
@@ -65,6 +72,35 @@ pub(crate) struct Parameter {
     pub list: bool,
 }
 
+/// What a route has to do with payloads: bodies, values of headers, responses.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Payload {
+    /// Nothing of them is in its answer, and it sends none elsewhere.
+    None,
+    /// Without the right to see payloads it cannot be used: all of its answer is one, or it decides
+    /// where payloads go or what is asked of them.
+    Needed,
+    /// Without the right these parts of the answer are left out (`hidden`).
+    LeftOut(&'static [Part]),
+}
+
+/// A part of an answer that is left out, as the names that lead there; lists are passed through.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    pub path: &'static str,
+    /// What stands there instead.
+    pub instead: Instead,
+}
+
+/// What stands in the place of what is left out; a shape may demand more than null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Instead {
+    Null,
+    Text,
+    Object,
+    List,
+}
+
 /// One path and method.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Route {
@@ -78,6 +114,12 @@ pub(crate) struct Route {
     pub reads: bool,
     /// Whether the answer holds a secret.
     pub secret: bool,
+    /// Whether it says who may do what, or moves everything at once: for admins of the environment.
+    pub admin: bool,
+    /// What it has to do with payloads.
+    pub payload: Payload,
+    /// Whether a success goes into the audit log.
+    pub audited: bool,
     /// Whether it rules the installation, which only the operator's own token may.
     pub operator: bool,
     /// What a portal token needs to use it; `None` keeps portal tokens out.
@@ -111,6 +153,9 @@ const fn reads(
         public: false,
         reads: true,
         secret: false,
+        admin: false,
+        payload: Payload::None,
+        audited: false,
         operator: false,
         portal: None,
         query: &[],
@@ -130,12 +175,12 @@ const fn changes(
     answer: &'static str,
     handler: Handler,
 ) -> Route {
-    Route { method: "post", reads: false, ..reads(path, id, about, answer, handler) }
+    Route { method: "post", reads: false, audited: true, ..reads(path, id, about, answer, handler) }
 }
 
 /// A route that changes things with another method than POST.
 const fn by(method: &'static str, route: Route) -> Route {
-    Route { method, reads: false, ..route }
+    Route { method, reads: false, audited: true, ..route }
 }
 
 impl Route {
@@ -165,11 +210,30 @@ impl Route {
 
     /// A POST that only asks.
     const fn asks(self) -> Self {
-        Self { reads: true, ..self }
+        Self { reads: true, audited: false, ..self }
     }
 
     const fn secret(self) -> Self {
-        Self { secret: true, ..self }
+        Self { secret: true, audited: true, ..self }
+    }
+
+    const fn admin(self) -> Self {
+        Self { admin: true, ..self }
+    }
+
+    /// Only for callers who may see payloads.
+    const fn payload(self) -> Self {
+        Self { payload: Payload::Needed, ..self }
+    }
+
+    /// Leaves these parts out for callers who may not see payloads.
+    const fn leaves_out(self, parts: &'static [Part]) -> Self {
+        Self { payload: Payload::LeftOut(parts), ..self }
+    }
+
+    /// Happens too often to be worth a line of the audit log each time, or tells by itself.
+    const fn unaudited(self) -> Self {
+        Self { audited: false, ..self }
     }
 
     const fn operator(self) -> Self {
@@ -183,6 +247,11 @@ impl Route {
     const fn content_type(self, content_type: &'static str) -> Self {
         Self { content_type, ..self }
     }
+}
+
+/// A part of an answer that only callers who may see payloads get.
+const fn part(path: &'static str, instead: Instead) -> Part {
+    Part { path, instead }
 }
 
 const fn one(name: &'static str, schema: &'static str, about: &'static str) -> Parameter {

@@ -52,14 +52,37 @@ pub(super) const REVEAL: Parameter =
 pub(super) const WITHIN: Parameter =
     one("source", "Text", "The source in which the name is meant.");
 
+const APPLICATION: Parameter =
+    one("application", "Text", "Only this customer's application, by id or uid.");
+const VERDICT: Parameter = one(
+    "verdict",
+    "VerdictWord",
+    "Only events that verification found genuine, or that were accepted all the same.",
+);
+const TEXT: Parameter = one(
+    "text",
+    "Text",
+    "Only events with this text in their body, in upper or lower case. Looks for about 80 ms: a page may be short or empty without being the last; `searchedTo` says how far it looked.",
+);
+const FILTER: Parameter = one(
+    "filter",
+    "Text",
+    "Only events that pass this filter, a JSON document in the language of endpoints' filters, such as `{\"body\":{\"data\":{\"id\":\"x\"}}}`. Bounded in time like `text`.",
+);
+
 pub(super) const EVENT_FILTERS: &[Parameter] = &[
     SOURCE,
+    APPLICATION,
     ENDPOINT,
     EVENT_TYPE,
     STATE,
     DISPOSITION,
+    VERDICT,
     SINCE,
     UNTIL,
+    one("id", "EventId", "Only this event, if it matches the rest."),
+    TEXT,
+    FILTER,
     one("delivery_id", "Text", "Only events with this delivery id of the sender."),
     LIMIT,
     ITERATOR,
@@ -67,10 +90,14 @@ pub(super) const EVENT_FILTERS: &[Parameter] = &[
 ];
 pub(super) const TAIL_FILTERS: &[Parameter] = &[
     SOURCE,
+    APPLICATION,
     ENDPOINT,
     EVENT_TYPE,
     STATE,
     DISPOSITION,
+    VERDICT,
+    TEXT,
+    FILTER,
     SINCE,
     UNTIL,
     LIMIT,

@@ -4,6 +4,7 @@ use axum::routing::get;
 
 use super::parameters::{ITERATOR, LIMIT, ORDER};
 use super::{Route, one, reads};
+use crate::access::Capability;
 use crate::handlers::recover;
 
 pub(super) const TABLE: &[Route] = &[
@@ -27,5 +28,6 @@ pub(super) const TABLE: &[Route] = &[
         "Show a task.",
         "BackgroundTaskOut",
         || get(recover::get),
-    ),
+    )
+    .portal(Capability::CreateAttempts),
 ];

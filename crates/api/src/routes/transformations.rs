@@ -27,7 +27,8 @@ pub(super) const TABLE: &[Route] = &[
     )
     .body("EndpointTransformationPatch")
     .empty(204)
-    .portal(ManageTransformations),
+    .portal(ManageTransformations)
+    .payload(),
     reads(
         "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/transformation",
         "v1.ingest.endpoint.transformation.get",
@@ -48,5 +49,6 @@ pub(super) const TABLE: &[Route] = &[
     )
     .body("IngestEndpointTransformationPatch")
     .empty(204)
-    .portal(ManageTransformations),
+    .portal(ManageTransformations)
+    .payload(),
 ];

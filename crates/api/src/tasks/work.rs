@@ -129,6 +129,16 @@ impl Step<'_> {
 }
 
 impl TaskWork {
+    /// The application to whose endpoint it replays.
+    pub const fn replays_to(&self) -> Option<ApplicationId> {
+        match self {
+            Self::Replay(work) => Some(work.to.application),
+            Self::ApplicationStats { .. }
+            | Self::EventTypeAggregate {}
+            | Self::PurgeContent { .. } => None,
+        }
+    }
+
     /// What the task is called.
     pub const fn kind(&self) -> TaskKind {
         match self {

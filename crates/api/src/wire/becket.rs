@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::names::{Names, public_id};
-use crate::state::SourceDetails;
+use crate::source_state::{CredentialState, SourceDetails, SourceSettings};
 use crate::times;
 use crate::wire::body::{self, BodyOut};
 
@@ -22,6 +22,7 @@ use crate::wire::body::{self, BodyOut};
 pub(crate) struct SourceOut {
     id: String,
     uid: String,
+    name: String,
     provider: String,
     provider_name: Option<String>,
     receiving_url: Option<String>,
@@ -29,6 +30,8 @@ pub(crate) struct SourceOut {
     removed: bool,
     event_types: Option<Vec<String>>,
     verification: Verification,
+    settings: Option<SourceSettings>,
+    credentials: Vec<CredentialState>,
     warnings: Vec<String>,
     endpoints: Vec<String>,
     created_at: String,
@@ -50,6 +53,9 @@ impl SourceOut {
         Self {
             id: public_id(source),
             uid: source.name(),
+            name: Some(source.settings.name.clone())
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| source.name()),
             provider: source.settings.provider.clone(),
             provider_name: Some(details.provider_name).filter(|name| !name.is_empty()),
             receiving_url: (!source.removed).then_some(receiving_url),
@@ -57,6 +63,8 @@ impl SourceOut {
             removed: source.removed,
             event_types: details.event_types,
             verification: details.verification,
+            settings: details.settings,
+            credentials: details.credentials,
             warnings: details.warnings,
             endpoints: endpoints.map(Endpoint::name).collect(),
             created_at: times::text(source.created_at_ms),
@@ -402,11 +410,12 @@ pub(crate) struct ExplainOut {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StatsOut {
-    events: u64,
-    deliveries_pending: u64,
-    bytes: u64,
-    segments: u64,
-    quarantined: u64,
+    // Of the whole store, so not for one of its tenants.
+    events: Option<u64>,
+    deliveries_pending: Option<u64>,
+    bytes: Option<u64>,
+    segments: Option<u64>,
+    quarantined: Option<u64>,
     sources: usize,
     pub accepting: bool,
     pub problem: Option<String>,
@@ -422,7 +431,8 @@ struct EndpointCounts {
 }
 
 impl StatsOut {
-    pub fn new(stats: StoreStats, names: &Names) -> Self {
+    /// The counts of the whole store are left out without `stats`.
+    pub fn new(stats: Option<StoreStats>, names: &Names) -> Self {
         let mut endpoints = EndpointCounts::default();
         for endpoint in names.endpoints() {
             match endpoint.state {
@@ -434,11 +444,11 @@ impl StatsOut {
             endpoints.failing += usize::from(endpoint.failing_since_ms.is_some());
         }
         Self {
-            events: stats.events,
-            deliveries_pending: stats.pending,
-            bytes: stats.bytes,
-            segments: stats.segments,
-            quarantined: stats.quarantined,
+            events: stats.as_ref().map(|stats| stats.events),
+            deliveries_pending: stats.as_ref().map(|stats| stats.pending),
+            bytes: stats.as_ref().map(|stats| stats.bytes),
+            segments: stats.as_ref().map(|stats| stats.segments),
+            quarantined: stats.as_ref().map(|stats| stats.quarantined),
             sources: names.sources().filter(|source| !source.removed).count(),
             accepting: true,
             problem: None,

@@ -1,6 +1,7 @@
 //! What goes over the wire: the specification's shapes and our own.
 
 pub(crate) mod access;
+pub(crate) mod activity;
 pub(crate) mod applications;
 pub(crate) mod becket;
 pub(crate) mod body;

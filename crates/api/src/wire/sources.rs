@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::names::public_id;
-use crate::state::SourceCredentials;
+use crate::source_state::SourceCredentials;
 use crate::times;
 
 /// The type of what has no other.

@@ -1,6 +1,8 @@
 //! The API over the plain-map store: who may ask, what is answered, and what is changed.
 
 mod access;
+mod activity;
+mod audit;
 mod changes;
 mod coverage;
 mod event_types;
@@ -13,6 +15,10 @@ mod model;
 mod operational;
 mod quarantine;
 mod resources;
+mod roles;
+mod schema_try;
+mod search;
+mod sessions;
 mod shapes;
 mod sources;
 mod stand_ins;

@@ -54,7 +54,8 @@ fn reporter(world: &World) -> OperationalReporter {
     let store = Arc::clone(&world.store);
     let handoff = Arc::clone(&world.handoff) as Arc<dyn Handoff>;
     let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
-    OperationalReporter::start(store, handoff, clock, 60_000, Arc::default())
+    let activity = Arc::clone(world.control.activity());
+    OperationalReporter::start(store, handoff, clock, 60_000, Arc::default(), activity)
 }
 
 async fn main_endpoint(store: &dyn Store) -> Endpoint {

@@ -170,3 +170,89 @@ async fn a_source_can_be_named_where_an_application_can() {
     let nulls = json!({ "name": "It", "uid": null, "metadata": null, "type": "generic-webhook" });
     assert_eq!(call(&world, "POST", SOURCES, nulls).await.0, 201);
 }
+
+const OURS: &str = "/api/v1/becket/source";
+
+#[tokio::test]
+async fn rules_are_stored_as_given_and_survive_a_put() {
+    let world = World::new().await;
+    let body = json!({ "provider": "github", "name": "It", "uid": "it", "secrets": ["hidden"] });
+    let (status, made) = call(&world, "POST", OURS, body.clone()).await;
+    assert_eq!((status, &made["name"], &made["provider"]), (201, &json!("It"), &json!("github")));
+    assert!(!made.to_string().contains("hidden"));
+    assert_eq!(call(&world, "POST", OURS, body).await.0, 409);
+    let rules = || {
+        let told = world.control.applications.lock().unwrap().last().cloned().unwrap();
+        told.settings.rules.map(|rules| *rules).unwrap_or_default()
+    };
+    let path = format!("{OURS}/it");
+    let wanted = json!({
+        "rateLimit": { "count": 7, "periodMs": 60_000 }, "required": ["a"], "onInvalid": "accept",
+        "dedupe": { "windowMs": 1_000 }, "schema": { "const": null },
+    });
+    assert_eq!(call(&world, "PATCH", &path, wanted).await.0, 200);
+    let (status, _) = call(&world, "PATCH", &path, json!({ "dedupe": { "enabled": false } })).await;
+    assert_eq!(status, 200);
+    let kept = rules();
+    assert_eq!(kept.rate.unwrap().to_string(), "7/min");
+    assert_eq!((kept.dedupe_enabled, kept.dedupe_window_ms), (Some(false), Some(1_000)));
+    assert_eq!((kept.accept_invalid, kept.schema), (true, Some(json!({ "const": null }))));
+    // The specification does not know rules, so a PUT of its own does not mean to change them.
+    let put = json!({ "name": "It", "type": "github", "config": { "secret": "other" } });
+    assert_eq!(call(&world, "PUT", &format!("{SOURCES}/it"), put).await.0, 200);
+    assert_eq!(rules().required, ["a"]);
+    // Null puts all of it back.
+    let nothing = json!({
+        "rateLimit": null, "required": null, "onInvalid": null, "dedupe": null, "schema": null,
+    });
+    assert_eq!(call(&world, "PATCH", &path, nothing).await.0, 200);
+    assert_eq!(rules(), becket_model::SourceRules::default());
+    // What is wrong is named where it is.
+    let (status, answer) =
+        call(&world, "PATCH", &path, json!({ "rateLimit": { "count": 1, "periodMs": 5 } })).await;
+    assert_eq!(status, 422);
+    assert!(answer["detail"][0]["loc"].to_string().contains("rateLimit"), "{answer}");
+}
+
+#[tokio::test]
+async fn replaced_secrets_go_on_as_long_as_is_said() {
+    let world = World::new().await;
+    let body = json!({ "provider": "github", "name": "It", "uid": "it", "secrets": ["first-one"] });
+    assert_eq!(call(&world, "POST", OURS, body).await.0, 201);
+    let path = format!("{OURS}/it/credentials");
+    let stored = || {
+        let told = world.control.applications.lock().unwrap().last().cloned().unwrap();
+        told.credentials
+    };
+    let before = stored();
+    let body = json!({ "secrets": ["second-one"], "keepOldMs": 60_000 });
+    let (status, shown) = call(&world, "PUT", &path, body).await;
+    assert_eq!(status, 200, "{shown}");
+    assert_ne!(stored(), before);
+    assert!(!shown.to_string().contains("-one"), "{shown}");
+    for wrong in [
+        json!({ "secrets": [""] }),
+        json!({ "keepOldMs": 99_999_999_999_u64 }),
+        json!({ "unknown": 1 }),
+        json!({ "secrets": vec!["x"; 11] }),
+    ] {
+        assert_eq!(call(&world, "PUT", &path, wrong.clone()).await.0, 422, "{wrong}");
+    }
+    let declared = format!("{OURS}/alpha/credentials");
+    let (status, answer) = call(&world, "PUT", &declared, json!({ "secrets": ["x"] })).await;
+    assert_eq!((status, &answer["code"]), (409, &json!("declared")));
+}
+
+#[tokio::test]
+async fn a_test_request_is_told_with_what_came_of_it() {
+    let world = World::new().await;
+    let body = json!({ "provider": "telnyx", "name": "It", "uid": "it", "publicKey": "MCowBQYDK2VwAyEAzbwZb7Jhy1Bs3uFr6RFF7pjy4QEW9+r4wbhDnIUZZyk=" });
+    let (status, made) = call(&world, "POST", OURS, body).await;
+    assert_eq!(status, 201, "{made}");
+    let (status, answer) = call(&world, "POST", &format!("{OURS}/it/test"), json!({})).await;
+    assert_eq!((status, &answer["code"]), (422, &json!("cannot_sign")));
+    let body = json!({ "body": "{}", "eventType": "push" });
+    let (status, answer) = call(&world, "POST", &format!("{OURS}/alpha/test"), body).await;
+    assert_eq!((status, &answer["outcome"]), (200, &json!("accepted")), "{answer}");
+    assert_eq!(answer["request"]["bodyText"], json!("{}"));
+}

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use async_trait::async_trait;
 use becket_api::{
     Control, ControlError, Directory, EndpointSecret, KeysRotated, LetOut, LetOutcome,
-    ProviderDetails, ProviderRow, SourceCredentials, SourceDetails, StoredTransformation,
+    ProviderDetails, ProviderRow, SourceCredentials, SourceDetails, SourceTest, SourceTested,
+    SourceTrouble, Standing, StoredTransformation, TestRefusal,
 };
 use becket_model::{
     ApplicationKey, ApplicationSettings, Clock, Disposition, EndpointKey, EventLabels, EventRecord,
@@ -46,6 +47,10 @@ pub struct TestControl {
     pub endpoints: Mutex<Vec<Endpoint>>,
     /// The applications that were changed, as they are now.
     pub applications: Mutex<Vec<Application>>,
+    /// What the API counts in, and writes only when a test says so.
+    pub activity: OnceLock<Arc<becket_api::Activity>>,
+    /// What is wrong, and whose it is.
+    pub problems: Mutex<Vec<(Owner, Standing)>>,
     /// The retry schedules of event types that were told last.
     pub schedules: Mutex<HashMap<String, RetrySchedule>>,
 }
@@ -93,6 +98,26 @@ impl Control for TestControl {
         Ok(KeysRotated { rewrapped: 3, version: 2 })
     }
 
+    async fn source_test(
+        &self,
+        source: &Application,
+        test: SourceTest,
+    ) -> Result<SourceTested, TestRefusal> {
+        if source.settings.provider == "telnyx" {
+            return Err(TestRefusal::CannotSign("only Telnyx has the key".to_owned()));
+        }
+        Ok(SourceTested {
+            status: 200,
+            event: None,
+            outcome: "accepted".to_owned(),
+            detail: None,
+            method: "POST".to_owned(),
+            path: "/in/alpha".to_owned(),
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: test.body.unwrap_or_default(),
+        })
+    }
+
     async fn let_out(
         &self,
         scope: Scope,
@@ -132,8 +157,20 @@ impl Control for TestControl {
         })
     }
 
+    async fn problems(&self, owner: Owner) -> becket_store::Result<Vec<Standing>> {
+        let problems = self.problems.lock().unwrap();
+        Ok(problems.iter().filter(|(of, _)| *of == owner).map(|(_, one)| one.clone()).collect())
+    }
+
     async fn reload(&self) -> Result<Vec<String>, ControlError> {
         Ok(vec!["public_url is not https".to_owned()])
+    }
+}
+
+impl TestControl {
+    /// What the API counts in.
+    pub fn activity(&self) -> &Arc<becket_api::Activity> {
+        self.activity.get_or_init(|| Arc::new(becket_api::Activity::new("test")))
     }
 }
 
@@ -228,6 +265,7 @@ impl Directory for TestDirectory {
             warnings: vec!["no secret".to_owned()],
             event_types: None,
             verification: becket_model::Verification::Enforce,
+            ..SourceDetails::default()
         })
     }
 
@@ -266,17 +304,22 @@ impl Directory for TestDirectory {
         &self,
         settings: &ApplicationSettings,
         credentials: &SourceCredentials,
-    ) -> Result<(), String> {
+    ) -> Result<(), Vec<SourceTrouble>> {
+        let trouble = |message: String| vec![SourceTrouble { setting: None, message }];
         let entry = Catalogue::builtin()
             .get(&settings.provider)
-            .ok_or_else(|| format!("there is no provider `{}`", settings.provider))?;
+            .ok_or_else(|| trouble(format!("there is no provider `{}`", settings.provider)))?;
+        if settings.rules.as_ref().is_some_and(|rules| rules.body_limit_bytes == Some(0)) {
+            let message = "`body_limit` must be from 1B to 1GiB".to_owned();
+            return Err(vec![SourceTrouble { setting: Some("bodyLimitBytes"), message }]);
+        }
         let given = Credentials::new(
             credentials.secrets.clone(),
             credentials.public_key.iter().cloned().collect(),
             credentials.credentials.clone(),
         );
         let verifier = Verifier::new(entry, &given, &VerifierOptions::default());
-        verifier.map(|_| ()).map_err(|error| error.to_string())
+        verifier.map(|_| ()).map_err(|error| trouble(error.to_string()))
     }
 
     fn url_check(&self, url: &str, allow_private: bool) -> Result<(), String> {

@@ -125,6 +125,7 @@ fn router(
         auth,
         handoff: Arc::clone(handoff) as Arc<dyn Handoff>,
         relay: Arc::clone(relay),
+        activity: Arc::clone(control.activity()),
         lease_ms: 60_000,
         closing,
         unfinished: Arc::default(),

@@ -503,3 +503,19 @@ async fn names_in_queries_and_bodies_reach_no_further() {
     let path = format!("/api/v1/app/{}", one.by_id["app_id"]);
     assert_eq!(world.call_as(TOKEN, Method::GET, &path, None).await.0, 404);
 }
+
+#[tokio::test]
+async fn a_tenant_is_not_told_what_the_whole_store_holds() {
+    let world = World::new().await;
+    let one = tenant(&world, "one").await;
+    let whole = ["events", "deliveriesPending", "bytes", "segments", "quarantined"];
+    let told = world.call_as(&one.token, Method::GET, "/api/v1/becket/stats", None).await.1;
+    for name in whole {
+        assert!(told[name].is_null(), "{name}: {told}");
+    }
+    assert!(told["sources"].is_u64() && told["accepting"] == true, "{told}");
+    let told = world.get("/api/v1/becket/stats").await;
+    for name in whole {
+        assert!(told[name].is_u64(), "{name}: {told}");
+    }
+}

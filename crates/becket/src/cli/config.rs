@@ -8,7 +8,8 @@ use serde_json::{Value as Json, json};
 
 use super::{CliError, Globals, Paint, ServeArgs, print};
 use crate::config::{
-    Config, Problem, Setting, Severity, check_programs, reference_markdown, schema_text,
+    Config, Problem, Setting, Severity, check_pages, check_programs, reference_markdown,
+    schema_text,
 };
 
 /// Arguments of `becket config`.
@@ -53,6 +54,7 @@ fn check(globals: &Globals) -> Result<ExitCode, CliError> {
         Ok(loaded) => {
             let mut problems = loaded.warnings;
             problems.extend(code_problems(&loaded.config)?);
+            problems.extend(check_pages(&loaded.config));
             (loaded.file, problems)
         }
         Err(errors) => (errors.file, errors.problems),

@@ -110,6 +110,21 @@ pub struct BodySchema {
     pub file: Option<String>,
 }
 
+impl BodySchema {
+    /// A schema that is at hand.
+    ///
+    /// # Errors
+    /// That it is none, and where.
+    pub fn of(schema: Json) -> Result<Self, String> {
+        if let Err(error) = jsonschema::validator_for(&schema) {
+            let at = error.instance_path().to_string();
+            let at = if at.is_empty() { String::new() } else { format!(" at `{at}`") };
+            return Err(format!("is no JSON Schema{at}: {error}"));
+        }
+        Ok(Self { schema: Arc::new(schema), file: None })
+    }
+}
+
 impl Value for BodySchema {
     fn load(reader: &mut Reader<'_>, slot: &Slot<'_>) -> Option<Self> {
         let Some(node) = slot.node else {
@@ -135,15 +150,17 @@ impl Value for BodySchema {
                 }
             },
         };
-        if let Err(error) = jsonschema::validator_for(&schema) {
-            let at = error.instance_path().to_string();
-            let at = if at.is_empty() { String::new() } else { format!(" at `{at}`") };
-            let message = format!("`{}` is no JSON Schema{at}: {error}", slot.path);
-            reader.error(slot, node.span(), "schema_unusable", message);
-            return None;
+        match Self::of(schema) {
+            Ok(read) => {
+                reader.came_from_file(slot, node.span());
+                Some(Self { file: named.map(str::to_owned), ..read })
+            }
+            Err(problem) => {
+                let message = format!("`{}` {problem}", slot.path);
+                reader.error(slot, node.span(), "schema_unusable", message);
+                None
+            }
         }
-        reader.came_from_file(slot, node.span());
-        Some(Self { schema: Arc::new(schema), file: named.map(str::to_owned) })
     }
 
     fn schema() -> Json {

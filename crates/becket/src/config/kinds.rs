@@ -532,6 +532,8 @@ choice! {
     }
 }
 
+pub(super) use choice;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,8 +13,12 @@ mod act;
 mod alerts;
 mod check;
 mod compound;
+mod dashboard;
+mod elsewhere;
 mod filter;
 mod kinds;
+mod oidc;
+mod portal;
 mod problem;
 mod reader;
 mod reference;
@@ -33,15 +37,19 @@ use becket_signature::{Catalogue, Entry, EntryError, FactSpec, Verifier, Verifie
 pub use act::{ActContext, CodeFile, Exec, Notify, Queue, Sql, Transform, check_programs};
 pub use alerts::{ALERTS_SOURCE, Alerts};
 pub use compound::{BodySchema, OwnProvider, Retry};
+pub use dashboard::Dashboard;
+pub use elsewhere::{ApiSource, RuleProblem};
 pub use kinds::{
     ByteSize, HttpUrl, LogFormat, LogLevel, Method, OnInvalid, Parameter, StoreUrl, Verification,
 };
+pub use oidc::{Grant, GrantRole, Oidc};
+pub use portal::{Color, ColorScheme, LOGO_BYTES_MAX, Logo, Portal, WebOrigin, check_pages};
 pub(crate) use problem::nearest;
 pub use problem::{ConfigErrors, Place, Problem, Severity};
 pub use reader::{Flag, Origin, ReadFile};
 pub use reference::{Setting, reference_markdown, schema_text};
 pub use secret::{Secret, SecretOrigin};
-pub use sections::{Acme, Api, Egress, Log, Retention, Server, Store, Tls};
+pub use sections::{Acme, Api, Audit, Egress, Log, Retention, Server, Store, Tls};
 pub use source::{Ack, Dedupe, Endpoint, Source};
 
 use reader::{Reader, Slot};
@@ -70,6 +78,14 @@ table! {
         egress: Egress,
         /// What the API shows to strangers.
         api: Api,
+        /// The pages for operators.
+        dashboard: Dashboard,
+        /// The page for customers.
+        portal: Portal,
+        /// Where people sign in besides tokens, by OpenID Connect.
+        oidc: Option<Oidc>,
+        /// The log of who did what.
+        audit: Audit,
         /// What is logged.
         log: Log,
         /// What the gateway tells its operator.
@@ -186,7 +202,8 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
         Slot { path: String::new(), node: Some(&node), span: None, default: None, outside: true };
     let mut config = Config::load(reader, &slot);
     let known = reference::env_names();
-    reader.unknown_env(&known, &["server", "store", "egress", "log"]);
+    reader
+        .unknown_env(&known, &["server", "store", "egress", "log", "dashboard", "portal", "audit"]);
     if let Some(config) = &mut config {
         check::check(reader, config);
     }
@@ -280,58 +297,5 @@ impl Config {
         };
         let credentials = source.credentials_for_verifier();
         self.entry_of(source).map(|entry| Verifier::new(entry, &credentials, &options))
-    }
-}
-
-impl Source {
-    /// A source that is not in the file, with every default and one endpoint: for a first try.
-    #[must_use]
-    pub fn demo(id: &str, provider: &str, secret: Secret, endpoint_url: &str) -> Option<Self> {
-        let mut source = Self::outside_file(id, provider, |table| {
-            let endpoint = serde_json::json!([{ "id": "echo", "url": endpoint_url }]);
-            table.insert("endpoint".to_owned(), endpoint);
-            table.insert("secrets".to_owned(), serde_json::json!([secret.expose()]));
-        })
-        .ok()?;
-        source.secrets = vec![secret];
-        Some(source)
-    }
-
-    /// A source that is not in the file, with every default and what `add` puts into its table.
-    pub(crate) fn outside_file(
-        id: &str,
-        provider: &str,
-        add: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>),
-    ) -> Result<Self, String> {
-        let mut table = serde_json::Map::new();
-        table.insert("id".to_owned(), id.into());
-        table.insert("provider".to_owned(), provider.into());
-        add(&mut table);
-        let file = BTreeMap::from([("source", vec![table])]);
-        let value = toml::Value::try_from(file).map_err(|error| error.to_string())?;
-        let text = toml::to_string(&value).map_err(|error| error.to_string())?;
-        let loaded = parse(&text).map_err(|errors| errors.to_string())?;
-        loaded.config.sources.into_iter().next().ok_or_else(|| "no source".to_owned())
-    }
-
-    /// A source that the API made: its provider and what it verifies with.
-    ///
-    /// # Errors
-    /// If the name cannot stand in a URL.
-    pub fn from_api(
-        id: &str,
-        provider: &str,
-        secrets: Vec<Secret>,
-        public_key: Option<Secret>,
-        credentials: BTreeMap<String, Secret>,
-    ) -> Result<Self, String> {
-        // The plainest provider, because the parser checks credentials, which are put in afterwards
-        // so that no secret can be in an error.
-        let mut source = Self::outside_file(id, "none", |_| {})?;
-        source.provider = provider.to_owned();
-        source.secrets = secrets;
-        source.public_key = public_key;
-        source.credentials = credentials;
-        Ok(source)
     }
 }

@@ -130,6 +130,14 @@ table! {
 }
 
 table! {
+    /// The log of who did what.
+    pub struct Audit {
+        /// How long an entry is kept.
+        retention: Duration = "400d",
+    }
+}
+
+table! {
     /// What is logged.
     pub struct Log {
         /// `auto` is `human` on a terminal and `json` otherwise.

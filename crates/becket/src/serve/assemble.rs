@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use becket_api::SourceCredentials;
+use becket_api::{SourceCredentials, SourceTrouble};
 use becket_egress::policy::AddressPolicy;
 use becket_engine::{EndpointRuntime, SharedRate};
 use becket_ingress::{
@@ -121,15 +121,26 @@ pub(super) fn source_in_force(
     application: &Application,
     endpoints: Vec<Endpoint>,
     vault: &Vault,
+    now_ms: i64,
 ) -> Result<Option<SourceInForce>, ServeError> {
     if application.removed {
         return Ok(None);
     }
     let credentials = opened_credentials(application, vault)?;
-    let made = |mut rules: config::Source, url_tokens| {
+    let former = credentials.former.iter().map(|(_, until_ms)| *until_ms);
+    let made = |mut rules: config::Source, url_tokens: Vec<(String, Option<i64>)>| {
         let secret_waits = outside::put_captured(&mut rules, &credentials.captured);
         let application = application.clone();
-        Ok(Some(SourceInForce { application, rules, url_tokens, endpoints, secret_waits }))
+        let ends = url_tokens.iter().filter_map(|(_, until_ms)| *until_ms).chain(former);
+        let next_end_ms = ends.filter(|until_ms| now_ms < *until_ms).min();
+        Ok(Some(SourceInForce {
+            application,
+            rules,
+            url_tokens,
+            endpoints,
+            secret_waits,
+            next_end_ms,
+        }))
     };
     if application.origin == Origin::File {
         let uid = application.uid.as_deref();
@@ -139,12 +150,14 @@ pub(super) fn source_in_force(
             None => Ok(None),
         };
     }
-    let mut rules = rules_of_api(application, &credentials)?;
+    let mut rules = rules_of_api(application, &credentials, now_ms)?;
     rules.verification = match application.settings.verification {
         Verification::Enforce => config::Verification::Enforce,
         Verification::Observe => config::Verification::Observe,
     };
-    made(rules, credentials.url_tokens.clone())
+    let mut url_tokens = credentials.url_tokens.clone();
+    url_tokens.retain(|(_, until_ms)| until_ms.is_none_or(|until_ms| now_ms < until_ms));
+    made(rules, url_tokens)
 }
 
 fn opened_credentials(
@@ -161,42 +174,82 @@ fn opened_credentials(
     })
 }
 
-/// The rules of a source that the API made: the defaults, with what it verifies with.
+/// The rules of a source that the API made, with what it verifies with.
 fn rules_of_api(
     application: &Application,
     credentials: &SourceCredentials,
+    now_ms: i64,
 ) -> Result<config::Source, ServeError> {
-    api_source(&application.id.source().to_string(), &application.settings, credentials)
-        .map_err(|detail| ServeError::Source { source_id: application.name(), detail })
+    let id = application.id.source().to_string();
+    api_source(&id, &application.settings, credentials, now_ms).map_err(|problems| {
+        let words: Vec<String> = problems.into_iter().map(|one| one.message).collect();
+        ServeError::Source { source_id: application.name(), detail: words.join("; ") }
+    })
 }
 
 /// A source of the API as the file would have it.
-pub(super) fn api_source(
+fn api_source(
     id: &str,
     settings: &ApplicationSettings,
     credentials: &SourceCredentials,
-) -> Result<config::Source, String> {
+    now_ms: i64,
+) -> Result<config::Source, Vec<config::RuleProblem>> {
     let secret = |text: &String| config::Secret::plain(text.clone());
-    config::Source::from_api(
+    let former = credentials.former.iter().filter(|(_, until_ms)| now_ms < *until_ms);
+    let named = credentials.credentials.iter();
+    config::Source::from_api(config::ApiSource {
         id,
-        &settings.provider,
-        credentials.secrets.iter().map(secret).collect(),
-        credentials.public_key.as_ref().map(secret),
-        credentials.credentials.iter().map(|(name, value)| (name.clone(), secret(value))).collect(),
-    )
+        provider: &settings.provider,
+        secrets: credentials
+            .secrets
+            .iter()
+            .chain(former.map(|(text, _)| text))
+            .map(secret)
+            .collect(),
+        public_key: credentials.public_key.as_ref().map(secret),
+        credentials: named.map(|(name, value)| (name.clone(), secret(value))).collect(),
+        rules: settings.rules.as_deref(),
+    })
 }
 
-/// Whether a source could receive with this provider and these credentials.
+/// Whether a source could receive with this provider, these credentials and these rules.
 pub(super) fn check_api_source(
     config: &Config,
     settings: &ApplicationSettings,
     credentials: &SourceCredentials,
-) -> Result<(), String> {
-    let source = api_source("source", settings, credentials)?;
+    now_ms: i64,
+) -> Result<(), Vec<SourceTrouble>> {
+    let plain = |message: String| vec![SourceTrouble { setting: None, message }];
+    let source = api_source("source", settings, credentials, now_ms).map_err(|problems| {
+        let told = |problem: config::RuleProblem| SourceTrouble {
+            setting: api_name(&problem.key),
+            message: problem.message,
+        };
+        problems.into_iter().map(told).collect::<Vec<_>>()
+    })?;
     let entry = config
         .entry_of(&source)
-        .ok_or_else(|| format!("there is no provider `{}`", settings.provider))?;
-    receiving_verifier(&source, entry).map(drop).map_err(|error| error.to_string())
+        .ok_or_else(|| plain(format!("there is no provider `{}`", settings.provider)))?;
+    let made = receiving_verifier(&source, Arc::clone(&entry));
+    made.map_err(|error| plain(error.to_string()))?;
+    rules(&source, &entry).map(drop).map_err(plain)
+}
+
+/// A setting of a source as the API calls it.
+fn api_name(key: &str) -> Option<&'static str> {
+    Some(match key.split(['.', '[']).next().unwrap_or_default() {
+        "event_types" => "eventTypes",
+        "rate_limit" => "rateLimit",
+        "body_limit" => "bodyLimitBytes",
+        "required" => "required",
+        "schema" => "schema",
+        "on_invalid" => "onInvalid",
+        "dedupe" => "dedupe",
+        "allow_ips" => "allowIps",
+        "tolerance" => "toleranceMs",
+        "quiet_after" => "quietAfterMs",
+        _ => return None,
+    })
 }
 
 /// Lets a source receive, under all its names.

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use async_trait::async_trait;
-use becket_api::{Control, ControlError, KeysRotated, LetOut, LetOutcome, StoredTransformation};
+use becket_api::{
+    Control, ControlError, KeysRotated, LetOut, LetOutcome, SourceTest, SourceTested, Standing,
+    StoredTransformation, TestRefusal,
+};
 use becket_model::{EndpointKey, RetrySchedule};
 use becket_store::{Application, Endpoint, Owner, Scope, StoreError};
 
@@ -81,6 +84,18 @@ impl Control for Gateway {
             }
             becket_ingress::LetOutcome::Absent => LetOutcome::Absent,
         })
+    }
+
+    async fn problems(&self, owner: Owner) -> Result<Vec<Standing>, StoreError> {
+        Ok(self.board.of(self, owner))
+    }
+
+    async fn source_test(
+        &self,
+        source: &Application,
+        test: SourceTest,
+    ) -> Result<SourceTested, TestRefusal> {
+        super::source_test::test(self, source, test).await
     }
 
     async fn reload(&self) -> Result<Vec<String>, ControlError> {

@@ -1,8 +1,11 @@
 //! What the API asks about the running configuration.
 
+use std::sync::Arc;
+
 use becket_api::{
-    Directory, EndpointSecret, ProviderCredential, ProviderDetails, ProviderRow, ProviderSample,
-    SourceCredentials, SourceDetails,
+    CredentialState, DedupeSettings, Directory, EndpointSecret, ProviderCredential,
+    ProviderDetails, ProviderRow, ProviderSample, RateShown, SignIn, SourceCredentials,
+    SourceDetails, SourceSettings, SourceTrouble,
 };
 use becket_ingress::delivery_id_key;
 use becket_model::{ApplicationKey, ApplicationSettings, EventRecord, Origin, Verification};
@@ -31,6 +34,15 @@ impl Directory for Gateway {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
             None => self.local_url.clone(),
         }
+    }
+
+    fn sign_in(&self) -> Option<Arc<dyn SignIn>> {
+        self.sign_in.of(self.current.load().loaded.config.oidc.as_ref())
+    }
+
+    fn audit_kept_ms(&self) -> i64 {
+        let kept = self.current.load().loaded.config.audit.retention;
+        i64::try_from(kept.as_millis()).unwrap_or(i64::MAX)
     }
 
     fn catalogue_public(&self) -> bool {
@@ -78,6 +90,8 @@ impl Directory for Gateway {
             provider_name: entry.name.clone(),
             warnings,
             event_types: known.rules.event_types.clone(),
+            settings: Some(settings(&known.rules)),
+            credentials: credential_states(&known.rules, &entry),
         })
     }
 
@@ -124,9 +138,10 @@ impl Directory for Gateway {
         &self,
         settings: &ApplicationSettings,
         credentials: &SourceCredentials,
-    ) -> Result<(), String> {
+    ) -> Result<(), Vec<SourceTrouble>> {
         let current = self.current.load();
-        assemble::check_api_source(&current.loaded.config, settings, credentials)
+        let now_ms = self.clock.now_ms();
+        assemble::check_api_source(&current.loaded.config, settings, credentials, now_ms)
     }
 
     fn url_check(&self, url: &str, allow_private: bool) -> Result<(), String> {
@@ -170,6 +185,46 @@ impl Directory for Gateway {
             }
         }
     }
+}
+
+/// The limits and rules of a source as the API shows them.
+fn settings(rules: &config::Source) -> SourceSettings {
+    let ms =
+        |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    SourceSettings {
+        event_types: rules.event_types.clone(),
+        rate_limit: rules
+            .rate_limit
+            .map(|rate| RateShown { count: rate.count, period_ms: rate.period_ms }),
+        body_limit_bytes: rules.body_limit.map(|limit| limit.0),
+        required: rules.required.clone(),
+        schema: rules.schema.as_ref().map(|schema| (*schema.schema).clone()),
+        on_invalid: rules.on_invalid.as_str(),
+        dedupe: DedupeSettings {
+            enabled: rules.dedupe.enabled,
+            window_ms: ms(rules.dedupe.window),
+            hash_window_ms: ms(rules.dedupe.hash_window),
+            id: rules.dedupe.id.clone().map(String::from),
+        },
+        allow_ips: rules.allow_ips.iter().map(ToString::to_string).collect(),
+        tolerance_ms: rules.tolerance.map(ms),
+        quiet_after_ms: rules.quiet_after.map(ms),
+    }
+}
+
+/// What an entry asks for, and how much of it a source has.
+fn credential_states(rules: &config::Source, entry: &Entry) -> Vec<CredentialState> {
+    let state = |spec: &becket_signature::CredentialSpec| {
+        let count = match spec.kind {
+            CredentialKind::Secret => rules.secrets.len(),
+            CredentialKind::PublicKey => {
+                rules.public_keys.len() + usize::from(rules.public_key.is_some())
+            }
+            CredentialKind::Named => usize::from(rules.credentials.contains_key(&spec.name)),
+        };
+        CredentialState { name: spec.name.clone(), set: count > 0, count }
+    };
+    entry.credentials().iter().map(state).collect()
 }
 
 fn status_word(status: Status) -> &'static str {

@@ -48,6 +48,12 @@ pub(crate) enum ServeError {
         /// Of which endpoint, what is wrong and in which line.
         detail: String,
     },
+    /// The dashboard's or the portal's files cannot be used.
+    #[error("{detail}")]
+    Pages {
+        /// Which, and what is wrong.
+        detail: String,
+    },
     /// The certificate or its key cannot be used.
     #[error("TLS: {detail}")]
     Tls {

@@ -1,15 +1,15 @@
-//! Everything that is not a webhook: the API, health, metrics, and the demo's echo.
+//! Everything that is not a webhook: the API, the dashboard, health, metrics, and the demo's echo.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::body::Body;
-use becket_api::ClientAddress;
+use becket_api::{Arrival, ClientAddress};
 use becket_ingress::server::{Fallback, FallbackFuture, IDENTITY_PATH};
-use becket_ingress::{BoxedBody, Peer, TimedBody};
+use becket_ingress::{BoxedBody, Peer, TimedBody, client_address};
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use tower_service::Service as _;
@@ -46,6 +46,12 @@ impl Fallback for Management {
                 ECHO_PATH if self.echo && request.method() == Method::POST => echo(request).await,
                 _ if reading && path.starts_with(super::acme::CHALLENGE_PATH) => {
                     self.challenges.answer(path)
+                }
+                _ if reading => {
+                    match super::dashboard::page(&self.gateway, path, request.headers()).await {
+                        Some(page) => page,
+                        None => self.api(request, peer).await,
+                    }
                 }
                 _ => self.api(request, peer).await,
             }
@@ -97,9 +103,32 @@ impl Management {
         }
     }
 
+    /// Where a request came from and how, as far as trusted proxies say.
+    fn arrival(&self, headers: &HeaderMap, peer: Peer) -> (ClientAddress, Arrival) {
+        let current = self.gateway.current.load();
+        let trusted = &current.loaded.config.server.trusted_proxies;
+        let by = peer.address.ip().to_canonical();
+        let client = client_address(by, headers, trusted);
+        let is_trusted = trusted.iter().any(|network| network.contains(&by));
+        let says_https = headers
+            .get("x-forwarded-proto")
+            .is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));
+        // Somebody else's proxy on this machine is not somebody on this machine.
+        let proxied = ["forwarded", "x-forwarded-for", "x-forwarded-proto", "via"]
+            .iter()
+            .any(|name| headers.contains_key(*name));
+        let arrival = Arrival {
+            encrypted: peer.tls || (is_trusted && says_https),
+            local: client.is_loopback() && (is_trusted || !proxied),
+        };
+        (ClientAddress(client), arrival)
+    }
+
     async fn api(&self, request: Request<TimedBody<Incoming>>, peer: Peer) -> Response<BoxedBody> {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ClientAddress(peer.address.ip()));
+        let (client, arrival) = self.arrival(request.headers(), peer);
+        request.extensions_mut().insert(client);
+        request.extensions_mut().insert(arrival);
         let mut router = self.router.clone();
         match router.call(request).await {
             Ok(response) => response.map(|body| body.map_err(Into::into).boxed_unsync()),

@@ -51,6 +51,8 @@ pub(super) struct Current {
     /// Every source, of the file and of the API.
     pub(super) sources: HashMap<ApplicationKey, Arc<SourceInForce>>,
     pub(super) policies: Arc<Policies>,
+    /// The dashboard's and the portal's pages.
+    pub(super) pages: super::dashboard::Pages,
 }
 
 /// A source with all that is known of it.
@@ -65,6 +67,8 @@ pub(super) struct SourceInForce {
     pub(super) endpoints: Vec<Endpoint>,
     /// Whether a secret of a handshake waits for the operator.
     pub(super) secret_waits: bool,
+    /// When the next former secret or receiving URL of it ends.
+    pub(super) next_end_ms: Option<i64>,
 }
 
 /// What deliveries need to know beside the endpoint itself.
@@ -109,12 +113,16 @@ pub(super) struct Gateway {
     pub(super) transforms: super::transforms::Transforms,
     /// When a source's handshake last brought a secret; what they bring is kept one at a time.
     pub(super) captured_at_ms: Mutex<HashMap<ApplicationKey, i64>>,
+    /// Where people sign in besides tokens.
+    pub(super) sign_in: super::oidc::Held,
     /// Credentials that sources had before; for explanations.
     pub(super) former: parking_lot::Mutex<super::doctor::Former>,
     /// The receiving side, once it runs.
     pub(super) ingress: std::sync::OnceLock<Arc<becket_ingress::Ingress>>,
     /// The listeners of developers.
     pub(super) relay: Arc<becket_api::Relay>,
+    /// What is wrong now.
+    pub(super) board: super::alerts::Board,
     /// The address that receiving URLs begin with when there is no public one.
     pub(super) local_url: String,
 }
@@ -136,6 +144,7 @@ impl Gateway {
         let vault = self.vault.load();
         let declarations = assemble::declarations(&declared, &vault, self.noise.as_ref(), now_ms)?;
         let next = Current {
+            pages: super::dashboard::Pages::of(&loaded.config)?,
             policies: Arc::new(Policies::of(&loaded.config)),
             loaded: Arc::new(loaded),
             declared: Arc::new(declared),
@@ -196,7 +205,7 @@ impl Gateway {
                 .filter(|known| known.kind == becket_model::ApplicationKind::Source)
             {
                 let endpoints = by_application.get(&source.key).cloned().unwrap_or_default();
-                let made = assemble::source_in_force(current, source, endpoints, &vault)
+                let made = assemble::source_in_force(current, source, endpoints, &vault, now_ms)
                     .and_then(|made| made.map(|made| ready.add(current, made)).transpose());
                 match (made, strict) {
                     (Ok(_), _) => {}
@@ -299,7 +308,9 @@ impl Gateway {
         let endpoints = self.endpoints_of(owner, application.key).await?;
         if is_source {
             let vault = self.vault.load();
-            let made = assemble::source_in_force(&current, application, endpoints.clone(), &vault)?;
+            let now_ms = self.clock.now_ms();
+            let known = endpoints.clone();
+            let made = assemble::source_in_force(&current, application, known, &vault, now_ms)?;
             match made {
                 Some(made) => self.exchange_source(&current, made),
                 None => self.take_out_source(&current, application.key),
@@ -309,6 +320,35 @@ impl Gateway {
             self.put_endpoint(&mut registry, owner, endpoint);
         }
         Ok(())
+    }
+
+    /// Takes out of force what has ended: former secrets and receiving URLs of sources.
+    pub(super) async fn end_overdue(&self) {
+        let now_ms = self.clock.now_ms();
+        let over = |current: &Current| -> Vec<Arc<SourceInForce>> {
+            let ended = |known: &&Arc<SourceInForce>| {
+                known.next_end_ms.is_some_and(|end_ms| end_ms <= now_ms)
+            };
+            current.sources.values().filter(ended).cloned().collect()
+        };
+        if over(&self.current.load()).is_empty() {
+            return;
+        }
+        let _registry = self.changing.lock().await;
+        for known in over(&self.current.load()) {
+            let current = self.current.load_full();
+            let (application, endpoints) = (&known.application, known.endpoints.clone());
+            let vault = self.vault.load();
+            match assemble::source_in_force(&current, application, endpoints, &vault, now_ms) {
+                Ok(Some(made)) => self.exchange_source(&current, made),
+                Ok(None) => self.take_out_source(&current, application.key),
+                // What has ended must not go on verifying.
+                Err(error) => {
+                    tracing::error!(source = %application.name(), %error, "source.unusable");
+                    self.take_out_source(&current, application.key);
+                }
+            }
+        }
     }
 
     async fn endpoints_of(

@@ -9,9 +9,11 @@
 
 mod acme;
 mod act;
+mod activity;
 mod alerts;
 mod assemble;
 mod control;
+mod dashboard;
 mod demo;
 mod directory;
 mod doctor;
@@ -23,9 +25,11 @@ mod keys;
 pub(crate) use keys::read_keys;
 mod listen;
 mod log;
+mod oidc;
 mod outside;
 mod relay;
 mod rotation;
+mod source_test;
 mod telemetry;
 mod tls;
 mod transforms;
@@ -147,11 +151,14 @@ async fn serve(
     let policies = Arc::new(Policies::of(&loaded.config));
     let keys = key_fetcher(&config, &policies, &clock, &noise, &telemetry)?;
     let relay: Arc<becket_api::Relay> = Arc::default();
+    let sign_in =
+        oidc::Held::new(extra_roots(&config)?, Arc::clone(&policies.operator), Arc::clone(&clock))?;
     let gateway = Arc::new_cyclic(|own| Gateway {
         store: Arc::clone(&store),
         engine: engine.clone(),
         table: Arc::new(ArcSwap::from_pointee(SourceTable::default())),
         current: ArcSwap::from_pointee(Current {
+            pages: dashboard::Pages::none(),
             policies,
             loaded: Arc::new(loaded.clone()),
             declared: Arc::default(),
@@ -175,11 +182,13 @@ async fn serve(
             .leased_for(act::lease_ms(&config)),
         transforms: transforms::Transforms::new(),
         captured_at_ms: Mutex::default(),
+        sign_in,
         relay: Arc::clone(&relay),
+        board: alerts::Board::default(),
         local_url,
     });
     hear_of_changes(&gateway, &telemetry);
-    alerts::start(&gateway, Arc::clone(&telemetry.alerts));
+    watch_ends(&gateway);
     gateway.apply(loaded).await?;
     rotation::resume(&gateway).await?;
 
@@ -198,11 +207,17 @@ async fn serve(
     let grace = config.server.shutdown_grace + ENGINE_GRACE_EXTRA;
     engine.shutdown(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)).await;
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    finish(&gateway, &telemetry).await
+}
+
+/// Carries on what was begun for callers that have gone, writes the counts down and closes the store.
+async fn finish(gateway: &Gateway, telemetry: &Telemetry) -> Result<(), ServeError> {
     let patience = tokio::time::Instant::now() + ENGINE_GRACE_EXTRA;
     while gateway.unfinished.load(Ordering::Acquire) > 0 && tokio::time::Instant::now() < patience {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    store.close().await?;
+    activity::end(gateway, &telemetry.activity).await;
+    gateway.store.close().await?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -210,14 +225,18 @@ async fn serve(
 /// How many changes of endpoints by the engine may wait to be taken over.
 const NOTICES_MAX: usize = 1_024;
 
-/// Lets what the engine notices reach the owners' operational endpoints and the rest of the gateway.
+/// Lets what is noticed reach whoever is told of it: the owners' operational endpoints, the rest of the
+/// gateway, those who get alerts, and the counts.
 fn hear_of_changes(gateway: &Arc<Gateway>, telemetry: &Telemetry) {
+    alerts::start(gateway, Arc::clone(&telemetry.alerts), Arc::clone(&telemetry.activity));
+    activity::start(gateway, &telemetry.activity);
     let reporter = becket_api::OperationalReporter::start(
         Arc::clone(&gateway.store),
         Arc::new(EngineHandoff(gateway.engine.clone())),
         Arc::clone(&gateway.clock),
         gateway.engine.lease_ms(),
         Arc::clone(&gateway.unfinished),
+        Arc::clone(&telemetry.activity),
     );
     let (sender, mut notices) = tokio::sync::mpsc::channel(NOTICES_MAX);
     // Both are set once, here, before anything is delivered.
@@ -229,6 +248,21 @@ fn hear_of_changes(gateway: &Arc<Gateway>, telemetry: &Telemetry) {
         while let Some(notice) = notices.recv().await {
             let Some(gateway) = gateway.upgrade() else { return };
             gateway.take_over_notice(&notice).await;
+        }
+    });
+}
+
+/// How often it is looked whether a former secret or receiving URL has ended.
+const ENDS_EVERY: Duration = Duration::from_secs(1);
+
+/// Takes former secrets and receiving URLs out of force when their time is over.
+fn watch_ends(gateway: &Arc<Gateway>) {
+    let gateway = Arc::downgrade(gateway);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(ENDS_EVERY).await;
+            let Some(gateway) = gateway.upgrade() else { return };
+            gateway.end_overdue().await;
         }
     });
 }
@@ -374,6 +408,7 @@ async fn listen_and_serve(
         auth: Auth::admin(vec![Auth::hash(token)]),
         handoff: Arc::new(EngineHandoff(gateway.engine.clone())),
         relay: Arc::clone(&gateway.relay),
+        activity: Arc::clone(&telemetry.activity),
         lease_ms: gateway.engine.lease_ms(),
         unfinished: Arc::clone(&gateway.unfinished),
         closing,

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use becket_api::{AttemptReported, OperationalReporter, Trouble};
+use becket_api::{Activity, AttemptReported, OperationalReporter, Trouble};
 use becket_engine::{AttemptReport, DeliveryTurn, EndpointEvent, EndpointNotice};
 use becket_ingress::{ConnectionEvent, Outcome, ReleaseReport, RequestReport};
 use becket_keys::{FetchOutcome, FetchReport};
@@ -62,6 +62,8 @@ pub(super) struct Telemetry {
     pub(super) notices: OnceLock<Sender<EndpointNotice>>,
     /// Where failures are noted for alerts.
     pub(super) alerts: Arc<Signals>,
+    /// Counts over time.
+    pub(super) activity: Arc<Activity>,
 }
 
 /// Values that are looked up when somebody asks.
@@ -167,6 +169,7 @@ impl Telemetry {
             reporter: OnceLock::new(),
             notices: OnceLock::new(),
             alerts: Arc::default(),
+            activity: Arc::new(Activity::new(super::activity::NODE)),
         }
     }
 
@@ -297,10 +300,11 @@ impl becket_ingress::Observer for Telemetry {
             && let Some((_, counters)) = self.refusals.iter().find(|(one, _)| *one == refusal)
         {
             counters[usize::from(report.event.is_some())].inc();
-            if let (Some(source), None) = (report.source, report.event) {
-                self.alerts.refused(source);
+            if let (Some(scope), None) = (report.scope, report.event) {
+                self.alerts.refused(scope);
             }
         }
+        super::activity::note_request(&self.activity, self.clock.now_ms(), report);
         self.request_time.observe(report.duration_us as f64 / 1e6);
         if !self.lines.each.load(Ordering::Relaxed) {
             return;
@@ -340,6 +344,7 @@ impl becket_ingress::Observer for Telemetry {
             (false, None) => (0, "verified"),
         };
         self.released[at].inc();
+        super::activity::note_released(&self.activity, self.clock.now_ms(), report);
         if !self.lines.each.load(Ordering::Relaxed) {
             return;
         }
@@ -408,6 +413,7 @@ impl becket_engine::Observer for Telemetry {
         } else {
             self.alerts.failed(report);
         }
+        super::activity::note_attempt(&self.activity, self.clock.now_ms(), report);
         if !self.lines.each.load(Ordering::Relaxed) {
             return;
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use becket_api::Directory as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ServeError;
@@ -125,6 +126,10 @@ async fn reload(gateway: &Gateway, why: &str) {
                 tracing::warn!("{warning}");
             }
             tracing::info!(why, "the configuration was applied");
+            let told = ("configuration.reloaded", "configuration", Some(why.to_owned()));
+            let (now_ms, kept_ms) = (gateway.clock.now_ms(), gateway.audit_kept_ms());
+            let (store, noise) = (gateway.store.as_ref(), gateway.noise.as_ref());
+            becket_api::audit_by_gateway(store, noise, now_ms, kept_ms, told).await;
         }
         Err(error) => tracing::error!(
             why,

@@ -13,6 +13,7 @@
 // Each driver is a crate of its own that uses a part of this.
 #![allow(dead_code, reason = "each driver uses a part of the shared support")]
 
+pub mod browser;
 pub mod gateway;
 pub mod http;
 pub mod listener;

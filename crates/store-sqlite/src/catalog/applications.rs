@@ -50,17 +50,13 @@ impl Catalog {
         })
     }
 
-    pub(crate) fn list(&self, owner: Owner) -> Result<ConfigSnapshot> {
-        self.read(|connection| list_all(connection, owner))
-    }
-
     pub(crate) fn application_create(
         &self,
         owner: Owner,
         new: ApplicationNew,
         now_ms: i64,
     ) -> Result<Created<Application>> {
-        self.write("make application", move |connection| {
+        self.change("make application", move |connection| {
             if let Some(uid) = &new.uid
                 && let Some(taken) = by_uid(connection, owner, new.kind, uid)?
             {
@@ -133,7 +129,7 @@ impl Catalog {
         change: ApplicationChange,
         now_ms: i64,
     ) -> Result<Changed<Application>> {
-        self.write("change application", move |connection| {
+        self.change("change application", move |connection| {
             let Some(known) = of_owner(connection, owner, application)? else {
                 return Ok(Changed::Absent);
             };

@@ -21,7 +21,7 @@ impl Catalog {
         declared: Vec<SourceDeclaration>,
         now_ms: i64,
     ) -> Result<ConfigSnapshot> {
-        self.write("declare sources", move |connection| {
+        self.change("declare sources", move |connection| {
             let mut kept = HashSet::new();
             for source in &declared {
                 let application = declare_source(connection, owner, source, now_ms)?;

@@ -48,7 +48,7 @@ impl Catalog {
         new: EndpointNew,
         now_ms: i64,
     ) -> Result<Created<Endpoint>> {
-        self.write("make endpoint", move |connection| {
+        self.change("make endpoint", move |connection| {
             if applications::of_owner(connection, owner, new.application)?.is_none() {
                 return Ok(Created::NoParent);
             }
@@ -130,7 +130,7 @@ impl Catalog {
         change: EndpointChange,
         now_ms: i64,
     ) -> Result<Changed<Endpoint>> {
-        self.write("change endpoint", move |connection| {
+        self.change("change endpoint", move |connection| {
             let Some(known) =
                 select_one(connection, "WHERE id = ?1", params![endpoint.as_bytes()])?
             else {

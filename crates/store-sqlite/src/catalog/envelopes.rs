@@ -94,7 +94,7 @@ impl Catalog {
         new: Vec<u8>,
     ) -> Result<bool> {
         let failed = database("replace secret");
-        self.write("replace secret", move |connection| {
+        self.change("replace secret", move |connection| {
             let changed = match at {
                 EnvelopeAt::EndpointSecret(endpoint, number) => connection.execute(
                     "UPDATE endpoint_secret SET envelope = ?2

@@ -18,9 +18,12 @@ pub(crate) use segments::SealedRow;
 
 use group::Group;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use becket_store::{Owner, Result, StoreError};
+use becket_store::{ConfigSnapshot, Owner, Result, StoreError};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -29,12 +32,19 @@ use crate::layout::{Role, open_catalog};
 
 /// Idle reading connections kept.
 const READERS_MAX: usize = 4;
+/// Of so many owners what was listed is remembered, if they have no more than so many endpoints.
+const LISTED_MAX: usize = 32;
+const LISTED_ENDPOINTS_MAX: usize = 20_000;
 
 /// The small state.
 pub(crate) struct Catalog {
     path: PathBuf,
     writer: Group,
     readers: Mutex<Vec<Connection>>,
+    /// Counts changes of applications and endpoints.
+    edition: AtomicU64,
+    /// What was listed of each owner, with the edition before it was read.
+    listed: Mutex<HashMap<Owner, (u64, Arc<ConfigSnapshot>)>>,
 }
 
 impl Catalog {
@@ -48,6 +58,8 @@ impl Catalog {
             path: path.to_path_buf(),
             writer: Group::new(writer),
             readers: Mutex::new(Vec::new()),
+            edition: AtomicU64::new(0),
+            listed: Mutex::default(),
         })
     }
 
@@ -65,6 +77,39 @@ impl Catalog {
             readers.push(connection);
         }
         result
+    }
+
+    /// Changes applications or endpoints: what was listed before is not shown any more.
+    fn change<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let changed = self.write(operation, work);
+        // After the commit: whoever reads from here on reads what was written.
+        self.edition.fetch_add(1, Ordering::AcqRel);
+        changed
+    }
+
+    /// All applications and endpoints of an owner. Read once after each change: every page that is
+    /// shown of anything needs their names.
+    pub(crate) fn list(&self, owner: Owner) -> Result<ConfigSnapshot> {
+        let edition = self.edition.load(Ordering::Acquire);
+        let known = self.listed.lock().get(&owner).cloned();
+        if let Some((_, snapshot)) = known.filter(|(of, _)| *of == edition) {
+            return Ok(ConfigSnapshot::clone(&snapshot));
+        }
+        let snapshot = self.read(|connection| applications::list_all(connection, owner))?;
+        let mut listed = self.listed.lock();
+        if snapshot.endpoints.len() > LISTED_ENDPOINTS_MAX {
+            listed.remove(&owner);
+            return Ok(snapshot);
+        }
+        if listed.len() >= LISTED_MAX {
+            listed.clear();
+        }
+        listed.insert(owner, (edition, Arc::new(snapshot.clone())));
+        Ok(snapshot)
     }
 
     /// Works in a transaction, which is on disk when this returns; an error undoes the work. What is

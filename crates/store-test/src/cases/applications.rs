@@ -55,6 +55,7 @@ pub async fn what_was_made_is_found<H: Harness>() {
         provider: "stripe".to_owned(),
         source_type: "stripe".to_owned(),
         verification: Verification::Observe,
+        ..ApplicationSettings::default()
     };
     let new = ApplicationNew {
         settings: settings.clone(),

@@ -189,6 +189,7 @@ pub async fn filters_combine<H: Harness>() {
         dedupe: None,
         channel: Some("us".to_owned()),
         tag: Some("new".to_owned()),
+        unverified: Some(false),
     };
     assert_eq!(world.find(filter.clone()).await, [stored[8]]);
     let wider = EventFilter { since_ms: None, ..filter.clone() };
@@ -202,6 +203,7 @@ pub async fn filters_combine<H: Harness>() {
         EventFilter { disposition: Some(Disposition::Filtered), ..filter.clone() },
         EventFilter { channel: Some("new".to_owned()), ..filter.clone() },
         EventFilter { tag: Some("us".to_owned()), ..filter.clone() },
+        EventFilter { unverified: Some(true), ..filter.clone() },
         EventFilter { event_types: vec!["pull".to_owned()], ..filter },
     ] {
         assert!(world.find(narrower.clone()).await.is_empty(), "{narrower:?}");

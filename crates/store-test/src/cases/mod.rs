@@ -22,4 +22,5 @@ pub mod quarantine;
 pub mod replay;
 pub mod retention;
 pub mod scope;
+pub mod searches;
 pub mod stats;

@@ -233,5 +233,6 @@ impl KeptEvent {
             && filter.dedupe.is_none_or(|key| self.dedupe_key() == Some(key))
             && filter.channel.as_ref().is_none_or(|one| accepted.labels.channels.contains(one))
             && filter.tag.as_ref().is_none_or(|one| accepted.labels.tags.contains(one))
+            && filter.unverified.is_none_or(|one| accepted.labels.unverified.is_some() == one)
     }
 }

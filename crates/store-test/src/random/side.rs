@@ -547,6 +547,7 @@ impl Side {
             dedupe: filter.key.map(fixture::dedupe_key),
             channel: label(filter.channel),
             tag: label(filter.tag),
+            unverified: None,
         }
     }
 }

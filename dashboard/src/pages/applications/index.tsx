@@ -47,7 +47,7 @@ export function ApplicationsPage() {
       {all.length > 0 && (
         <Group gap="sm" role="search">
           <TextInput aria-label="Find an application" placeholder="Name, uid, id or metadata" leftSection={<IconSearch size={14} />} defaultValue={q ?? ""}
-            onChange={(event) => look(event.currentTarget.value)} flex={1} maw={360} />
+            onChange={(event) => look(event.currentTarget.value)} flex={1} miw={200} maw={360} />
           <Text size="xs" c="dimmed" role="status">{counted(rows.length, "application")}{hasNextPage ? " so far" : ""}</Text>
         </Group>
       )}

@@ -7,7 +7,7 @@ import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 
 import { useSelf } from "../../api/queries/common";
-import { activityByEndpointQuery, type Endpoint, everyEndpointQuery, type NamedSums } from "../../api/queries/endpoints";
+import { activityByEndpointQuery, type Endpoint, everyEndpointQuery, type NamedSums, type Owner, standingQuery } from "../../api/queries/endpoints";
 import { Empty } from "../../parts/Empty";
 import { count } from "../../parts/format";
 import { Page, PageSkeleton } from "../../parts/Page";
@@ -103,6 +103,9 @@ interface EndpointsProps {
   owner?: boolean;
 }
 
+// Each count is a question of its own: in a long list only those that are held back are asked about.
+const COUNTED_MAX = 30;
+
 /** A table of endpoints. */
 export function Endpoints({ rows, activity, owner = false }: EndpointsProps) {
   return (
@@ -116,12 +119,24 @@ export function Endpoints({ rows, activity, owner = false }: EndpointsProps) {
           <Table.Th visibleFrom="xs" ta="right" w={80}>Waiting</Table.Th>
         </Table.Tr>
       </Table.Thead>
-      <Table.Tbody>{rows.map((row) => <Row key={row.id} endpoint={row} sums={activity?.get(row.id)} owner={owner} />)}</Table.Tbody>
+      <Table.Tbody>
+        {rows.map((row) => (
+          <Row key={row.id} endpoint={row} sums={activity?.get(row.id)} owner={owner} counts={rows.length <= COUNTED_MAX || row.state === "paused" || row.failingSince !== null} />
+        ))}
+      </Table.Tbody>
     </Table>
   );
 }
 
-function Row({ endpoint, sums, owner }: { endpoint: EndpointRow; sums: NamedSums | undefined; owner: boolean }) {
+interface RowProps {
+  endpoint: EndpointRow;
+  sums: NamedSums | undefined;
+  owner: boolean;
+  /** Whether what waits is counted. */
+  counts: boolean;
+}
+
+function Row({ endpoint, sums, owner, counts }: RowProps) {
   const share = successOf(sums);
   return (
     <Table.Tr>
@@ -139,9 +154,16 @@ function Row({ endpoint, sums, owner }: { endpoint: EndpointRow; sums: NamedSums
         {percent(share)}
         {sums && sums.attemptsFailed > 0 && <Text size="xs" c="dimmed">{count(sums.attemptsFailed)} failed</Text>}
       </Table.Td>
-      <Table.Td visibleFrom="xs" ta="right" className="numbers">{sums?.pending == null ? "–" : count(sums.pending)}</Table.Td>
+      <Table.Td visibleFrom="xs" ta="right" className="numbers">{counts ? <Waiting endpoint={endpoint} /> : "–"}</Table.Td>
     </Table.Tr>
   );
+}
+
+/** How many deliveries wait there. */
+function Waiting({ endpoint: { id, sourceId, state } }: { endpoint: EndpointRow }) {
+  const owner: Owner = { kind: sourceId?.startsWith("src_") ? "source" : "application", id: sourceId ?? "" };
+  const standing = useQuery({ ...standingQuery(owner, id), enabled: sourceId !== null && state !== "removed", retry: false, refetchInterval: 15_000 });
+  return <>{standing.data ? count(standing.data.pending + standing.data.sending) : "–"}</>;
 }
 
 /** Its state, and why or since when. */

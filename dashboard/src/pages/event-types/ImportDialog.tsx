@@ -46,7 +46,7 @@ export function ImportDialog({ close }: { close: () => void }) {
   return (
     <Modal opened onClose={close} size="xl" title={<Text fw={600} size="md" span>Import from OpenAPI</Text>}>
       <Stack>
-        <Text c="dimmed">Every webhook of an OpenAPI 3.0 or 3.1 document (JSON or YAML; `webhooks` or `x-webhooks`) becomes an event type with its schema.</Text>
+        <Text c="dimmed">Every webhook of an OpenAPI 3.0 or 3.1 document (JSON or YAML; <code>webhooks</code> or <code>x-webhooks</code>) becomes an event type with its schema.</Text>
         <Group gap="xs">
           <FileButton accept=".json,.yaml,.yml,application/json,text/yaml" onChange={(file) => { if (file) void file.text().then(change); }}>
             {(props) => <Button {...props} variant="default" leftSection={<IconUpload size={14} />}>Choose a file</Button>}

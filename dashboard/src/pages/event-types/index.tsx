@@ -51,7 +51,7 @@ export function EventTypesPage() {
       {all.length > 0 && (
         <Group gap="sm" role="search">
           <TextInput aria-label="Find an event type" placeholder="Name, description, group or flag" leftSection={<IconSearch size={14} />} defaultValue={search.q ?? ""}
-            onChange={(event) => look(event.currentTarget.value)} flex={1} maw={360} />
+            onChange={(event) => look(event.currentTarget.value)} flex={1} miw={220} maw={360} />
           {archived > 0 && (
             <Switch label={`Show archived (${archived})`} checked={search.archived ?? false}
               onChange={(event) => { const on = event.currentTarget.checked; void navigate({ search: (before) => ({ ...before, archived: on ? true : undefined }), replace: true }); }} />

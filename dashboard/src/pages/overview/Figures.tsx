@@ -1,25 +1,22 @@
 import { SimpleGrid } from "@mantine/core";
 
-import { useSelf } from "../../api/queries/common";
 import type { Point, Stretch } from "../../api/queries/home";
 import { Figure } from "../../parts/Figure";
 import { bytes, count, counted, duration, percent } from "../../parts/format";
 import { totals, typical } from "./sums";
 
+/** Of the whole store; null in other environments than the first. */
 interface Stats {
-  deliveriesPending: number;
-  events: number;
-  bytes: number;
+  deliveriesPending: number | null;
+  events: number | null;
+  bytes: number | null;
 }
 
 const LOW = 0.95;
 
 /** The numbers of the stretch; what waits and what is kept are of this moment. */
 export function Figures({ points, stats, stretch }: { points: Point[]; stats: Stats; stretch: Stretch }) {
-  const me = useSelf();
-  // What is counted of the whole installation is not another environment's to see.
-  const whole = me.operator || me.environment === 1;
-  const waiting = whole ? stats.deliveriesPending : (points.findLast((point) => point.pending !== null)?.pending ?? 0);
+  const waiting = stats.deliveriesPending ?? points.findLast((point) => point.pending !== null)?.pending ?? 0;
   const sum = totals(points);
   const ended = sum.delivered + sum.failed;
   const tries = sum.attempts;
@@ -36,7 +33,7 @@ export function Figures({ points, stats, stretch }: { points: Point[]; stats: St
         tone={rate !== null && rate < 0.5 ? "bad" : rate !== null && rate < LOW ? "warn" : undefined} />
       <Figure label="Receipt to delivery, p95" value={p95 === null ? "–" : duration(p95)} note={p50 !== null && p99 !== null ? `p50 ${duration(p50)} · p99 ${duration(p99)}` : "nothing delivered"} />
       <Figure label="Waiting now" value={count(waiting)} note={waiting === 0 ? "nothing waits" : "deliveries, retries included"} />
-      {whole
+      {stats.events !== null && stats.bytes !== null
         ? <Figure label="Events kept" value={count(stats.events)} note={`${bytes(stats.bytes)} on disk`} />
         : <Figure label="Filtered" value={count(sum.filtered)} note="wanted by no endpoint" />}
     </SimpleGrid>

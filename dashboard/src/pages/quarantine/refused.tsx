@@ -79,15 +79,12 @@ function Shown({ title, refused, onLetOut }: ShownProps) {
           <Release refused={refused} operator={me.operator} onDone={onLetOut} />
         </>
       )}>
-      {brokeRule(refused.code) ? <BrokenRule refused={refused} /> : <Diagnosis code={refused.code} explanation={explanation} />}
+      {brokeRule(refused.code) ? <BrokenRule refused={refused} /> : <Diagnosis code={refused.code} explanation={explanation} elsewhere={repairable || !source ? undefined : source?.origin === "file" ? "file" : "others"} />}
       {repairable && provider.data && source && (
         <Card component="section" aria-label="Repair the secret">
           <Title order={2} size="h3" mb="sm">Repair the secret of {nameOf(source)}</Title>
           <RepairForm sourceId={source.id} provider={provider.data} number={refused.number} onDone={(told) => { if (told) onLetOut(told); }} />
         </Card>
-      )}
-      {repairedHere(repair) && !passes && source?.origin === "file" && (
-        <Text c="dimmed">The secret of this source is in the operator's file. Change it there, then verify again.</Text>
       )}
       <SimpleGrid cols={{ base: 1, md: 2 }}>
         {explanation && !brokeRule(refused.code) && (

@@ -13,14 +13,17 @@ import { Section } from "./Section";
 export function About({ me }: { me: Me }) {
   const ways = useQuery(signInQuery);
   const stats = useQuery({ ...statsQuery, refetchInterval: 10_000 });
-  const kept = me.operator || me.environment === 1 ? stats.data : undefined;
+  // Of the whole store; null in other environments than the first.
+  const { bytes: size = null, segments = null, events = null, quarantined = null } = stats.data ?? {};
   return (
     <Section title="About" lead="This gateway, and you.">
       <Table maw={640} className="about">
         <Table.Tbody>
           <Row name="Version">{ways.data?.version ?? "–"}</Row>
-          {kept && <Row name="Store">{bytes(kept.bytes)} in {counted(kept.segments, "segment")}, {fullCount(kept.events)} events</Row>}
-          {kept && <Row name="Quarantine">{counted(kept.quarantined, "refused request")}</Row>}
+          {size !== null && segments !== null && events !== null && (
+            <Row name="Store">{bytes(size)} in {counted(segments, "segment")}, {fullCount(events)} events</Row>
+          )}
+          {quarantined !== null && <Row name="Quarantine">{counted(quarantined, "refused request")}</Row>}
           <Row name="Signed in as">
             <span className="foreign">{me.name ?? (me.operator ? "Operator" : "–")}</span> <Text span c="dimmed">({me.operator ? "operator" : roleName(me.role).toLowerCase()}, payloads {me.payloads ? "seen" : "hidden"})</Text>
           </Row>

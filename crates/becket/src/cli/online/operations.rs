@@ -57,15 +57,17 @@ fn shown(session: &Session, stats: &Value) -> String {
         count("/endpoints/disabled"),
         count("/endpoints/failing"),
     );
-    let rows = [
-        ("accepting", accepting),
-        ("events", text(stats, "/events")),
-        ("pending deliveries", text(stats, "/deliveriesPending")),
-        ("refused requests", text(stats, "/quarantined")),
-        ("on disk", format!("{} in {} segments", size(count("/bytes")), count("/segments"))),
-        ("sources", text(stats, "/sources")),
-        ("endpoints", endpoints),
-    ];
+    let mut rows = vec![("accepting", accepting)];
+    // What the whole store holds is told in the first environment only.
+    if !stats["events"].is_null() {
+        rows.extend([
+            ("events", text(stats, "/events")),
+            ("pending deliveries", text(stats, "/deliveriesPending")),
+            ("refused requests", text(stats, "/quarantined")),
+            ("on disk", format!("{} in {} segments", size(count("/bytes")), count("/segments"))),
+        ]);
+    }
+    rows.extend([("sources", text(stats, "/sources")), ("endpoints", endpoints)]);
     let lines: Vec<String> = rows
         .iter()
         .map(|(name, value)| format!("{}  {value}", session.paint.dim(&format!("{name:<18}"))))

@@ -23,7 +23,8 @@ pub struct TokensArgs {
 const EXAMPLES: &str = "\
 Examples:
   becket tokens create ci --days 90              An admin token for 90 days
-  becket tokens create grafana --role read-only
+  becket tokens create grafana --role viewer
+  becket tokens create ann --role developer --payloads
   becket tokens list
   becket tokens revoke key_2fW0...
 
@@ -38,6 +39,9 @@ pub(super) enum TokensCommand {
         /// What it may do
         #[arg(long, value_enum, default_value_t = RoleArg::Admin)]
         role: RoleArg,
+        /// For --role developer and viewer: bodies, values of headers and responses are shown
+        #[arg(long)]
+        payloads: bool,
         /// For --role portal: the only application or source it sees, by id or uid
         #[arg(long, value_name = "APPLICATION", required_if_eq("role", "portal"))]
         application: Option<String>,
@@ -62,7 +66,12 @@ pub(super) enum TokensCommand {
 pub(super) enum RoleArg {
     /// Everything
     Admin,
+    /// Everything but who may do what
+    Developer,
     /// Looking, but not at secrets
+    Viewer,
+    /// The older name of a viewer who sees payloads
+    #[value(hide = true)]
     ReadOnly,
     /// What a customer sees of one application
     Portal,
@@ -72,6 +81,8 @@ impl RoleArg {
     const fn on_the_wire(self) -> &'static str {
         match self {
             Self::Admin => "admin",
+            Self::Developer => "developer",
+            Self::Viewer => "viewer",
             Self::ReadOnly => "read_only",
             Self::Portal => "portal",
         }
@@ -105,8 +116,11 @@ fn tokens() -> PathBuilder {
 
 pub(super) async fn run(session: &Session, command: TokensCommand) -> Result<()> {
     match command {
-        TokensCommand::Create { name, role, application, days } => {
+        TokensCommand::Create { name, role, payloads, application, days } => {
             let mut body = json!({ "name": name, "role": role.on_the_wire() });
+            if payloads {
+                body["payloads"] = json!(true);
+            }
             if let Some(application) = application {
                 body["application"] = json!(application);
             }

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use becket_store::{Application, Owner};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -78,14 +79,28 @@ pub(super) struct Seen {
     pub(super) kind: Kind,
     /// What it is about, unique for its kind.
     pub(super) subject: String,
-    /// Owner and application of the endpoint that it is about.
+    /// Owner and application or source that it is about.
     pub(super) place: Option<(u32, u32)>,
     /// What is known of it.
     pub(super) facts: Value,
 }
 
 impl Seen {
-    /// Trouble that is not with an endpoint.
+    /// Trouble with a source.
+    pub(super) fn with_source(kind: Kind, source: &Application, mut facts: Value) -> Self {
+        let (owner, name) = (source.owner, source.name());
+        if let Some(facts) = facts.as_object_mut() {
+            facts.insert("source".to_owned(), Value::String(name.clone()));
+        }
+        // Owners may call their sources alike.
+        let subject = match owner {
+            Owner::MAIN => name,
+            owner => format!("{name} (environment {})", owner.number()),
+        };
+        Self { kind, subject, place: Some((owner.number(), source.key.0)), facts }
+    }
+
+    /// Trouble that is with neither endpoint nor source.
     pub(super) fn new(kind: Kind, subject: impl Into<String>, facts: Value) -> Self {
         Self { kind, subject: subject.into(), place: None, facts }
     }
@@ -106,7 +121,7 @@ pub(super) struct Episode {
     pub(super) kind: Kind,
     /// What it is about, unique for its kind.
     pub(super) subject: String,
-    /// Owner and application of the endpoint that it is about.
+    /// Owner and application or source that it is about.
     pub(super) place: Option<(u32, u32)>,
     pub(super) began_ms: i64,
     /// When it was last seen.
@@ -197,6 +212,21 @@ impl Book {
             }
             waits || episode.pending.is_some()
         });
+    }
+
+    /// The same while nobody is told anything: what is still to be told waits for somebody.
+    pub(super) fn settle_unheard(&mut self, now_ms: i64, settle_ms: i64) {
+        let before = self.open.len();
+        self.open.retain(|_, episode| {
+            let quiet_ms = now_ms - episode.seen_ms;
+            episode.pending != Some(Tell::Over) && quiet_ms < settle_ms * episode.kind.patience()
+        });
+        self.changed |= self.open.len() != before;
+    }
+
+    /// The open episodes that are not over.
+    pub(super) fn standing(&self) -> impl Iterator<Item = &Episode> {
+        self.open.values().filter(|episode| episode.pending != Some(Tell::Over))
     }
 
     /// Forgets an episode without a word: what it was about is gone, or somebody knows already.
@@ -321,6 +351,23 @@ mod tests {
         again.settle(5 + 12 * SETTLE_MS, SETTLE_MS);
         assert!(!again.is_open(Kind::RetriesExhausted, "app"));
         assert_eq!(Book::read(b"no JSON").pending(), []);
+    }
+
+    #[test]
+    fn what_nobody_hears_waits_for_somebody_while_it_lasts() {
+        let mut book = Book::default();
+        seen(&mut book, Kind::EndpointFailing, 0);
+        seen(&mut book, Kind::SourceQuiet, 0);
+        book.settle_unheard(SETTLE_MS - 1, SETTLE_MS);
+        assert_eq!(book.standing().count(), 2);
+        seen(&mut book, Kind::EndpointFailing, SETTLE_MS);
+        book.settle_unheard(SETTLE_MS, SETTLE_MS);
+        assert_eq!(book.standing().count(), 1);
+        assert_eq!(tell(&mut book, SETTLE_MS), [(Kind::EndpointFailing, Tell::Begin)]);
+        book.settle(2 * SETTLE_MS, SETTLE_MS);
+        assert_eq!(book.standing().count(), 0);
+        book.settle_unheard(2 * SETTLE_MS, SETTLE_MS);
+        assert_eq!(tell(&mut book, 2 * SETTLE_MS), []);
     }
 
     #[test]

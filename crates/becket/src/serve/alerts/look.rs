@@ -2,9 +2,10 @@
 //!
 //! Invariant: each look is a few reads, and what costs more is done once an hour.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use becket_api::Activity;
 use becket_egress::action::template::rfc3339;
 use becket_model::ApplicationKey;
 use becket_store::{DocumentKind, EventFilter, Owner, Page, Scope, Slice, StoreError};
@@ -126,35 +127,48 @@ pub(super) async fn secrets(
     Ok(seen)
 }
 
-/// What is usual for each source, learned now and then.
+/// What is usual for each source, learned now and then, and when it last sent.
 #[derive(Default)]
 pub(super) struct Usual {
     pauses_ms: HashMap<ApplicationKey, i64>,
     learned_ms: Option<i64>,
+    last_ms: HashMap<ApplicationKey, i64>,
 }
 
 impl Usual {
-    /// Learns from the hours before, if that was long ago.
-    pub(super) async fn learn(&mut self, gateway: &Gateway, now_ms: i64) -> Result<(), StoreError> {
+    /// Learns from the counts of the hours before, if that was long ago.
+    pub(super) async fn learn(
+        &mut self,
+        gateway: &Gateway,
+        activity: &Activity,
+        current: &Current,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
         if self.learned_ms.is_some_and(|at_ms| now_ms - at_ms < HOUR_MS) {
             return Ok(());
         }
-        let this_hour_ms = now_ms - now_ms.rem_euclid(HOUR_MS);
-        let mut hours: HashMap<ApplicationKey, Vec<u64>> = HashMap::new();
-        for hour in 0..HOURS {
-            let back = i64::try_from(HOURS - hour).unwrap_or_default();
-            let since_ms = this_hour_ms - back * HOUR_MS;
-            let scope = Scope::all(Owner::MAIN);
-            let counts = gateway.store.event_count(scope, since_ms, since_ms + HOUR_MS).await?;
-            for count in counts {
-                hours.entry(count.application).or_insert_with(|| vec![0; HOURS])[hour] +=
-                    count.events;
-            }
+        let until_ms = now_ms - now_ms.rem_euclid(HOUR_MS);
+        let since_ms = until_ms - i64::try_from(HOURS).unwrap_or_default() * HOUR_MS;
+        let owners: HashSet<Owner> =
+            current.sources.values().map(|source| source.application.owner).collect();
+        self.pauses_ms.clear();
+        for owner in owners {
+            let store = gateway.store.as_ref();
+            let counted =
+                activity.received_by_hour(store, owner, (since_ms, until_ms), now_ms).await?;
+            let usual = counted.into_iter().filter_map(|(application, by_hour)| {
+                let mut hours = vec![0; HOURS];
+                for (at_ms, received) in by_hour {
+                    if let Ok(at) = usize::try_from((at_ms - since_ms) / HOUR_MS)
+                        && let Some(hour) = hours.get_mut(at)
+                    {
+                        *hour += received;
+                    }
+                }
+                Some((application, usual_pause_ms(&hours)?))
+            });
+            self.pauses_ms.extend(usual);
         }
-        self.pauses_ms = hours
-            .into_iter()
-            .filter_map(|(application, hours)| Some((application, usual_pause_ms(&hours)?)))
-            .collect();
         self.learned_ms = Some(now_ms);
         Ok(())
     }
@@ -165,7 +179,7 @@ pub(super) async fn quiet(
     gateway: &Gateway,
     current: &Current,
     alerts: &Alerts,
-    usual: &Usual,
+    usual: &mut Usual,
     now_ms: i64,
 ) -> Result<Vec<Seen>, StoreError> {
     /// A pause of a few seconds says nothing, however busy a source usually is.
@@ -182,17 +196,22 @@ pub(super) async fn quiet(
             (None, None, _) | (None, Some(_), 0) => continue,
             (None, Some(pause_ms), factor) => (pause_ms * i64::from(factor)).max(PAUSE_MIN_MS),
         };
+        // As long as it was heard of lately enough, nobody has to look again.
+        if usual.last_ms.get(&application.key).is_some_and(|last_ms| now_ms - last_ms < after_ms) {
+            continue;
+        }
         let scope = Scope::of(application.owner, application.key);
         let page = Page { limit: 1, before: None, after: None };
         let last = gateway.store.event_list(scope, EventFilter::default(), page).await?;
         // One that has never sent is not quiet but new.
         let Some(last) = last.first() else { continue };
+        usual.last_ms.insert(application.key, last.received_at_ms);
         if now_ms - last.received_at_ms >= after_ms {
             let own = source.rules.quiet_after.is_some();
             let usual_ms = learned.filter(|_| !own).unwrap_or(after_ms);
             let last = rfc3339(last.received_at_ms);
             let facts = json!({ "last": last, "usual": duration(usual_ms) });
-            seen.push(Seen::new(Kind::SourceQuiet, application.name(), facts));
+            seen.push(Seen::with_source(Kind::SourceQuiet, application, facts));
         }
     }
     Ok(seen)

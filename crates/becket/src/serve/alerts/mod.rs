@@ -2,7 +2,8 @@
 //!
 //! Role: notices trouble, keeps account of what of it was told, and posts alerts to a source of the
 //! gateway's own, whose endpoints are those of `[[alerts.endpoint]]`. So alerts have deliveries,
-//! attempts and retries, and are listed among the events.
+//! attempts and retries, and are listed among the events. What is wrong is also there to be looked at
+//! ([`Board`]), whether or not anybody is told.
 //!
 //! Invariants: each trouble is told once at its beginning and once at its end (`episodes`); trouble
 //! with the endpoints of alerts is never told, so nothing goes in circles; an alert is written down
@@ -10,8 +11,9 @@
 //! well cost nothing.
 //!
 //! Where next: `signals` for what is told in passing, `look` for what is looked at, `words` for what an
-//! alert says.
+//! alert says, `board` for what the API shows.
 
+mod board;
 mod episodes;
 mod look;
 mod post;
@@ -30,6 +32,8 @@ use tokio::time::Instant;
 
 use super::gateway::{Current, Gateway, SourceInForce};
 use crate::config::{ALERTS_SOURCE, Alerts};
+use becket_api::Activity;
+pub(super) use board::Board;
 use episodes::{Book, Episode, Kind, Seen};
 use signals::Noted;
 pub(super) use signals::Signals;
@@ -37,16 +41,14 @@ pub(super) use signals::Signals;
 /// The setting under which episodes are kept.
 const SETTING: &str = "alerts";
 const LOOK_EVERY_MIN: Duration = Duration::from_secs(1);
-const LOOK_EVERY_MAX: Duration = Duration::from_secs(15);
+const LOOK_EVERY_MAX: Duration = Duration::from_secs(5);
 /// How often what rarely changes is looked at, at the least.
 const RARELY: Duration = Duration::from_secs(3_600);
 
 /// Begins to look after alerts, for as long as the gateway lives.
-pub(super) fn start(gateway: &Arc<Gateway>, signals: Arc<Signals>) {
-    // From the first attempt on, not from the first look.
-    signals.switch(!gateway.current.load().loaded.config.alerts.endpoints.is_empty());
+pub(super) fn start(gateway: &Arc<Gateway>, signals: Arc<Signals>, activity: Arc<Activity>) {
     let gateway = Arc::downgrade(gateway);
-    tokio::spawn(Watch::new(signals).run(gateway));
+    tokio::spawn(Watch::new(signals, activity).run(gateway));
 }
 
 fn ms(duration: Duration) -> i64 {
@@ -55,9 +57,10 @@ fn ms(duration: Duration) -> i64 {
 
 struct Watch {
     signals: Arc<Signals>,
+    activity: Arc<Activity>,
     book: Option<Book>,
     /// Refusals of each source by when they were taken.
-    refused: HashMap<String, VecDeque<(i64, u64)>>,
+    refused: HashMap<Scope, VecDeque<(i64, u64)>>,
     /// How many deliveries were given up in an episode that is open.
     exhausted: HashMap<EndpointId, u64>,
     usual: look::Usual,
@@ -68,9 +71,10 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(signals: Arc<Signals>) -> Self {
+    fn new(signals: Arc<Signals>, activity: Arc<Activity>) -> Self {
         Self {
             signals,
+            activity,
             book: None,
             refused: HashMap::new(),
             exhausted: HashMap::new(),
@@ -88,11 +92,9 @@ impl Watch {
             let alerts = current.loaded.config.alerts.clone();
             let carrier =
                 current.sources.values().find(|source| source.rules.id == ALERTS_SOURCE).cloned();
-            self.signals.switch(!alerts.endpoints.is_empty());
             let waits = carrier.is_none() && !alerts.endpoints.is_empty();
-            if let Some(carrier) = carrier
-                && let Err(error) = self.look(&gateway, &current, &alerts, &carrier).await
-            {
+            let carrier = carrier.as_deref();
+            if !waits && let Err(error) = self.look(&gateway, &current, &alerts, carrier).await {
                 tracing::warn!(code = error.code(), %error, "alerts.look_failed");
             }
             drop((current, gateway));
@@ -108,7 +110,7 @@ impl Watch {
         gateway: &Gateway,
         current: &Current,
         alerts: &Alerts,
-        carrier: &SourceInForce,
+        carrier: Option<&SourceInForce>,
     ) -> Result<(), StoreError> {
         let mut book = match self.book.take() {
             Some(book) => book,
@@ -119,10 +121,19 @@ impl Watch {
         };
         let now_ms = gateway.clock.now_ms();
         let looked = self.notice(&mut book, gateway, current, alerts, carrier, now_ms).await;
-        book.settle(now_ms, ms(alerts.settle));
-        let told = tell(&mut book, gateway, carrier, now_ms).await;
+        let told = match carrier {
+            Some(carrier) => {
+                book.settle(now_ms, ms(alerts.settle));
+                tell(&mut book, gateway, carrier, now_ms).await
+            }
+            None => {
+                book.settle_unheard(now_ms, ms(alerts.settle));
+                keep(&mut book, gateway).await
+            }
+        };
+        let shown = gateway.board.put(&book, gateway, now_ms).await;
         self.book = Some(book);
-        looked.and(told)
+        looked.and(told).and(shown)
     }
 
     /// Puts everything that is wrong now into the book.
@@ -132,7 +143,7 @@ impl Watch {
         gateway: &Gateway,
         current: &Current,
         alerts: &Alerts,
-        carrier: &SourceInForce,
+        carrier: Option<&SourceInForce>,
         now_ms: i64,
     ) -> Result<(), StoreError> {
         let repeat_ms = ms(alerts.repeat);
@@ -142,7 +153,7 @@ impl Watch {
             seen(book, Seen::new(Kind::DiskFilling, "store", facts));
         }
         for (endpoint, noted) in self.signals.take_endpoints() {
-            if noted.application != carrier.application.key {
+            if carrier.is_none_or(|carrier| noted.application != carrier.application.key) {
                 for one in self.of_endpoint(book, gateway, current, endpoint, &noted).await? {
                     seen(book, one);
                 }
@@ -154,8 +165,8 @@ impl Watch {
         for one in self.refusals(gateway, current, alerts, now_ms).await? {
             seen(book, one);
         }
-        self.usual.learn(gateway, now_ms).await?;
-        for one in look::quiet(gateway, current, alerts, &self.usual, now_ms).await? {
+        self.usual.learn(gateway, &self.activity, current, now_ms).await?;
+        for one in look::quiet(gateway, current, alerts, &mut self.usual, now_ms).await? {
             seen(book, one);
         }
         for one in self.rarely(gateway, alerts, now_ms).await? {
@@ -225,18 +236,17 @@ impl Watch {
             }
             !counts.is_empty()
         });
-        for (name, counts) in &self.refused {
+        for (scope, counts) in &self.refused {
             let refused: u64 = counts.iter().map(|(_, count)| count).sum();
-            let source = current.sources.values().find(|source| source.application.name() == *name);
+            let source = scope.application.and_then(|key| current.sources.get(&key));
             let Some(source) = source.filter(|_| refused >= u64::from(alerts.refusals)) else {
                 continue;
             };
-            let scope = Scope::of(source.application.owner, source.application.key);
             let since_ms = now_ms - window_ms;
-            if !look::accepted_as_many(gateway, scope, refused, since_ms).await? {
+            if !look::accepted_as_many(gateway, *scope, refused, since_ms).await? {
                 let window = words::duration(window_ms);
                 let facts = json!({ "refused": refused, "window": window });
-                seen.push(Seen::new(Kind::SignaturesRefused, name.clone(), facts));
+                seen.push(Seen::with_source(Kind::SignaturesRefused, &source.application, facts));
             }
         }
         Ok(seen)

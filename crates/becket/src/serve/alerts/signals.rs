@@ -1,14 +1,12 @@
 //! What deliveries and requests tell in passing: only of failures, and only what fits.
 //!
-//! Invariant: a request that is accepted and an attempt that succeeds cost nothing here. Without an
-//! endpoint for alerts nothing is noted at all.
+//! Invariant: a request that is accepted and an attempt that succeeds cost nothing here.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use becket_engine::{AttemptReport, DeliveryTurn, EndpointEvent, EndpointNotice};
 use becket_model::{ApplicationKey, EndpointId, NextStep};
-use becket_store::Owner;
+use becket_store::{Owner, Scope};
 use parking_lot::Mutex;
 
 /// How many sources and how many endpoints are noted between two looks.
@@ -36,22 +34,12 @@ pub(super) struct Noted {
 /// Where it is noted.
 #[derive(Default)]
 pub(crate) struct Signals {
-    on: AtomicBool,
-    refused: Mutex<HashMap<String, u64>>,
+    refused: Mutex<HashMap<Scope, u64>>,
     endpoints: Mutex<HashMap<EndpointId, Noted>>,
 }
 
 impl Signals {
-    /// Whether anybody wants to know.
-    pub(super) fn switch(&self, on: bool) {
-        if !on && self.on.load(Ordering::Relaxed) {
-            self.refused.lock().clear();
-            self.endpoints.lock().clear();
-        }
-        self.on.store(on, Ordering::Relaxed);
-    }
-
-    pub(super) fn take_refused(&self) -> HashMap<String, u64> {
+    pub(super) fn take_refused(&self) -> HashMap<Scope, u64> {
         std::mem::take(&mut self.refused.lock())
     }
 
@@ -60,15 +48,10 @@ impl Signals {
     }
 
     /// A source refused a request because it could not be verified.
-    pub(crate) fn refused(&self, source: &str) {
-        if !self.on.load(Ordering::Relaxed) {
-            return;
-        }
+    pub(crate) fn refused(&self, source: Scope) {
         let mut refused = self.refused.lock();
-        if let Some(count) = refused.get_mut(source) {
-            *count += 1;
-        } else if refused.len() < NOTED_MAX {
-            refused.insert(source.to_owned(), 1);
+        if refused.len() < NOTED_MAX || refused.contains_key(&source) {
+            *refused.entry(source).or_insert(0) += 1;
         }
     }
 
@@ -123,9 +106,6 @@ impl Signals {
         endpoint: EndpointId,
         change: impl FnOnce(&mut Noted),
     ) {
-        if !self.on.load(Ordering::Relaxed) {
-            return;
-        }
         let mut endpoints = self.endpoints.lock();
         if endpoints.len() >= NOTED_MAX && !endpoints.contains_key(&endpoint) {
             return;

@@ -45,7 +45,7 @@ pub(super) fn alert(episode: &Episode, tell: Tell, now_ms: i64) -> Option<Alert>
 }
 
 /// The endpoint as people know it: `app` of `github`.
-fn endpoint(episode: &Episode) -> String {
+pub(super) fn endpoint(episode: &Episode) -> String {
     let fact = |name: &str| episode.facts[name].as_str().unwrap_or_default().to_owned();
     match (fact("endpoint"), fact("source")) {
         (endpoint, source) if source.is_empty() => format!("`{endpoint}`"),
@@ -140,7 +140,7 @@ fn words(episode: &Episode) -> (String, String) {
     }
 }
 
-fn deliveries(count: u64) -> String {
+pub(super) fn deliveries(count: u64) -> String {
     if count == 1 { "One delivery".to_owned() } else { format!("{count} deliveries") }
 }
 
@@ -186,21 +186,23 @@ pub(super) fn duration(ms: i64) -> String {
     if number == 1 { format!("1 {unit}") } else { format!("{number} {unit}s") }
 }
 
+/// Every kind, for tests of what is said.
+#[cfg(test)]
+pub(super) const KINDS: [Kind; 9] = [
+    Kind::EndpointFailing,
+    Kind::EndpointDisabled,
+    Kind::SignaturesRefused,
+    Kind::SourceQuiet,
+    Kind::RetriesExhausted,
+    Kind::RetriesRunningOut,
+    Kind::DiskFilling,
+    Kind::CertificateExpiring,
+    Kind::SecretExpiring,
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const KINDS: [Kind; 9] = [
-        Kind::EndpointFailing,
-        Kind::EndpointDisabled,
-        Kind::SignaturesRefused,
-        Kind::SourceQuiet,
-        Kind::RetriesExhausted,
-        Kind::RetriesRunningOut,
-        Kind::DiskFilling,
-        Kind::CertificateExpiring,
-        Kind::SecretExpiring,
-    ];
 
     #[test]
     fn every_alert_says_what_to_do() {

@@ -11,6 +11,10 @@ import { Time } from "../../../parts/Time";
 import { More } from "../../../parts/Timeline";
 import { meaningOf } from "../errors";
 
+/** Whether the gateway left a part of an answer out, because the reader may not see payloads. */
+export const isHidden = (part: unknown): boolean => (part as { hidden?: boolean } | null | undefined)?.hidden === true;
+const HIDDEN = "Hidden: your sign-in has not the right to see payloads.";
+
 interface Props {
   attempt: Attempt;
   /** The event's own body, as far as it is known: what a transformation began with. */
@@ -55,21 +59,21 @@ function Detail({ detail, attempt, before }: { detail: AttemptDetail; attempt: A
       {response && (
         <section aria-label="Response">
           <div className="part-title">Response {response.status}{detail.remote_address ? ` from ${visible(detail.remote_address)}` : ""}</div>
-          <Kept body={response.body} cut={response.truncated} />
-          <More summary={`${response.headers.length} response headers`}><Pairs pairs={response.headers as Headers} label="Response headers" /></More>
+          <Kept body={isHidden(response) ? null : response.body} cut={response.truncated} />
+          {!isHidden(response) && <More summary={`${response.headers.length} response headers`}><Pairs pairs={response.headers as Headers} label="Response headers" /></More>}
         </section>
       )}
       {detail.output && (
         <section aria-label="Output">
           <div className="part-title">Output</div>
-          <Kept body={detail.output.body} cut={detail.output.truncated} />
+          <Kept body={isHidden(detail.output) ? null : detail.output.body} cut={detail.output.truncated} />
         </section>
       )}
       <section aria-label="Request">
         <div className="part-title">Request</div>
         <Text size="xs" className="mono foreign">{detail.method ?? "POST"} {visible(detail.url, true)}</Text>
         <Text size="xs" c="dimmed">{bytes(detail.request_bytes)} sent{transformed?.body ? ", made by the transformation" : ": the event's own bytes"}</Text>
-        <More summary={`${detail.request_headers.length} request headers`}><Pairs pairs={detail.request_headers as Headers} label="Request headers" /></More>
+        {!isHidden(detail) && <More summary={`${detail.request_headers.length} request headers`}><Pairs pairs={detail.request_headers as Headers} label="Request headers" /></More>}
         {attempt.curl && <More summary="As curl"><CodeBlock text={attempt.curl} language="Shell" copyLabel="Copy the curl line of this attempt" wrap /></More>}
       </section>
     </>
@@ -79,7 +83,7 @@ function Detail({ detail, attempt, before }: { detail: AttemptDetail; attempt: A
 type Shown = { text?: string; base64?: string } | null | undefined;
 
 function Kept({ body, cut }: { body: Shown; cut: boolean }) {
-  if (!body) return <Text size="sm" c="dimmed">Hidden: your sign-in has not the right to see payloads.</Text>;
+  if (!body) return <Text size="sm" c="dimmed">{HIDDEN}</Text>;
   if (body.text === undefined) return body.base64 ? <CodeBlock text={body.base64} language="Base64" copyLabel="Copy the bytes in base64" wrap /> : <Text size="sm" c="dimmed">Empty</Text>;
   if (body.text === "") return <Text size="sm" c="dimmed">Empty</Text>;
   return (
@@ -92,6 +96,7 @@ function Kept({ body, cut }: { body: Shown; cut: boolean }) {
 
 function Transformed({ transformed, before }: { transformed: NonNullable<AttemptDetail["transformed"]>; before: Props["before"] }) {
   const made = transformed.body?.text;
+  if (isHidden(transformed)) return <section aria-label="Transformation"><div className="part-title">Transformation</div><Text size="sm" c="dimmed">{HIDDEN}</Text></section>;
   return (
     <section aria-label="Transformation">
       <div className="part-title">Transformation</div>

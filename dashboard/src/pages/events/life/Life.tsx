@@ -12,12 +12,12 @@ import { Moment, More, Timeline } from "../../../parts/Timeline";
 import { Steps } from "../../../parts/Verdict";
 import { REFUSALS } from "../errors";
 import { latest } from "../words";
-import { AttemptView } from "./Attempts";
+import { AttemptView, isHidden } from "./Attempts";
 
 export function Life({ life }: { life: Explain }) {
   const { event, request } = life;
-  const text = request.body?.text;
-  const before = text === undefined ? null : { text, cut: request.body.cut };
+  const body = request.body;
+  const before = body?.text === undefined ? null : { text: body.text, cut: body.cut };
   return (
     <Timeline label="What happened">
       <Received life={life} />
@@ -43,7 +43,7 @@ function Received({ life }: { life: Explain }) {
       {request.path && <Text className="mono foreign" size="xs">{request.method} {visible(request.url ?? request.path, true)}</Text>}
       <Text size="sm">
         {request.remoteAddress ? <>from <span className="mono foreign">{visible(request.remoteAddress, true)}</span>, </> : null}
-        {request.body ? `${bytes(request.body.sizeBytes)}, ` : ""}{counted(request.headers?.length ?? 0, "header")}
+        {isHidden(request) ? "what was sent is hidden from your sign-in" : `${request.body ? `${bytes(request.body.sizeBytes)}, ` : ""}${counted(request.headers.length, "header")}`}
       </Text>
       {event.released && (
         <Text size="sm">Let out of quarantine by <span className="foreign">{visible(event.released.by)}</span>{" "}
@@ -67,9 +67,9 @@ function Verified({ life }: { life: Explain }) {
       {explanation ? (
         <>
           <Text size="sm" className="foreign">{visible(explanation.sentence)}{explanation.hint ? ` ${visible(explanation.hint)}` : ""}</Text>
-          <More summary="What was signed, step by step"><Steps explanation={explanation} /></More>
+          {!isHidden(explanation) && <More summary="What was signed, step by step"><Steps explanation={explanation} /></More>}
         </>
-      ) : <Text size="sm" c="dimmed">The source is no longer configured, so it cannot be judged again. Recorded on receipt: <span className="mono foreign">{visible(JSON.stringify(verdict.recorded))}</span></Text>}
+      ) : !isHidden(verdict) && <Text size="sm" c="dimmed">The source is no longer configured, so it cannot be judged again. Recorded on receipt: <span className="mono foreign">{visible(JSON.stringify(verdict.recorded))}</span></Text>}
     </Moment>
   );
 }
@@ -126,7 +126,7 @@ function Endpoint({ one, before }: { one: EndpointLife; before: { text: string; 
     <Moment tone={toneOf(one.state)} aside={<State state={one.state} />}
       title={<>{TITLES[one.state] ?? "At"} <Link className="link foreign" to="/endpoints/$endpointId" params={{ endpointId: one.id }}>{visible(one.name, true)}</Link></>}>
       {one.url && <Text size="xs" className="mono foreign" c="dimmed">{visible(one.url, true)}</Text>}
-      {one.filtered ? <Clause filtered={one.filtered} /> : !one.planned && <Text size="sm" className="foreign">{visible(one.reason)}</Text>}
+      {one.filtered ? <Clause filtered={one.filtered} /> : !one.planned && <Text size="sm" className="foreign">{visible(one.reason) || "Why is hidden from your sign-in."}</Text>}
       {one.attempts.map((attempt) => (
         <AttemptView key={attempt.id} attempt={attempt} before={before} open={attempt === last && !attempt.succeeded && one.attempts.length < 20} />
       ))}
