@@ -1,4 +1,6 @@
 // What the catalogue knows about a provider: where to click there, and what its signature proves.
+import "./facts.css";
+
 import { Alert, Anchor, Group, Stack, Text } from "@mantine/core";
 import { IconAlertTriangle, IconExternalLink } from "@tabler/icons-react";
 

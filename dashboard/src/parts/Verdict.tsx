@@ -1,4 +1,7 @@
 // The signature doctor: what is wrong with a request, how that was found, and where to repair it.
+import "./facts.css";
+import "./verdict.css";
+
 import { Alert, Box, Code, Group, SegmentedControl, Stack, Text } from "@mantine/core";
 import { IconCircleCheck, IconCircleX, IconStethoscope } from "@tabler/icons-react";
 import { useState } from "react";
