@@ -520,6 +520,9 @@ fn announce(gateway: &Gateway, token: &keys::Kept, demo: Option<&crate::config::
             text.push_str(&format!("  {:<20}WARNING: {}\n", "", doctor::OBSERVES));
         }
     }
+    if current.loaded.config.dashboard.enabled {
+        text.push_str(&format!("  {:<20}{}/\n", "dashboard", gateway.local_url));
+    }
     text.push_str(&format!("  {:<20}{}/api/v1\n", "management", gateway.local_url));
     match (&token.file, token.fresh || demo.is_some()) {
         (Some(file), true) => {
