@@ -7,10 +7,12 @@ CONFIG ?= becket.toml
 # For example BENCH=--full, which also measures with five million stored events.
 BENCH ?=
 CRASH_CYCLES ?= 200
+CLUSTER_ROUNDS ?= 30
+FAILOVERS ?= 10
 FUZZ_SECONDS ?= 60
 PROFILE ?= dev
 
-.PHONY: help setup dashboard run test check audit bench crash fuzz vectors fmt docs clean
+.PHONY: help setup dashboard run test check audit bench crash failover fuzz vectors fmt docs clean
 
 help: ## print this list
 	@echo "usage: make TARGET"
@@ -44,8 +46,13 @@ bench: setup ## measure throughput, latency, memory and start-up beside a bare s
 	cargo build --release --package becket-filter --package becket-store --package becket-transform --examples
 	target/release/becket-bench run $(BENCH)
 
-crash: setup ## kill -9 under load, CRASH_CYCLES times (200), and look for lost events
+crash: setup ## kill -9 under load CRASH_CYCLES (200) times, nodes and servers CLUSTER_ROUNDS (30) times
 	BECKET_CRASH_CYCLES=$(CRASH_CYCLES) cargo test --package becket --test crash -- --nocapture
+	BECKET_CLUSTER_ROUNDS=$(CLUSTER_ROUNDS) cargo test --package becket --test cluster_crash -- \
+		--nocapture --test-threads 1
+
+failover: setup ## FAILOVERS (10) dead primaries under load: by hand, with Patroni, asynchronous
+	@BECKET_FAILOVERS=$(FAILOVERS) scripts/failover.sh
 
 fuzz: ## run every fuzz target for FUZZ_SECONDS (60) each
 	@scripts/fuzz.sh $(FUZZ_SECONDS)

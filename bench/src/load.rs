@@ -43,8 +43,8 @@ pub enum Until {
 /// What is to be sent.
 #[derive(Clone)]
 pub struct Plan {
-    /// Where to.
-    pub to: SocketAddr,
+    /// Where to; connections take turns.
+    pub to: Vec<SocketAddr>,
     /// Over how many connections.
     pub connections: usize,
     /// For how long.
@@ -62,7 +62,17 @@ impl Plan {
     pub fn to(to: SocketAddr) -> Self {
         let until = Until::Time(Duration::from_secs(5));
         let requests = Arc::new(move |_, salt| github::request(to, salt));
-        Self { to, connections: 64, until, rate: None, stop: Arc::default(), requests }
+        Self { to: vec![to], connections: 64, until, rate: None, stop: Arc::default(), requests }
+    }
+
+    /// What these requests are sent to several servers of one gateway; connection number so-and-so
+    /// goes to the server with this number modulo theirs.
+    pub fn spread(
+        to: &[SocketAddr],
+        requests: Arc<dyn Fn(usize, u32) -> Request + Send + Sync>,
+    ) -> Self {
+        let until = Until::Time(Duration::from_secs(5));
+        Self { to: to.to_vec(), connections: 64, until, rate: None, stop: Arc::default(), requests }
     }
 }
 
@@ -196,6 +206,7 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
 async fn connection(shared: Arc<Shared>, at: usize) -> Outcome {
     let mut outcome = Outcome::default();
     let mut request = (shared.plan.requests)(at, next_salt());
+    let to = shared.plan.to[at % shared.plan.to.len()];
     let mut open: Option<Open> = None;
     let mut number = 0;
     while !shared.is_over() {
@@ -205,7 +216,7 @@ async fn connection(shared: Arc<Shared>, at: usize) -> Outcome {
         number += 1;
         let mut here = match open.take() {
             Some(here) => here,
-            None => match Open::to(shared.plan.to).await {
+            None => match Open::to(to).await {
                 Ok(here) => here,
                 Err(error) => {
                     outcome.error(format!("connecting: {}", error.kind()));

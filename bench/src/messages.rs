@@ -68,14 +68,16 @@ impl Server {
         }
     }
 
-    /// Posts messages for one of the applications, the same for each connection.
+    /// Posts messages for one of the applications, the same for each connection, where connections
+    /// are spread over so many servers: each of them gets messages of all applications.
     pub fn requests(
         &self,
         applications: Arc<Vec<String>>,
+        servers: usize,
     ) -> Arc<dyn Fn(usize, u32) -> Request + Send + Sync> {
         let server = self.clone();
         Arc::new(move |connection, salt| {
-            server.request(&applications[connection % applications.len()], salt)
+            server.request(&applications[connection / servers % applications.len()], salt)
         })
     }
 

@@ -16,7 +16,7 @@ use crate::{api, process};
 /// The token for management.
 pub const TOKEN: &str = "a token for management, used by the benchmark only";
 /// The name of the only source, and of its endpoint if it has one.
-const SOURCE: &str = "github";
+pub const SOURCE: &str = "github";
 const ENDPOINT: &str = "sink";
 /// The name of the second source.
 pub const RARE: &str = "rare";
@@ -127,12 +127,14 @@ impl Place {
     }
 }
 
-fn program(programs: &Path) -> Result<PathBuf> {
+/// The gateway's program, which has to be built.
+pub fn program(programs: &Path) -> Result<PathBuf> {
     let path = programs.join("becket");
     if path.exists() { Ok(path) } else { Err(BenchError::NotBuilt { path }) }
 }
 
-fn free_address() -> Result<SocketAddr> {
+/// An address on this machine that nobody listens on.
+pub fn free_address() -> Result<SocketAddr> {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     TcpListener::bind(any)
         .and_then(|listener| listener.local_addr())

@@ -51,6 +51,53 @@ fn cpu_in(path: &str) -> Result<Duration> {
     }
 }
 
+/// Processor time so far of a process and of everything that descends from it, what has ended and
+/// was waited for included: a server that has a process for each connection is measured by its first.
+pub fn cpu_of_tree(pid: u32) -> Result<Duration> {
+    let mut parents = BTreeMap::<u32, Vec<u32>>::new();
+    let entries = std::fs::read_dir("/proc").map_err(doing("reading /proc"))?;
+    for entry in entries.flatten() {
+        let Some(child) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // A process may end between being listed and being read.
+        if let Ok(parent) = parent_of(child) {
+            parents.entry(parent).or_default().push(child);
+        }
+    }
+    let mut sum = cpu_with_ended(pid)?;
+    let mut known = parents.remove(&pid).unwrap_or_default();
+    while let Some(child) = known.pop() {
+        sum += cpu_with_ended(child).unwrap_or_default();
+        known.extend(parents.remove(&child).unwrap_or_default());
+    }
+    Ok(sum)
+}
+
+/// The fields of a process behind its name, which may hold anything.
+fn fields_of(pid: u32) -> Result<(String, Vec<u64>)> {
+    let path = format!("/proc/{pid}/stat");
+    let text = read(&path)?;
+    let (_, fields) = text.rsplit_once(')').ok_or_else(|| unexpected(&path, "no name"))?;
+    // The first one is a letter, and a few that nobody asks for here may be negative.
+    let numbers = fields.split_whitespace().skip(1).map(|field| field.parse().unwrap_or(0));
+    Ok((path, numbers.collect()))
+}
+
+fn parent_of(pid: u32) -> Result<u32> {
+    let (path, fields) = fields_of(pid)?;
+    let parent = fields.first().and_then(|parent| u32::try_from(*parent).ok());
+    parent.ok_or_else(|| unexpected(&path, "no parent"))
+}
+
+/// Processor time of a process and of its children that have ended.
+fn cpu_with_ended(pid: u32) -> Result<Duration> {
+    let (path, fields) = fields_of(pid)?;
+    // utime, stime, cutime and cstime.
+    let times = fields.get(10..14).ok_or_else(|| unexpected(&path, "no processor times"))?;
+    Ok(ticks(times.iter().sum()))
+}
+
 /// Processor time of each thread so far; threads that share a name up to a number are added up.
 pub fn cpu_of_threads(pid: u32) -> Result<BTreeMap<String, Duration>> {
     let folder = format!("/proc/{pid}/task");
@@ -100,15 +147,33 @@ pub fn busy() -> Result<Duration> {
 
 /// Waits until a process has no work left, at most `patience`; answers whether it came to rest.
 pub fn settle(pid: u32, patience: Duration) -> Result<bool> {
+    settle_by(|| cpu(pid), 1, patience)
+}
+
+/// The same for several processes with all that descends from them.
+pub fn settle_trees(pids: &[u32], patience: Duration) -> Result<bool> {
+    settle_by(|| cpu_of_trees(pids), pids.len(), patience)
+}
+
+/// Processor time so far of several processes with all that descends from them.
+pub fn cpu_of_trees(pids: &[u32]) -> Result<Duration> {
+    pids.iter().map(|pid| cpu_of_tree(*pid)).sum()
+}
+
+fn settle_by(
+    cpu: impl Fn() -> Result<Duration>,
+    processes: usize,
+    patience: Duration,
+) -> Result<bool> {
     let begin = Instant::now();
     let mut quiet = 0;
-    let mut before = cpu(pid)?;
+    let mut before = cpu()?;
     while begin.elapsed() < patience {
         std::thread::sleep(SETTLE_STEP);
-        let now = cpu(pid)?;
-        let share = (now - before).as_secs_f64() / SETTLE_STEP.as_secs_f64();
+        let now = cpu()?;
+        let share = now.saturating_sub(before).as_secs_f64() / SETTLE_STEP.as_secs_f64();
         before = now;
-        quiet = if share <= SETTLED_SHARE { quiet + 1 } else { 0 };
+        quiet = if share <= SETTLED_SHARE * processes as f64 { quiet + 1 } else { 0 };
         if quiet >= SETTLED_STEPS {
             return Ok(true);
         }
@@ -141,6 +206,22 @@ pub fn raise_open_files(wanted: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tree_has_what_its_branches_used() {
+        let busy = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done";
+        let script = format!("({busy}); ({busy}) & wait; sleep 5");
+        let mut child = std::process::Command::new("sh").args(["-c", &script]).spawn().unwrap();
+        let begin = Instant::now();
+        // What has ended counts by itself: the shell does nothing but wait.
+        while cpu_of_tree(child.id()).unwrap() < Duration::from_millis(40) {
+            assert!(begin.elapsed() < Duration::from_secs(30), "nothing was counted");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(cpu_of_tree(child.id()).unwrap() >= cpu(child.id()).unwrap());
+        child.kill().and_then(|()| child.wait()).unwrap();
+        assert!(cpu_of_tree(child.id()).is_err());
+    }
 
     #[test]
     fn this_process_has_figures() {

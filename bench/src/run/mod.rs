@@ -4,6 +4,9 @@
 //! each round before the median is taken; what a gateway still does after its load has ended counts
 //! as processor time of that load.
 
+mod backlog;
+mod clustered;
+mod cost;
 mod delivery;
 mod developing;
 mod intake;
@@ -22,6 +25,7 @@ use crate::error::{Result, doing};
 use crate::load::{self, Outcome, Plan, Until};
 use crate::machine::{self, Machine};
 use crate::place::{Bare, Place, Running, Setup};
+use crate::postgres::Postgres;
 use crate::process;
 use crate::report::{self, Report};
 
@@ -46,9 +50,32 @@ pub struct Options {
     #[arg(long, default_value_t = 1_000_000)]
     events: u64,
     /// Only these parts, such as `a,c` (a and b: receiving, c: delivering, d: memory, e: starting,
-    /// f: messages, g: filters, transformations, `listen`, h: looking at much history)
+    /// f: messages, g: filters, transformations, `listen`, h: looking at much history, i: several
+    /// nodes on PostgreSQL, j: many deliveries that wait there)
     #[arg(long, value_delimiter = ',')]
     parts: Vec<String>,
+    /// How many nodes there are, in turn, on PostgreSQL
+    #[arg(long, value_delimiter = ',', default_value = "1,2,3")]
+    nodes: Vec<usize>,
+    /// A PostgreSQL server that is running on this machine, as a URL of a superuser; a private one is
+    /// started if absent
+    #[arg(long, requires = "postgres_pid")]
+    postgres: Option<String>,
+    /// Its first process
+    #[arg(long)]
+    postgres_pid: Option<u32>,
+    /// Another server that speaks the API and gets the messages of part i as well, by its base URL
+    #[arg(long, requires = "peer_token")]
+    peer: Option<String>,
+    /// A token that may make applications there
+    #[arg(long, env = "BECKET_PEER_TOKEN", hide_env_values = true)]
+    peer_token: Option<String>,
+    /// Its processes, whose processor time counts
+    #[arg(long, value_delimiter = ',')]
+    peer_pid: Vec<u32>,
+    /// The first process of its database, if that is not the one of the nodes
+    #[arg(long)]
+    peer_database_pid: Option<u32>,
     /// Where the results go
     #[arg(long, default_value = "bench/results/latest.json")]
     out: PathBuf,
@@ -62,6 +89,13 @@ impl Default for Options {
             seconds: 5,
             events: 1_000_000,
             parts: Vec::new(),
+            nodes: vec![1, 2, 3],
+            postgres: None,
+            postgres_pid: None,
+            peer: None,
+            peer_token: None,
+            peer_pid: Vec::new(),
+            peer_database_pid: None,
             out: "bench/results/latest.json".into(),
         }
     }
@@ -83,6 +117,15 @@ impl Bench {
 
     fn place(&self, setup: Setup) -> Result<Place> {
         Place::new(&self.programs, &self.programs, setup)
+    }
+
+    /// The database of several nodes: the one that was named, else a private one with these settings
+    /// beside its usual ones.
+    fn postgres(&self, settings: &[&str]) -> Result<Postgres> {
+        match (&self.options.postgres, self.options.postgres_pid) {
+            (Some(url), Some(pid)) => Ok(Postgres::existing(url, pid)),
+            _ => Postgres::start(&self.programs, settings),
+        }
     }
 
     fn round_time(&self) -> Duration {
@@ -251,6 +294,12 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if bench.wants("h") {
         looking::measure_all(&mut bench)?;
+    }
+    if bench.wants("i") {
+        clustered::measure(&mut bench)?;
+    }
+    if bench.wants("j") {
+        backlog::measure(&mut bench)?;
     }
     bench.report.load_after = machine::load();
     bench.report.print();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::cost::{self, Sides};
 use super::{Bench, Round, Watch, say_errors};
 use crate::error::Result;
 use crate::load::{self, Plan, Until};
@@ -15,7 +16,7 @@ use crate::messages::{self, Server, Shape};
 use crate::place::{Running, Setup, TOKEN};
 use crate::sink::{Sink, Taken};
 
-const APPLICATIONS: usize = 20;
+pub(super) const APPLICATIONS: usize = 20;
 const DRAIN_PATIENCE: Duration = Duration::from_secs(120);
 /// A server that delivers nothing more for this long has finished.
 const QUIET: Duration = Duration::from_secs(10);
@@ -23,9 +24,9 @@ const QUIET: Duration = Duration::from_secs(10);
 /// How another server is measured.
 #[derive(Args)]
 pub struct Options {
-    /// The server's base URL
-    #[arg(long, default_value = "http://127.0.0.1:8080")]
-    to: String,
+    /// The server's base URL; several, separated by commas, if it has several nodes
+    #[arg(long, value_delimiter = ',', default_value = "http://127.0.0.1:8080")]
+    to: Vec<String>,
     /// A token that may make applications [env: BECKET_TOKEN]
     #[arg(long, env = "BECKET_TOKEN")]
     token: String,
@@ -47,45 +48,36 @@ pub struct Options {
     /// Where deliveries are taken
     #[arg(long, default_value = "127.0.0.1:0")]
     sink: std::net::SocketAddr,
+    /// Its processes, if their processor time is to be measured
+    #[arg(long, value_delimiter = ',')]
+    pid: Vec<u32>,
+    /// The first process of its database, likewise
+    #[arg(long)]
+    database_pid: Option<u32>,
 }
 
 /// Puts the load on a server that is running, and prints figures as JSON.
 pub fn against(options: &Options) -> Result<()> {
-    let server =
-        Server { address: messages::address_of(&options.to)?, token: options.token.clone() };
+    let addresses: Vec<_> =
+        options.to.iter().map(|url| messages::address_of(url)).collect::<Result<_>>()?;
+    let Some(address) = addresses.first().copied() else { return Ok(()) };
+    let server = Server { address, token: options.token.clone() };
     let sink = Sink::start(options.sink)?;
     let shape = Shape { applications: options.applications, endpoints: options.endpoints };
     let ids = server.prepare(shape, &format!("http://{}", sink.address))?;
-    let mut plan = Plan::to(server.address);
+    let mut plan = Plan::spread(&addresses, server.requests(ids, addresses.len()));
     plan.connections = options.connections;
     plan.until = Until::Time(Duration::from_secs(options.seconds));
     plan.rate = options.rate;
-    plan.requests = server.requests(ids);
-    sink.reset();
-    let begin = Instant::now();
-    let outcome = load::run(&plan)?;
-    let meanwhile = sink.count();
-    let whole = drain(&sink, outcome.ok * shape.endpoints as u64, begin);
-    let taken = sink.taken();
-    println!(
-        "{}",
-        json!({
-            "created": outcome.json(),
-            "endpoints": shape.endpoints,
-            "delivered": taken.count,
-            "delivered_while_creating": meanwhile,
-            "delivered_rate": taken.count as f64 / whole.as_secs_f64(),
-            "seconds_to_last_delivery": whole.as_secs_f64(),
-            "created_to_delivered_p50_ms": taken.age.quantile_ms(500),
-            "created_to_delivered_p99_ms": taken.age.quantile_ms(990),
-        })
-    );
+    let sides = Sides { servers: options.pid.clone(), database: options.database_pid };
+    let done = cost::put(&plan, shape.endpoints as u64, &sink, &sides, || Ok(()))?;
+    println!("{}", done.json());
     Ok(())
 }
 
 /// Waits for so many deliveries, or until nothing comes any more; the time since `begin` at which the
 /// last one came.
-fn drain(sink: &Sink, wanted: u64, begin: Instant) -> Duration {
+pub(super) fn drain(sink: &Sink, wanted: u64, begin: Instant) -> Duration {
     let (mut last, mut last_at) = (sink.count(), Instant::now());
     loop {
         let count = sink.count();
@@ -140,7 +132,7 @@ pub(super) fn measure(bench: &mut Bench) -> Result<()> {
             let ids = server.prepare(shape, &format!("http://{}", sink.address))?;
             let mut plan = Plan::to(place.address);
             plan.until = Until::Time(bench.round_time());
-            plan.requests = server.requests(Arc::clone(&ids));
+            plan.requests = server.requests(Arc::clone(&ids), 1);
             rounds.push(send(&plan, &running, &sink, endpoints)?);
             running.stop()?;
         }

@@ -25,6 +25,7 @@ mod call;
 mod cookies;
 mod curl;
 mod docs;
+mod elsewhere;
 mod event_types;
 mod gate;
 mod handlers;
@@ -61,6 +62,7 @@ pub use activity::Activity;
 pub use audit::audit_by_gateway;
 pub use auth::{Auth, ClientAddress, FAILED_LOGINS_BURST};
 pub use cookies::Arrival;
+pub use elsewhere::Elsewhere;
 pub use event_types::load_retry_by_type;
 pub use handlers::problems::{Standing, StandingKind};
 pub use handlers::transformations::{StoredTransformation, load_transformation};
@@ -73,7 +75,8 @@ pub use source_state::{
     SourceSettings, SourceTest, SourceTested, SourceTrouble, TestRefusal,
 };
 pub use state::{
-    ApiState, Control, ControlError, Directory, EndpointSecret, KeysRotated, LetOut, LetOutcome,
+    AdviceShown, ApiState, Control, ControlError, Directory, EndpointSecret, KeysRotated, LetOut,
+    LetOutcome, NodeShown, NodesShown,
     Person, PersonRole, ProviderCredential, ProviderDetails, ProviderRow, ProviderSample, SignIn,
     SignInBegun, SignInError,
 };
@@ -101,6 +104,7 @@ pub fn router(api: ApiState) -> Router {
         idempotency: idempotency::Idempotency::default(),
         streams: Arc::new(tokio::sync::Semaphore::new(handlers::tail::STREAMS_MAX)),
     });
+    shared.api.elsewhere.told_to(&shared);
     // Tasks need a runtime; without one nothing can be served either.
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(tasks::resume(Arc::clone(&shared)));

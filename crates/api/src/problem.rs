@@ -58,6 +58,7 @@ pub const CODES: &[(&str, u16, &str)] = &[
     ("store_sealed", 500, "A stored secret cannot be opened"),
     ("store_full", 503, "There is no room to store more"),
     ("store_broken", 503, "The store had to stop"),
+    ("store_unavailable", 503, "The database cannot be reached"),
     ("store_busy", 503, "The store is busy"),
     ("store_closed", 503, "The store is closed"),
 ];
@@ -221,6 +222,7 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::Full { .. }
             | StoreError::Broken { .. }
+            | StoreError::Unavailable { .. }
             | StoreError::Busy { .. }
             | StoreError::Closed => told.retry_after_s(error.retry_after_s()),
             StoreError::Unusable { .. }
@@ -257,6 +259,7 @@ mod tests {
             StoreError::Busy { waiting: 1 },
             StoreError::Full { detail: "x".into() },
             StoreError::Broken { detail: "x".into() },
+            StoreError::Unavailable { operation: "x", detail: "x".into() },
             StoreError::Unusable { path: "x".into(), detail: "x".into() },
             StoreError::Database { operation: "x", detail: "x".into() },
             StoreError::Sealed { detail: "x".into() },

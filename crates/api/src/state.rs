@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 
 use crate::activity::Activity;
 use crate::auth::Auth;
+use crate::elsewhere::Elsewhere;
 use crate::handlers::problems::Standing;
 use crate::handlers::transformations::StoredTransformation;
 use crate::relay::Relay;
@@ -56,6 +57,8 @@ pub struct ApiState {
     /// Counts posted events whose callers went away and that are being carried on: a stop waits
     /// until it is 0 before it closes the store.
     pub unfinished: Arc<AtomicUsize>,
+    /// Tells what other nodes on the same store change.
+    pub elsewhere: Arc<Elsewhere>,
     /// Turns true when the gateway shuts down: open streams end then.
     pub closing: watch::Receiver<bool>,
 }
@@ -389,11 +392,78 @@ pub trait Control: Send + Sync + 'static {
         test: SourceTest,
     ) -> Result<SourceTested, TestRefusal>;
 
+    /// The nodes that share the store, this one included, and what is to be known of the database;
+    /// without others, what the store is.
+    fn nodes(&self) -> NodesShown {
+        NodesShown { store: "sqlite", nodes: Vec::new(), advice: Vec::new() }
+    }
+
+    /// This node's number among several that share the store; `None` where only one may.
+    fn node(&self) -> Option<u32> {
+        None
+    }
+
+    /// Whether a node of this number is there, as far as is known.
+    fn node_lives(&self, _number: u32) -> bool {
+        false
+    }
+
+    /// Whether what only one of several nodes is to do is for this one.
+    fn is_first_node(&self) -> bool {
+        true
+    }
+
+    /// Lets this node lease deliveries of an endpoint that another one delivers to, or no longer.
+    fn lend(&self, _endpoint: EndpointKey, _lent: bool) {}
+
     /// Reads the configuration again and applies it; answers with what is worth a warning.
     ///
     /// # Errors
     /// What is wrong with the new configuration; the old one stays.
     async fn reload(&self) -> Result<Vec<String>, ControlError>;
+}
+
+/// The nodes that share the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodesShown {
+    /// `sqlite` or `postgres`.
+    pub store: &'static str,
+    /// All of them, by number; empty where only one process may use the store.
+    pub nodes: Vec<NodeShown>,
+    /// What an operator should know about the database.
+    pub advice: Vec<AdviceShown>,
+}
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeShown {
+    /// Its number, never given out twice.
+    pub number: u32,
+    /// Its name for people.
+    pub name: String,
+    /// The version of the program.
+    pub version: String,
+    /// What it does: `ingress`, `engine`, `api`.
+    pub roles: Vec<&'static str>,
+    /// To how many of the 256 shards of endpoints it delivers.
+    pub shards: u32,
+    /// When it joined, in milliseconds since 1970.
+    pub joined_at_ms: i64,
+    /// How long its membership still holds without being renewed, in milliseconds.
+    pub expires_in_ms: i64,
+    /// Whether it is the one that answers.
+    pub own: bool,
+}
+
+/// Something about the database that an operator should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdviceShown {
+    /// A stable code.
+    pub code: &'static str,
+    /// What is wrong, to what, and what to do.
+    pub text: String,
+    /// Whether data or service is at risk now.
+    pub urgent: bool,
 }
 
 /// Who lets a refused request out.

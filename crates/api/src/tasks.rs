@@ -78,6 +78,9 @@ struct Record {
     cursor: Option<String>,
     /// What the task shows of itself.
     data: Map<String, Value>,
+    /// The node that works on it, of several that share the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    node: Option<u32>,
 }
 
 impl Record {
@@ -136,7 +139,8 @@ pub(crate) async fn begin(shared: &Arc<Shared>, owner: Owner, work: TaskWork) ->
     let mut tail = [0; 14];
     shared.api.noise.fill(&mut tail);
     let id = TaskId::new(now_ms, tail).to_string();
-    let record = Record { status: TaskStatus::Running, work, cursor: None, data: Map::new() };
+    let (status, node) = (TaskStatus::Running, shared.api.control.node());
+    let record = Record { status, work, cursor: None, data: Map::new(), node };
     match write(shared, owner, &id, &record, WriteIf::Absent).await? {
         Written::Created(document) | Written::Replaced(document) => {
             let out = record.clone().out(&document, false);
@@ -150,7 +154,8 @@ pub(crate) async fn begin(shared: &Arc<Shared>, owner: Owner, work: TaskWork) ->
     }
 }
 
-/// Takes up every task that an earlier process left unfinished. Called once, when the gateway starts.
+/// Takes up every task that an earlier process left unfinished: when the gateway starts and, if several
+/// nodes share the store, when one of them has gone. Of several nodes, the first does it.
 pub(crate) async fn resume(shared: Arc<Shared>) {
     let mut resumed = 0_usize;
     loop {
@@ -180,7 +185,7 @@ async fn resume_all(shared: &Arc<Shared>, resumed: &mut usize) -> Result<()> {
             after = found.last().map(|document| document.name.name.clone());
             for document in found {
                 match Record::read(&document) {
-                    Ok(record) if record.status == TaskStatus::Running => {
+                    Ok(record) if record.status == TaskStatus::Running && is_left(shared, &record) => {
                         *resumed += usize::from(start(shared, owner, document, record));
                     }
                     Ok(_) => {}
@@ -193,6 +198,17 @@ async fn resume_all(shared: &Arc<Shared>, resumed: &mut usize) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether nobody works on a task that is not finished.
+fn is_left(shared: &Shared, record: &Record) -> bool {
+    let control = &shared.api.control;
+    match (control.node(), record.node) {
+        (None, _) => true,
+        (Some(_), node) => {
+            control.is_first_node() && !node.is_some_and(|node| control.node_lives(node))
+        }
+    }
 }
 
 /// Everybody who may have tasks.
@@ -272,7 +288,7 @@ async fn write(
 
 /// Whether waiting helps.
 fn passes(error: &ApiError) -> bool {
-    matches!(error.code(), "store_busy" | "store_full" | "store_broken")
+    matches!(error.code(), "store_busy" | "store_full" | "store_broken" | "store_unavailable")
 }
 
 /// Waits a little; `false` if the gateway shuts down meanwhile.
@@ -322,6 +338,7 @@ fn start(shared: &Arc<Shared>, owner: Owner, document: Document, record: Record)
 
 /// Works through a task; stops between two steps when the gateway shuts down.
 async fn run(shared: &Shared, owner: Owner, document: Document, mut record: Record) {
+    record.node = shared.api.control.node();
     let id = document.name.name;
     let mut revision = document.revision;
     while record.status == TaskStatus::Running {

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use support::gateway::{Gateway, Place};
 use support::load::{self, Ledger, Load, Plan, Sequence};
+use support::random::{Random, number_from};
 use support::sink::{Delivery, Sink};
 use support::{EVENTS, require_command, sign, wait_until};
 
@@ -30,8 +31,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(120);
 #[test]
 fn kill_under_load_loses_nothing() {
     require_command("python3");
-    let cycles = number_from_environment("BECKET_CRASH_CYCLES").unwrap_or(20);
-    let mut random = Random::new();
+    let cycles = number_from("BECKET_CRASH_CYCLES").unwrap_or(20);
+    let mut random = Random::seeded_by("BECKET_CRASH_SEED");
     let sink = Sink::start(behaviour());
     let place = Place::new();
     place.configure("", &place.data(), "", &sources(&sink));
@@ -97,7 +98,7 @@ fn kill_under_load_loses_nothing() {
 #[test]
 fn kill_inside_a_write_or_sync_loses_nothing() {
     require_command("strace");
-    let points = number_from_environment("BECKET_CRASH_POINTS").unwrap_or(8);
+    let points = number_from("BECKET_CRASH_POINTS").unwrap_or(8);
     let sink = Sink::start(|_| 200);
     for call in ["pwrite64", "fsync,fdatasync"] {
         let place = Place::new();
@@ -288,34 +289,7 @@ fn check_files(place: &Place) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn number_from_environment(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
-}
-
 #[allow(clippy::cast_precision_loss, reason = "counts of a test run are far below 2^52")]
 fn precise(count: u64) -> f64 {
     count as f64
-}
-
-/// xorshift64*: enough to vary when the kill comes, and repeatable.
-struct Random {
-    seed: u64,
-    state: u64,
-}
-
-impl Random {
-    fn new() -> Self {
-        let seed = number_from_environment("BECKET_CRASH_SEED")
-            .unwrap_or_else(|| u64::from(std::process::id()) + 1);
-        Self { seed, state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1 }
-    }
-
-    fn within(&mut self, range: std::ops::Range<u64>) -> u64 {
-        self.state ^= self.state >> 12;
-        self.state ^= self.state << 25;
-        self.state ^= self.state >> 27;
-        range.start
-            + (self.state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % (range.end - range.start)
-    }
 }

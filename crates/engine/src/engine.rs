@@ -26,6 +26,7 @@ use crate::registry::Registry;
 use crate::run::run;
 use crate::shard::{Command, Shard};
 use crate::shared::{Closed, LaneShared, ShardShared};
+use crate::tenure::{Held, Tenure};
 
 /// A handle on the delivery engine; cheap to clone. When the last one is dropped, the engine breaks
 /// off what is under way and stops: nothing is lost, but those attempts will be repeated.
@@ -39,6 +40,8 @@ struct Inner {
     lanes: Arc<Registry>,
     /// Held while endpoints change, so that the shards hear of it in the same order.
     changing: Mutex<()>,
+    /// Asks the store what is due.
+    refresh: Arc<Notify>,
     shards: Vec<ShardHandle>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -147,7 +150,10 @@ impl Engine {
         let (mut shards, mut beginnings) = (Vec::new(), Vec::new());
         for number in 0..config.shards {
             let (sender, commands) = unbounded_channel();
-            let shared = Arc::new(ShardShared::new(config.lane_queue_bytes_max));
+            let shared = Arc::new(ShardShared {
+                tenure: Held::since(started),
+                ..ShardShared::new(config.lane_queue_bytes_max)
+            });
             let (ended, is_ended) = watch::channel(false);
             let slots = config.slots_of(number);
             let shard = Shard::new(
@@ -172,8 +178,8 @@ impl Engine {
         if let Some(first) = beginnings.first_mut() {
             first.upkeep = Some(shards.iter().map(|shard| shard.commands.downgrade()).collect());
         }
-        let inner =
-            Inner { config, lanes, changing: Mutex::new(()), shards, threads: Mutex::default() };
+        let (changing, threads) = (Mutex::default(), Mutex::default());
+        let inner = Inner { config, lanes, changing, refresh, shards, threads };
         (Self { inner: Arc::new(inner) }, beginnings)
     }
 
@@ -193,7 +199,9 @@ impl Engine {
             let lane = inner.lane_for(runtime.key);
             parts[inner.shard_of(runtime.key)].push((lane, Arc::new(Prepared::new(runtime))));
         }
-        gone.into_iter().for_each(|key| inner.lanes.remove(key));
+        for key in gone {
+            inner.leaves(key);
+        }
         for (shard, part) in inner.shards.iter().zip(parts) {
             shard.tell(Command::Endpoints(part));
         }
@@ -223,8 +231,29 @@ impl Engine {
     pub fn endpoint_remove(&self, key: EndpointKey) {
         let inner = &self.inner;
         let _changing = inner.changing.lock();
-        inner.lanes.remove(key);
+        inner.leaves(key);
         inner.shards[inner.shard_of(key)].tell(Command::Remove(key));
+    }
+
+    /// Whether something of a removed endpoint is still under way, or being recorded.
+    #[must_use]
+    pub fn is_leaving(&self, key: EndpointKey) -> bool {
+        self.inner.shards[self.inner.shard_of(key)].shared.leaving.lock().contains(&key)
+    }
+
+    /// Says for how long attempts may be started, and under which leases. Without a word of it they
+    /// always may. What cannot be started any more waits for the next tenure, or is given back if its
+    /// lease is of an earlier one.
+    pub fn tenure_set(&self, tenure: Tenure) {
+        let _changing = self.inner.changing.lock();
+        for shard in &self.inner.shards {
+            shard.tell(Command::Tenure(tenure));
+        }
+    }
+
+    /// Asks the store what is due, soon: somebody else may have put something there.
+    pub fn look(&self) {
+        self.inner.refresh.notify_one();
     }
 
     /// Sets whether an endpoint takes deliveries, before [`Self::endpoint_put`] would.
@@ -327,6 +356,14 @@ impl Inner {
     fn shard_of(&self, key: EndpointKey) -> usize {
         key.0 as usize % self.shards.len()
     }
+
+    /// An endpoint is about to be removed.
+    fn leaves(&self, key: EndpointKey) {
+        if self.lanes.with(key, |_| ()).is_some() {
+            self.shards[self.shard_of(key)].shared.leaving.lock().insert(key);
+        }
+        self.lanes.remove(key);
+    }
 }
 
 impl ShardHandle {
@@ -354,7 +391,8 @@ impl Beginning {
                 upkeep.0.push(tokio::spawn(sweep).abort_handle());
             }
         }
-        let tools = Tools { environment: self.environment, door };
+        let shared = self.shard.shared_with();
+        let tools = Tools { environment: self.environment, door, shared };
         run(self.shard, self.commands, tools, self.refresh, self.started).await;
         self.ended.send_replace(true);
     }

@@ -22,6 +22,7 @@ use crate::door::Door;
 use crate::endpoint::Prepared;
 use crate::observer::AttemptReport;
 use crate::request::{self, ByTransformation, Draft, Sent};
+use crate::shared::ShardShared;
 
 const BACKOFF_FIRST_MS: u64 = 100;
 const BACKOFF_MAX_MS: u64 = 5_000;
@@ -128,6 +129,8 @@ pub(crate) struct AttemptEnded {
     pub(crate) error: Option<AttemptError>,
     pub(crate) timings: Timings,
     pub(crate) detail: Bytes,
+    /// Nothing was sent, because the tenure had ended; there is nothing to record.
+    pub(crate) withheld: bool,
 }
 
 impl AttemptEnded {
@@ -160,6 +163,7 @@ impl AttemptEnded {
             error: outcome.error,
             timings: outcome.timings,
             detail: request::detail_json(endpoint, sent, outcome),
+            withheld: false,
         }
     }
 
@@ -178,6 +182,7 @@ impl AttemptEnded {
 pub(crate) struct Tools {
     pub(crate) environment: Environment,
     pub(crate) door: Arc<dyn Door>,
+    pub(crate) shared: Arc<ShardShared>,
 }
 
 /// Makes one call to the store.
@@ -229,7 +234,12 @@ pub(crate) async fn attempt(tools: std::rc::Rc<Tools>, job: AttemptJob) -> Attem
     let started_at_ms = clock.now_ms();
     let body_bytes = delivery.record.body().len() as u64;
     let mut sent = Sent { body_bytes, number, ..Sent::default() };
-    let outcome = match make(&endpoint, &delivery, &mut sent, started_at_ms).await {
+    let made = make(&endpoint, &delivery, &mut sent, started_at_ms).await;
+    // Asked at the last moment: the process may have stood still since the attempt was begun.
+    let tenure = &tools.shared.tenure;
+    let withheld = !tenure.holds_now() || !tenure.is_own(delivery.lease);
+    let outcome = match made {
+        Ok(_) if withheld => AttemptOutcome::default(),
         Ok(draft) => {
             sent.headers = draft.headers.clone();
             sent.body_bytes = draft.body.len() as u64;
@@ -238,7 +248,8 @@ pub(crate) async fn attempt(tools: std::rc::Rc<Tools>, job: AttemptJob) -> Attem
         Err(outcome) => *outcome,
     };
     let ended_at_ms = clock.now_ms();
-    AttemptEnded::of(&endpoint, delivery, &sent, started_at_ms, ended_at_ms, &outcome)
+    let ended = AttemptEnded::of(&endpoint, delivery, &sent, started_at_ms, ended_at_ms, &outcome);
+    AttemptEnded { withheld, ..ended }
 }
 
 /// Makes what is to be sent; an outcome if nothing is.

@@ -10,6 +10,7 @@
 //! - Nothing accepted is lost: whatever this crate holds in memory is pending in the store.
 //! - Memory is bounded: by places per lane, bytes per shard, and attempts in all.
 //! - One endpoint never holds up another: a lane each, and slots that slow lanes cannot use up.
+//! - Where others deliver from the same store, nothing is started beyond the [`Tenure`].
 //! - Deciding is apart from doing: `lane` and `shard` are state machines without I/O, which push
 //!   jobs; `run` and `job` do the waiting.
 //!
@@ -36,6 +37,7 @@ mod shard;
 mod shared;
 mod shared_rate;
 mod slots;
+mod tenure;
 
 pub use config::{EngineConfig, EngineError, Environment};
 pub use door::Door;
@@ -45,3 +47,4 @@ pub use observer::{
     AttemptReport, DeliveryTurn, DisabledReason, EndpointEvent, EndpointNotice, Observer,
 };
 pub use shared_rate::SharedRate;
+pub use tenure::Tenure;

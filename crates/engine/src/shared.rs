@@ -4,10 +4,14 @@
 //! it waits for nobody. All decisions stay on the shard's own thread, which sets
 //! the flags that are read here.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use becket_model::EndpointKey;
+use parking_lot::Mutex;
+
+use crate::tenure::Held;
 
 /// Why a lane takes nothing directly; several may hold at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +37,10 @@ pub(crate) struct ShardShared {
     pub(crate) breakers_open: AtomicUsize,
     pub(crate) stale: AtomicUsize,
     pub(crate) stopping: AtomicBool,
+    /// Until when attempts may be started.
+    pub(crate) tenure: Held,
+    /// Endpoints that were removed and of which something is still under way.
+    pub(crate) leaving: Mutex<HashSet<EndpointKey>>,
 }
 
 impl ShardShared {
@@ -85,6 +93,7 @@ impl LaneShared {
         if self.closed.load(Ordering::Acquire) != 0
             || self.shard.stopping.load(Ordering::Relaxed)
             || self.shard.bytes_are_full()
+            || !self.shard.tenure.holds_now()
         {
             return false;
         }

@@ -17,6 +17,8 @@ use http::{Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 
+use crate::server::Stay;
+
 /// An answer to a request.
 pub type Reply = Response<ReplyBody>;
 
@@ -32,6 +34,8 @@ const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json"
 pub struct ReplyBody {
     kind: Kind,
     turn: Option<Turn>,
+    /// Counts the request as being answered until the answer has been made.
+    stay: Option<Stay>,
 }
 
 enum Kind {
@@ -44,17 +48,21 @@ impl ReplyBody {
     #[must_use]
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        Self { kind: Kind::Whole((!bytes.is_empty()).then_some(bytes)), turn: None }
+        Self { kind: Kind::Whole((!bytes.is_empty()).then_some(bytes)), turn: None, stay: None }
     }
 
     /// A body that is still being made.
     #[must_use]
     pub const fn stream(body: BoxedBody) -> Self {
-        Self { kind: Kind::Stream(body), turn: None }
+        Self { kind: Kind::Stream(body), turn: None, stay: None }
     }
 
     pub(crate) fn hold(&mut self, turn: Turn) {
         self.turn = Some(turn);
+    }
+
+    pub(crate) fn count(&mut self, stay: Stay) {
+        self.stay = Some(stay);
     }
 }
 

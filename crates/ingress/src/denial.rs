@@ -51,6 +51,13 @@ pub(crate) fn method() -> Denial {
     )
 }
 
+/// This node leaves receiving to others.
+pub(crate) fn not_receiving() -> Denial {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let detail = "This node receives no webhooks; one with the role `ingress` does.";
+    Denial::new(Outcome::NotFound, status, "not_receiving", detail).retry_after_s(5)
+}
+
 /// More than a limit allows; there is room again after the wait.
 pub(crate) fn too_many(code: &'static str, wait_ms: u64) -> Denial {
     let status = StatusCode::TOO_MANY_REQUESTS;

@@ -23,7 +23,7 @@ use crate::address::{client_address, contains};
 use crate::answer::{self, Reply};
 use crate::body::{TimedBody, Unread, read_whole};
 use crate::denial::{self, Denial};
-use crate::limit::{AddressRates, BodyBudget, Connections, ServerLimits, SourceRates};
+use crate::limit::{AddressRates, BodyBudget, BodyShare, Connections, ServerLimits, SourceRates};
 use crate::outside::{Nowhere, Outside};
 use crate::prepare::{How, prepare, targets_of};
 use crate::prove::Proven;
@@ -74,6 +74,7 @@ pub struct Ingress {
     refusals: AddressRates,
     source_rates: SourceRates,
     bodies: BodyBudget,
+    receives: bool,
     pub(crate) unfinished: Arc<AtomicUsize>,
 }
 
@@ -124,6 +125,7 @@ impl Ingress {
             refusals,
             source_rates: SourceRates::default(),
             bodies: BodyBudget::new(limits.inflight_body_bytes_max),
+            receives: true,
             unfinished: Arc::new(AtomicUsize::new(0)),
             limits,
         }
@@ -133,6 +135,18 @@ impl Ingress {
     #[must_use]
     pub fn with_outside(self, outside: Arc<dyn Outside>) -> Self {
         Self { outside, ..self }
+    }
+
+    /// Says whether requests from outside are taken here; otherwise senders are told to come again,
+    /// to one of several nodes that does.
+    #[must_use]
+    pub fn receiving(self, receives: bool) -> Self {
+        Self { receives, ..self }
+    }
+
+    /// One request's part of the bytes that may be held in memory.
+    pub(crate) const fn body_share(&self) -> BodyShare<'_> {
+        self.bodies.share()
     }
 
     /// How many connections are open.
@@ -155,7 +169,16 @@ impl Ingress {
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        self.receive_and_tell(head, body, peer).await.0
+        if self.receives {
+            return self.receive_and_tell(head, body, peer).await.0;
+        }
+        let peer = peer.into();
+        let remote =
+            client_address(peer.address.ip(), &head.headers, &self.limits.trusted_proxies);
+        let mut telling = Telling::new(&*self.observer, remote);
+        let reply = self.deny(&mut telling, denial::not_receiving(), None).await;
+        telling.status = reply.status().as_u16();
+        reply
     }
 
     /// The same, and tells the caller what the sender is not told. For the operator's own requests.

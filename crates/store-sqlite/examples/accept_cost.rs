@@ -103,7 +103,7 @@ fn main() {
                         lease_until_ms: now_ms + 300_000,
                     };
                     let scope = Scope::of(Owner::MAIN, application);
-                    let Ok(Accepted::Stored { event, lease }) =
+                    let Ok(Accepted::Stored { event, lease, .. }) =
                         store.event_accept(scope, accept).await
                     else {
                         panic!("event {number} was not stored");

@@ -36,7 +36,8 @@ use crate::seal;
 use crate::segment::Segment;
 use crate::shared::Shared;
 use crate::write;
-use pending::{due_rows, make_due, move_pending, put_failed, put_pending, remove_pending};
+use pending::{due_rows, make_due, move_pending, remove_pending};
+pub(crate) use pending::{put_failed, put_pending};
 
 /// Connections to older segments kept open.
 const OPEN_MAX: usize = 8;

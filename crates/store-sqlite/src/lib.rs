@@ -15,7 +15,7 @@
 //!
 //! Where next: `tables` for the layouts, `catalog` for the small state, `writer` for the path of an
 //! event, `keeper` and `seal` for what comes after, `query` and `count` for reading, `edit` for
-//! removing payloads.
+//! removing payloads, `transfer` for moving everything to another store.
 
 mod backup;
 mod catalog;
@@ -42,8 +42,10 @@ mod shared;
 mod space;
 mod store;
 mod tables;
+mod transfer;
 mod write;
 mod writer;
 
 pub use shared::Options;
 pub use store::SqliteStore;
+pub use transfer::SqliteTransfer;

@@ -21,6 +21,7 @@ use crate::quarantine::Quarantine;
 use crate::release;
 use crate::segment::Segment;
 use crate::shared::{Options, Shared};
+use crate::transfer::refuse_half;
 use crate::writer::Writer;
 
 /// A left-over segment goes on being the hot one if it holds at most this part of its maximum.
@@ -46,6 +47,7 @@ pub(crate) fn open(options: Options) -> Result<Parts> {
     let lock = lock(&folder)?;
     remove_leftovers(&folder)?;
     let catalog = Catalog::open(&folder.catalog())?;
+    refuse_half(&catalog, &folder.0)?;
     let sealed = catalog.segments()?;
     let owners = catalog.owners()?;
     let endpoint_sources = catalog.endpoint_sources()?;
@@ -115,7 +117,8 @@ pub(crate) fn make_private(folder: &std::path::Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-fn lock(folder: &Folder) -> Result<File> {
+/// Makes sure that nobody else uses a folder, as long as the answer lives.
+pub(crate) fn lock(folder: &Folder) -> Result<File> {
     let unusable =
         |detail: String| StoreError::Unusable { path: folder.0.display().to_string(), detail };
     let file = File::options()

@@ -106,7 +106,7 @@ impl<H: Harness> World<H> {
     pub(crate) async fn store_new(&self, accept: EventAccept) -> (EventId, LeaseToken) {
         let owner = if accept.application == self.gamma { OTHER } else { Owner::MAIN };
         match self.store.event_accept(Scope::all(owner), accept).await.unwrap() {
-            Accepted::Stored { event, lease } => (event, lease),
+            Accepted::Stored { event, lease, .. } => (event, lease),
             duplicate @ Accepted::Duplicate { .. } => panic!("{duplicate:?} should be new"),
         }
     }

@@ -133,8 +133,13 @@ fn hand_over(
     later: Option<Later>,
 ) {
     match accepted {
-        Accepted::Stored { event, lease } => {
+        Accepted::Stored { event, lease, left } => {
             for endpoint in reservations.endpoints.drain(..) {
+                if left.contains(&endpoint) {
+                    reservations.handoff.cancel(endpoint);
+                    reservations.handoff.wake(endpoint);
+                    continue;
+                }
                 let key = DeliveryKey { event: *event, endpoint, generation: 0 };
                 if let Some(later) = &later {
                     let delivery = LeasedDelivery { key, lease: *lease, ..later.0.clone() };

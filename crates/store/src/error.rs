@@ -19,6 +19,17 @@ pub enum StoreError {
         /// What the disk said.
         detail: String,
     },
+    /// The database cannot be reached, or takes no writes now (it restarts, or another one is being
+    /// made the primary); it is tried again by itself.
+    #[error(
+        "the database is not available for {operation}: {detail}; it is tried again, no restart is needed"
+    )]
+    Unavailable {
+        /// What was being done.
+        operation: &'static str,
+        /// What is known of the reason.
+        detail: String,
+    },
     /// More is waiting to be written than the store takes on.
     #[error("the store is busy: {waiting} writes are waiting")]
     Busy {
@@ -61,6 +72,7 @@ impl StoreError {
         match self {
             Self::Full { .. } => "store_full",
             Self::Broken { .. } => "store_broken",
+            Self::Unavailable { .. } => "store_unavailable",
             Self::Busy { .. } => "store_busy",
             Self::Closed => "store_closed",
             Self::Unusable { .. } => "store_unusable",

@@ -13,12 +13,14 @@
 
 pub mod accept;
 pub mod activity;
+pub mod cluster;
 mod config;
 mod document;
 mod error;
 mod params;
 pub mod rewrap;
 pub mod search;
+pub mod transfer;
 pub mod vault;
 
 pub use config::{
@@ -39,6 +41,7 @@ pub use params::{
 };
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use becket_model::{
@@ -375,6 +378,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether a write would be accepted now; the reason if not. Cheap enough for a health check.
     fn health(&self) -> Result<()>;
+
+    /// What several nodes on this store know of each other; `None` if only one process may use it.
+    fn cluster(&self) -> Option<Arc<dyn cluster::Cluster>> {
+        None
+    }
 
     /// Finishes what is queued and closes. Later calls answer [`StoreError::Closed`].
     async fn close(&self) -> Result<()>;

@@ -77,8 +77,11 @@ pub enum Accepted {
     Stored {
         /// Its id.
         event: EventId,
-        /// Holds for all deliveries that were planned as leased.
+        /// Holds for all deliveries that were planned as leased, except those that are `left`.
         lease: LeaseToken,
+        /// Endpoints that were planned as leased and wait all the same, due at once: another node
+        /// delivers to them. Empty where there is only one.
+        left: Vec<EndpointKey>,
     },
     /// It repeats an earlier one.
     Duplicate {

@@ -132,6 +132,7 @@ pub(super) const GROUPS: &[(&str, &str, &str)] = &[
         "Activity",
         "What was received and delivered over time; counting it costs the same however much is stored.",
     ),
+    ("becket.node", "Nodes", "The nodes that share a database, and what is to be known about it."),
     ("becket.problem", "Problems", "What is wrong at the moment, and what to do about it."),
     (
         "becket.attempt",

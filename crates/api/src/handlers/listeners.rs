@@ -41,7 +41,8 @@ pub(crate) async fn list(call: Call) -> Result<Answer<Listed<ListenerOut>>> {
     let waiting = waiting(&call).await?;
     let listeners = keeping::group(names.endpoints());
     let shown = listeners.iter().filter_map(|(name, endpoints)| {
-        let connected = call.shared.api.relay.is_present(&(call.owner, name.clone()));
+        let connected = call.shared.api.relay.is_present(&(call.owner, name.clone()))
+            || keeping::is_connected_elsewhere(endpoints, &call.shared.api);
         ListenerOut::new(name, endpoints, &names, connected, waited(&waiting, endpoints))
     });
     Ok(Answer::ok(Listed::new(shown.collect(), None, true)))
@@ -49,6 +50,11 @@ pub(crate) async fn list(call: Call) -> Result<Answer<Listed<ListenerOut>>> {
 
 /// How many deliveries wait, by endpoint.
 async fn waiting(call: &Call) -> Result<BTreeMap<u32, u64>> {
+    if call.shared.api.control.node().is_some() {
+        // What is due is told of this node's own endpoints only.
+        let waiting = call.store().delivery_waiting().await?;
+        return Ok(waiting.into_iter().map(|(endpoint, count)| (endpoint.0, count)).collect());
+    }
     let due = call.store().delivery_due().await?;
     Ok(due.into_iter().map(|one| (one.endpoint.0, one.waiting)).collect())
 }
@@ -130,7 +136,12 @@ fn settings(
         concurrency: body.concurrency.unwrap_or(CONCURRENCY_DEFAULT),
         // What a handler refuses is tried again by hand; a lost connection needs no schedule.
         retry: RetrySchedule { delays_ms: Vec::new() },
-        metadata: keeping::metadata(&body.name, keep_s.unwrap_or(keeping::KEEP_DEFAULT_S), seen_ms),
+        metadata: keeping::metadata(
+            &body.name,
+            keep_s.unwrap_or(keeping::KEEP_DEFAULT_S),
+            seen_ms,
+            call.shared.api.control.node(),
+        ),
         ..EndpointSettings::for_url(&format!("listen:{}", body.name))
     })
 }

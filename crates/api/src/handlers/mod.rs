@@ -23,6 +23,7 @@ pub(crate) mod import;
 pub(crate) mod integrations;
 pub(crate) mod listeners;
 pub(crate) mod messages;
+pub(crate) mod nodes;
 pub(crate) mod oidc;
 pub(crate) mod operational;
 pub(crate) mod operations;

@@ -18,6 +18,8 @@ pub enum StandingKind {
     EndpointDisabled,
     /// Deliveries have been given up.
     RetriesExhausted,
+    /// Something about the database puts data or service at risk.
+    DatabaseAtRisk,
     /// The disk, or the store's part of it, is filling up.
     DiskFilling,
     /// Deliveries to an endpoint keep failing.
@@ -43,6 +45,7 @@ impl StandingKind {
             Self::NotAccepting
                 | Self::EndpointDisabled
                 | Self::RetriesExhausted
+                | Self::DatabaseAtRisk
                 | Self::DiskFilling
         )
     }

@@ -2,8 +2,12 @@
 //!
 //! Invariants: nothing is missed or told twice between one answer and the next that begins after
 //! its last event; a stream holds one page at most and ends when the gateway shuts down.
+//!
+//! Where several nodes share the store, an event may be committed a little after a later one. A stream
+//! looks back for such events and tells them late; a long poll, which remembers nothing, tells of what
+//! is older than [`SETTLED_MS`] only. What comes later than [`LATE_MS`] is found in lists alone.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +15,11 @@ use std::time::Duration;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use becket_model::EventId;
-use becket_store::{EventFilter, Page};
+use becket_store::{EventFilter, EventRow, Page};
 use futures_util::stream;
 use http::header;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use crate::call::{Answer, Call, Listed};
 use crate::handlers::events::{Asked, EventsOut};
@@ -29,6 +34,13 @@ const POLL_MS: u64 = 200;
 const WAIT_DEFAULT_MS: u64 = 20_000;
 const WAIT_MAX_MS: u64 = 60_000;
 const KEEP_ALIVE_S: u64 = 15;
+/// From what age on nothing is expected before an event any more, where several nodes store events.
+const SETTLED_MS: i64 = 1_000;
+/// How much later than others an event may become visible and still be told on a stream.
+const LATE_MS: i64 = 5_000;
+/// How often a stream looks back, and at how many events at most.
+const LOOK_BACK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_BACK_MAX: usize = 1_000;
 
 /// `GET /api/v1/becket/tail`
 pub(crate) async fn tail(call: Call) -> Result<Response> {
@@ -55,8 +67,9 @@ pub(crate) async fn tail(call: Call) -> Result<Response> {
         Some(after) => after,
         None => newest(&call, &asked).await?,
     };
-    let mut follower =
-        Follower { call, asked, after, waiting: VecDeque::new(), limit, _permit: permit };
+    let back = call.shared.api.control.node().is_some().then(|| Back::new(after));
+    let waiting = VecDeque::new();
+    let mut follower = Follower { call, asked, after, waiting, limit, back, settled: false, resume: String::new(), _permit: permit };
     if wants_stream {
         let stream = stream::unfold(Some(follower), |follower| async {
             let mut follower = follower?;
@@ -69,6 +82,7 @@ pub(crate) async fn tail(call: Call) -> Result<Response> {
         let keep_alive = KeepAlive::new().interval(Duration::from_secs(KEEP_ALIVE_S));
         return Ok(Sse::new(stream).keep_alive(keep_alive).into_response());
     }
+    follower.settled = follower.back.take().is_some();
     follower.poll(wait_ms).await?;
     let iterator = Some(follower.after.to_string());
     let data: Vec<EventOut> = follower.waiting.into_iter().collect();
@@ -104,6 +118,12 @@ struct Follower {
     after: EventId,
     waiting: VecDeque<EventOut>,
     limit: usize,
+    /// What a stream remembers to find what comes late, where several nodes store events.
+    back: Option<Back>,
+    /// Whether to tell only of what nothing comes before any more.
+    settled: bool,
+    /// The highest id that was told.
+    resume: String,
     /// Held as long as the client listens.
     _permit: OwnedSemaphorePermit,
 }
@@ -118,8 +138,9 @@ impl Follower {
             self.poll(KEEP_ALIVE_S * 1_000).await?;
         }
         Ok(self.waiting.pop_front().map(|event| {
-            let id = event.id.clone();
-            match Event::default().event("event").id(id).json_data(event) {
+            // One that came late is no place to resume at.
+            self.resume = event.id.clone().max(std::mem::take(&mut self.resume));
+            match Event::default().event("event").id(&self.resume).json_data(event) {
                 Ok(told) => told,
                 Err(error) => Event::default().comment(error.to_string()),
             }
@@ -135,8 +156,18 @@ impl Follower {
             let asked = &self.asked;
             let from = From::After(self.after);
             let found = asked.page(&self.call, &names, from, self.limit).await?;
-            self.after = found.reached.unwrap_or(self.after);
-            self.waiting.extend(found.rows.iter().map(|row| EventOut::new(row, &names)));
+            let mut reached = found.reached.unwrap_or(self.after);
+            let mut rows = found.rows;
+            if self.settled {
+                let now_ms = self.call.shared.api.clock.now_ms();
+                let end = scan::floor_of(now_ms - SETTLED_MS).max(self.after);
+                rows.retain(|row| row.id < end);
+                reached = reached.min(end);
+            }
+            self.after = reached;
+            self.waiting.extend(rows.iter().map(|row| EventOut::new(row, &names)));
+            let late = self.look_back(&names, &rows).await?;
+            self.waiting.extend(late);
             if !self.waiting.is_empty() || waited_ms >= wait_ms || *closing.borrow() {
                 return Ok(());
             }
@@ -148,5 +179,39 @@ impl Follower {
             }
             waited_ms += POLL_MS;
         }
+    }
+
+    /// The events that have become visible behind what was told already.
+    async fn look_back(&mut self, names: &Names, told: &[EventRow]) -> Result<Vec<EventOut>> {
+        let Some(back) = &mut self.back else { return Ok(Vec::new()) };
+        back.told.extend(told.iter().map(|row| row.id));
+        if back.looked_at.elapsed() < LOOK_BACK_EVERY {
+            return Ok(Vec::new());
+        }
+        back.looked_at = Instant::now();
+        let now_ms = self.call.shared.api.clock.now_ms();
+        let from = scan::floor_of(now_ms - LATE_MS).max(back.begin);
+        back.told = back.told.split_off(&from);
+        if self.after <= from {
+            return Ok(Vec::new());
+        }
+        let asked = &self.asked;
+        let found = asked.page(&self.call, names, From::After(from), LOOK_BACK_MAX).await?;
+        let late = found.rows.iter().filter(|row| row.id < self.after && back.told.insert(row.id));
+        Ok(late.map(|row| EventOut::new(row, names)).collect())
+    }
+}
+
+/// What a stream remembers of the last seconds.
+struct Back {
+    /// What was there before is not told.
+    begin: EventId,
+    told: BTreeSet<EventId>,
+    looked_at: Instant,
+}
+
+impl Back {
+    fn new(begin: EventId) -> Self {
+        Self { begin, told: BTreeSet::new(), looked_at: Instant::now() }
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use becket_model::attempt_detail::AttemptDetail;
 use becket_model::{EndpointKey, EndpointKind, EndpointState, FailureReason, NextStep, Trigger};
 use becket_store::{
-    AttemptFinish, AttemptWrite, Changed, Endpoint, EndpointChange, LeasedDelivery, Name,
+    AttemptFinish, AttemptWrite, Changed, Endpoint, EndpointChange, LeasedDelivery, Name, Owner,
 };
 use bytes::Bytes;
 
@@ -69,9 +69,32 @@ pub(crate) fn seen_ms_of(endpoint: &Endpoint) -> Option<i64> {
     endpoint.settings.metadata.get(SEEN)?.parse().ok()
 }
 
-/// What the metadata of a listener's endpoint is.
-pub(crate) fn metadata(name: &str, keep_s: u64, seen_ms: Option<i64>) -> BTreeMap<String, String> {
-    let seen = seen_ms.map_or_else(|| CONNECTED.to_owned(), |ms| ms.to_string());
+/// The node that somebody is connected to, of several that share the store, unless it is gone.
+fn connected_to(endpoint: &Endpoint, api: &crate::ApiState) -> Option<u32> {
+    let seen = endpoint.settings.metadata.get(SEEN)?;
+    let node = seen.strip_prefix(CONNECTED)?.strip_prefix('@')?.parse().ok()?;
+    api.control.node_lives(node).then_some(node)
+}
+
+/// Whether a client of the listener with these endpoints is connected to another node.
+pub(crate) fn is_connected_elsewhere(endpoints: &[Endpoint], api: &crate::ApiState) -> bool {
+    let of = |endpoint: &Endpoint| connected_to(endpoint, api);
+    endpoints.iter().filter_map(of).any(|node| Some(node) != api.control.node())
+}
+
+/// What the metadata of a listener's endpoint is; `node` is where its client is connected if it was not
+/// seen last at a moment that is over.
+pub(crate) fn metadata(
+    name: &str,
+    keep_s: u64,
+    seen_ms: Option<i64>,
+    node: Option<u32>,
+) -> BTreeMap<String, String> {
+    let connected = || match node {
+        Some(node) => format!("{CONNECTED}@{node}"),
+        None => CONNECTED.to_owned(),
+    };
+    let seen = seen_ms.map_or_else(connected, |ms| ms.to_string());
     [(NAME, name.to_owned()), (KEEP, keep_s.to_string()), (SEEN, seen)]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
@@ -123,6 +146,24 @@ impl Relay {
     }
 }
 
+/// Another node has changed an endpoint.
+pub(crate) fn changed_elsewhere(shared: &Shared, owner: Owner, endpoint: &Endpoint) {
+    if endpoint.settings.kind != EndpointKind::Listen {
+        return;
+    }
+    let (relay, control) = (&shared.api.relay, &shared.api.control);
+    match name_of(endpoint) {
+        None => relay.endpoint_removed(endpoint.key),
+        Some(name) => {
+            let elsewhere =
+                connected_to(endpoint, &shared.api).filter(|node| Some(*node) != control.node());
+            if elsewhere.is_some() {
+                relay.replaced_elsewhere(&(owner, name.to_owned()));
+            }
+        }
+    }
+}
+
 /// The endpoints of a listener as they are in the store.
 pub(crate) async fn endpoints_of(shared: &Shared, key: &ListenerKey) -> Result<Vec<Endpoint>> {
     let snapshot = shared.api.store.config_list(key.0).await?;
@@ -140,6 +181,8 @@ pub(crate) async fn came_or_went(shared: &Arc<Shared>, key: &ListenerKey) {
 async fn note_presence(shared: &Arc<Shared>, key: &ListenerKey) -> Result<()> {
     let api = &shared.api;
     let mut endpoints = endpoints_of(shared, key).await?;
+    // Another node may have made it: what is not known here is delivered to nobody.
+    api.relay.remember(key, &endpoints, api.clock.now_ms());
     // First what counts at once: the engine starts or stops.
     for endpoint in &endpoints {
         api.control.endpoint_changed(key.0, endpoint).await;
@@ -155,7 +198,13 @@ async fn note_presence(shared: &Arc<Shared>, key: &ListenerKey) -> Result<()> {
         // Whoever came or went meanwhile writes too: the last one writes what is true.
         let seen_ms = (!api.relay.is_present(key)).then_some(now_ms);
         let mut settings = now.settings.clone();
-        settings.metadata.extend(metadata(&key.1, keep_s_of(&now), seen_ms));
+        // Somebody who left here may have come to another node.
+        let elsewhere = connected_to(&now, api).filter(|node| Some(*node) != api.control.node());
+        if seen_ms.is_some() && elsewhere.is_some() {
+            continue;
+        }
+        let node = api.control.node();
+        settings.metadata.extend(metadata(&key.1, keep_s_of(&now), seen_ms, node));
         if name_of(&now) != Some(&key.1) || settings == now.settings {
             continue;
         }
@@ -200,6 +249,8 @@ pub(crate) async fn remove(
 /// to the store, so it looks a few times.
 async fn drain(shared: &Shared, endpoint: EndpointKey) {
     let mut ended = 0_u64;
+    // Nobody delivers to it any more, whoever did.
+    let _lent = Lent::new(shared, endpoint);
     for look in 0..DRAIN_LOOKS {
         if look > 0 {
             tokio::time::sleep(DRAIN_PAUSE).await;
@@ -217,6 +268,25 @@ async fn drain(shared: &Shared, endpoint: EndpointKey) {
     }
     if ended > 0 {
         tracing::info!(deliveries = ended, "listener.drained");
+    }
+}
+
+/// An endpoint whose deliveries may be leased here for a while.
+struct Lent<'s> {
+    shared: &'s Shared,
+    endpoint: EndpointKey,
+}
+
+impl<'s> Lent<'s> {
+    fn new(shared: &'s Shared, endpoint: EndpointKey) -> Self {
+        shared.api.control.lend(endpoint, true);
+        Self { shared, endpoint }
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.shared.api.control.lend(self.endpoint, false);
     }
 }
 
@@ -284,6 +354,18 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
 
 async fn expire(shared: &Arc<Shared>, key: &ListenerKey) -> Result<(), ApiError> {
     let endpoints = endpoints_of(shared, key).await?;
+    let api = &shared.api;
+    let now_ms = api.clock.now_ms();
+    // It may be another node to which somebody is, or was lately, connected.
+    let lives = |endpoint: &Endpoint| {
+        let seen_ms = seen_ms_of(endpoint).unwrap_or_default();
+        let keep_ms = i64::try_from(keep_s_of(endpoint).saturating_mul(1_000)).unwrap_or(i64::MAX);
+        connected_to(endpoint, api).is_some() || now_ms < seen_ms.saturating_add(keep_ms)
+    };
+    if api.control.node().is_some() && (endpoints.is_empty() || endpoints.iter().any(lives)) {
+        api.relay.remember(key, &endpoints, now_ms);
+        return Ok(());
+    }
     remove(shared, key, &endpoints, "nobody listened any more").await?;
     shared.api.relay.remember(key, &[], shared.api.clock.now_ms());
     tracing::info!(listener = %key.1, "listener.expired");

@@ -32,6 +32,8 @@ use tokio::time::Instant;
 pub(crate) const PARCELS_MAX: usize = 256;
 /// How long a connection may be silent; `becket listen` says something every few seconds.
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(16);
+/// How long after a client has come word of it may not have reached the other nodes.
+const SETTLED: Duration = Duration::from_secs(2);
 /// The most listeners of one owner.
 pub(crate) const LISTENERS_MAX: usize = 100;
 
@@ -111,6 +113,7 @@ struct Session {
     parcels: mpsc::Sender<Parcel>,
     /// Tells the stream why it ends.
     ended: watch::Sender<Option<Ending>>,
+    began_at: Instant,
     heard_at: Instant,
     waiting: HashMap<u64, Waiting>,
 }
@@ -227,6 +230,7 @@ impl Relay {
             number,
             parcels: sender,
             ended,
+            began_at: Instant::now(),
             heard_at: Instant::now(),
             waiting: HashMap::new(),
         };
@@ -252,6 +256,29 @@ impl Relay {
         let session = self.lock().sessions.remove(key);
         if let Some(session) = session {
             session.ended.send_replace(Some(why));
+        }
+    }
+
+    /// An endpoint is gone, by another node; the last one of a listener takes it along.
+    pub(crate) fn endpoint_removed(&self, endpoint: EndpointKey) {
+        let last = {
+            let mut hub = self.lock();
+            let key = hub.endpoints.remove(&endpoint);
+            key.filter(|key| !hub.endpoints.values().any(|other| other == key))
+        };
+        if let Some(key) = last {
+            self.end(&key, Ending::Removed);
+        }
+    }
+
+    /// A client has connected under this name at another node, unless one has just done so here.
+    pub(crate) fn replaced_elsewhere(&self, key: &ListenerKey) {
+        let is_older = {
+            let hub = self.lock();
+            hub.sessions.get(key).is_some_and(|session| session.began_at.elapsed() >= SETTLED)
+        };
+        if is_older {
+            self.end(key, Ending::Replaced);
         }
     }
 

@@ -10,7 +10,7 @@ use super::parts;
 use super::{Parameter, Route, by, changes, one, reads};
 use crate::access::Capability;
 use crate::handlers::{
-    attempts, endpoint_states, events, explain, filters, operations, quarantine, replays,
+    attempts, endpoint_states, events, explain, filters, nodes, operations, quarantine, replays,
     source_secrets, sources_ours, tail,
 };
 
@@ -249,6 +249,14 @@ pub(super) const TABLE: &[Route] = &[
         "ProviderDetails",
         || get(operations::provider),
     ),
+    reads(
+        "/api/v1/becket/nodes",
+        "becket.node.list",
+        "List the nodes that share the store, with what is to be known about the database.",
+        "Nodes",
+        || get(nodes::list),
+    )
+    .operator(),
     changes(
         "/api/v1/becket/backup",
         "becket.backup",

@@ -145,6 +145,7 @@ async fn every_answer_has_its_shape() {
         ("becket.quarantine.get", format!("/api/v1/becket/quarantine/{number}")),
         ("becket.listener.list", "/api/v1/becket/listener".to_owned()),
         ("becket.stats", "/api/v1/becket/stats".to_owned()),
+        ("becket.node.list", "/api/v1/becket/nodes".to_owned()),
         ("becket.provider.list", "/api/v1/becket/provider".to_owned()),
         ("becket.provider.get", "/api/v1/becket/provider/github".to_owned()),
         ("becket.tail", format!("/api/v1/becket/tail?after={event}")),

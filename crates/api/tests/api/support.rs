@@ -128,6 +128,7 @@ fn router(
         activity: Arc::clone(control.activity()),
         lease_ms: 60_000,
         closing,
+        elsewhere: Arc::default(),
         unfinished: Arc::default(),
     })
 }

@@ -17,12 +17,14 @@ mod import;
 mod listen;
 mod login;
 mod man;
+mod migrate_store;
 pub mod online;
 mod open;
 mod output;
 mod providers;
 mod record;
 mod request;
+mod restart;
 mod sign;
 mod test;
 mod transform;
@@ -39,7 +41,8 @@ pub use error::CliError;
 pub use output::{Paint, print};
 pub use sign::curl_command;
 
-use crate::config::{ConfigErrors, Flag, LoadArgs, Loaded, StoreUrl};
+use crate::serve::handover::arrive::Takeover;
+use crate::config::{ConfigErrors, Flag, LoadArgs, Loaded};
 
 /// The file in the data folder that holds the admin token made on first start.
 pub const ADMIN_TOKEN_FILE: &str = "admin-token";
@@ -82,6 +85,8 @@ pub struct Globals {
 pub enum Command {
     /// Run the gateway
     Serve(ServeArgs),
+    /// Replace the running gateway by a new process, without refusing a connection
+    Restart(restart::RestartArgs),
     /// Say whether a request is genuine, and why not
     Verify(Box<verify::VerifyArgs>),
     /// Make the headers of a signed request
@@ -110,6 +115,8 @@ pub enum Command {
     Config(config::ConfigArgs),
     /// Make a configuration from that of adnanh/webhook
     Import(import::ImportArgs),
+    /// Move everything to another store: from files to PostgreSQL, or back
+    MigrateStore(migrate_store::MigrateStoreArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Print manual pages
@@ -132,9 +139,12 @@ pub struct ServeArgs {
     /// The address under which senders reach this gateway
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
-    /// Where events are kept [default: sqlite:data]
-    #[arg(long, value_name = "sqlite:FOLDER")]
+    /// Where events are kept: sqlite:FOLDER or postgres://... [default: sqlite:data]
+    #[arg(long, value_name = "URL")]
     pub store: Option<String>,
+    /// What this node does, with PostgreSQL: ingress, engine or api; may be repeated [default: all]
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<String>,
     /// How many threads work [default: one per processor]
     #[arg(long, value_name = "NUMBER")]
     pub threads: Option<String>,
@@ -144,6 +154,12 @@ pub struct ServeArgs {
     /// What is logged: error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
+    /// Take the place of the gateway that runs with the same folder, if there is one
+    #[arg(long)]
+    pub takeover: bool,
+    /// Take the place of the process that started this one
+    #[arg(long, hide = true, value_name = "FOLDER")]
+    pub restart_of: Option<PathBuf>,
     /// Stop when standard input closes: for a gateway that another program runs
     #[arg(long, hide = true)]
     pub until_stdin_closes: bool,
@@ -161,11 +177,13 @@ impl ServeArgs {
     /// The arguments as settings.
     #[must_use]
     pub fn flags(&self) -> Vec<Flag> {
+        let roles = (!self.roles.is_empty()).then(|| self.roles.join(","));
         let all = [
             ("server.listen", "--listen", &self.listen),
             ("server.admin_listen", "--admin-listen", &self.admin_listen),
             ("server.public_url", "--public-url", &self.public_url),
             ("store.url", "--store", &self.store),
+            ("cluster.roles", "--role", &roles),
             ("server.threads", "--threads", &self.threads),
             ("log.format", "--log-format", &self.log_format),
             ("log.level", "--log-level", &self.log_level),
@@ -173,6 +191,15 @@ impl ServeArgs {
         all.into_iter()
             .filter_map(|(key, name, value)| value.clone().map(|value| Flag { key, name, value }))
             .collect()
+    }
+
+    /// Whether a running gateway is to be relieved.
+    pub(crate) fn takeover(&self) -> Takeover {
+        match (&self.restart_of, self.takeover) {
+            (Some(folder), _) => Takeover::From(folder.clone()),
+            (None, true) => Takeover::IfRunning,
+            (None, false) => Takeover::No,
+        }
     }
 
     /// Loads the configuration with these arguments over it; again, when the file has changed.
@@ -247,12 +274,10 @@ impl ConnectionArgs {
             }
         };
         let url = url.unwrap_or_else(|| management_url(&config));
-        let token = match token.or_else(|| config.admin_token.map(|t| t.expose().to_owned())) {
+        let given = config.admin_token.as_ref().map(|token| token.expose().to_owned());
+        let token = match token.or(given) {
             Some(token) => token,
-            None => {
-                let StoreUrl::Sqlite { folder } = &config.store.url;
-                token_from(&folder.join(ADMIN_TOKEN_FILE))?
-            }
+            None => token_from(&config.local_folder().join(ADMIN_TOKEN_FILE))?,
         };
         Ok(Connection::new(&url, &token))
     }
@@ -336,7 +361,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let globals = &cli.globals;
     let done = match cli.command {
-        Command::Serve(args) => return crate::serve::run(args, globals),
+        Command::Serve(args) => return crate::serve::run(&args, globals),
+        Command::Restart(args) => restart::run(&args, globals),
         Command::Online(command) => return online::run(command, globals),
         Command::Verify(args) => verify::run(&args, globals),
         Command::Sign(args) => sign::run(&args, globals),
@@ -352,6 +378,7 @@ pub fn main() -> ExitCode {
         Command::Providers(args) => providers::run(&args, globals),
         Command::Config(args) => config::run(&args, globals),
         Command::Import(args) => import::run(&args, globals),
+        Command::MigrateStore(args) => migrate_store::run(&args, globals),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     };
@@ -387,16 +414,17 @@ mod tests {
             admin_listen: text(),
             public_url: text(),
             store: text(),
+            roles: vec!["api".to_owned()],
             threads: text(),
             log_format: text(),
             log_level: text(),
-            until_stdin_closes: false,
+            ..ServeArgs::default()
         };
         let config = crate::config::Config::default();
         let known = config.settings(&BTreeMap::new());
         for flag in args.flags() {
             assert!(known.iter().any(|setting| setting.key == flag.key), "{}", flag.key);
         }
-        assert_eq!(args.flags().len(), 7);
+        assert_eq!(args.flags().len(), 8);
     }
 }

@@ -36,6 +36,7 @@ pub(super) fn check(reader: &mut Reader<'_>, config: &mut Config) {
             check_endpoint(reader, &format!("{prefix}.endpoint[{number}]"), endpoint);
         }
     }
+    super::cluster::check(reader, config);
     super::portal::check(reader, config);
     super::oidc::check(reader, config);
     super::alerts::check(reader, config);

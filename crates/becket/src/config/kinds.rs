@@ -312,45 +312,6 @@ impl Scalar for HttpUrl {
     }
 }
 
-/// Where events are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreUrl {
-    /// In a folder of this machine, made if it is missing.
-    Sqlite {
-        /// The folder.
-        folder: PathBuf,
-    },
-}
-
-impl Scalar for StoreUrl {
-    const WORDS: &'static str = "store URL";
-
-    fn parse(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            Some(("sqlite", folder)) if !folder.is_empty() => {
-                let folder = folder.strip_prefix("//").unwrap_or(folder);
-                Ok(Self::Sqlite { folder: PathBuf::from(folder) })
-            }
-            Some(("postgres" | "postgresql", _)) => {
-                Err("this version keeps events in SQLite only; write `sqlite:FOLDER`".to_owned())
-            }
-            _ => Err(format!("`{text}` is not a store; write `sqlite:FOLDER`")),
-        }
-    }
-
-    fn text(&self) -> String {
-        match self {
-            Self::Sqlite { folder } => format!("sqlite:{}", folder.display()),
-        }
-    }
-
-    fn based(self, reader: &Reader<'_>) -> Self {
-        match self {
-            Self::Sqlite { folder } => Self::Sqlite { folder: folder.based(reader) },
-        }
-    }
-}
-
 impl Scalar for PathBuf {
     const WORDS: &'static str = "path";
 

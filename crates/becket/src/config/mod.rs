@@ -12,6 +12,7 @@
 mod act;
 mod alerts;
 mod check;
+mod cluster;
 mod compound;
 mod dashboard;
 mod elsewhere;
@@ -25,6 +26,7 @@ mod reference;
 mod secret;
 mod sections;
 mod source;
+mod store_url;
 mod table;
 mod value;
 
@@ -36,11 +38,12 @@ use becket_signature::{Catalogue, Entry, EntryError, FactSpec, Verifier, Verifie
 
 pub use act::{ActContext, CodeFile, Exec, Notify, Queue, Sql, Transform, check_programs};
 pub use alerts::{ALERTS_SOURCE, Alerts};
+pub use cluster::{Cluster, NodeRole};
 pub use compound::{BodySchema, OwnProvider, Retry};
 pub use dashboard::Dashboard;
 pub use elsewhere::{ApiSource, RuleProblem};
 pub use kinds::{
-    ByteSize, HttpUrl, LogFormat, LogLevel, Method, OnInvalid, Parameter, StoreUrl, Verification,
+    ByteSize, HttpUrl, LogFormat, LogLevel, Method, OnInvalid, Parameter, Verification,
 };
 pub use oidc::{Grant, GrantRole, Oidc};
 pub use portal::{Color, ColorScheme, LOGO_BYTES_MAX, Logo, Portal, WebOrigin, check_pages};
@@ -51,6 +54,7 @@ pub use reference::{Setting, reference_markdown, schema_text};
 pub use secret::{Secret, SecretOrigin};
 pub use sections::{Acme, Api, Audit, Egress, Log, Retention, Server, Store, Tls};
 pub use source::{Ack, Dedupe, Endpoint, Source};
+pub use store_url::StoreUrl;
 
 use reader::{Reader, Slot};
 use table::table;
@@ -65,8 +69,9 @@ table! {
         /// A token for management, of at least 32 characters, valid while it is set. Another one is
         /// made on first start and kept in the data folder if absent.
         admin_token: Option<Secret>,
-        /// The key that encrypts stored secrets: 32 bytes in base64. Made on first start and kept
-        /// in the data folder if absent.
+        /// The key that encrypts stored secrets: 32 bytes in base64. With SQLite it is made on first
+        /// start and kept in the data folder if absent; with PostgreSQL it has to be given, the same
+        /// on every node.
         master_key: Option<Secret>,
         /// A file with the master key.
         master_key_file: Option<PathBuf>,
@@ -74,6 +79,8 @@ table! {
         server: Server,
         /// Where events are kept, and for how long.
         store: Store,
+        /// One node among several that share a PostgreSQL database.
+        cluster: Cluster,
         /// How deliveries leave.
         egress: Egress,
         /// What the API shows to strangers.
@@ -203,7 +210,7 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
     let mut config = Config::load(reader, &slot);
     let known = reference::env_names();
     reader
-        .unknown_env(&known, &["server", "store", "egress", "log", "dashboard", "portal", "audit"]);
+        .unknown_env(&known, &["server", "store", "cluster", "egress", "log", "dashboard", "portal", "audit"]);
     if let Some(config) = &mut config {
         check::check(reader, config);
     }

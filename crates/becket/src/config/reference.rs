@@ -158,8 +158,8 @@ file everything has its default.
 
 ## How values are written
 
-- Variables: every setting of `[server]`, `[store]`, `[egress]`, `[log]`, `[dashboard]` and `[portal]`
-  is also `BECKET_`, the section and the key: `server.listen` is `BECKET_SERVER_LISTEN`, `server.tls.cert_file` is
+- Variables: every setting of `[server]`, `[store]`, `[cluster]`, `[egress]`, `[log]`, `[dashboard]` and
+  `[portal]` is also `BECKET_`, the section and the key: `server.listen` is `BECKET_SERVER_LISTEN`, `server.tls.cert_file` is
   `BECKET_SERVER_TLS_CERT_FILE`. Lists are separated by commas.
 - Durations: `250ms`, `10s`, `5m`, `72h`, `30d`, or several of them joined, `1h30m`. Sizes: `64KiB`,
   `5MiB`, `20GiB`. Rates: `100/s`, `30/min`, `1000/h`.

@@ -9,7 +9,8 @@ use std::time::Duration;
 use becket_model::Rate;
 use ipnet::{IpNet, Ipv6Net};
 
-use super::kinds::{ByteSize, HttpUrl, LogFormat, LogLevel, StoreUrl};
+use super::kinds::{ByteSize, HttpUrl, LogFormat, LogLevel};
+use super::store_url::StoreUrl;
 use super::table::table;
 
 table! {
@@ -22,6 +23,10 @@ table! {
         /// The address under which senders reach this gateway. Signatures that cover the URL are
         /// checked against it, never against the Host header.
         public_url: Option<HttpUrl>,
+        /// With a store on PostgreSQL, where this machine keeps what is its own: the admin token if it
+        /// was made here, certificates of ACME, locks of programs. Each process needs one of its own.
+        /// With SQLite all that is in the store's folder.
+        folder: PathBuf = "data",
         /// How many threads work; as many as there are processors if absent.
         threads: Option<u16>,
         /// Networks of reverse proxies whose X-Forwarded-For is believed.
@@ -78,15 +83,21 @@ table! {
 table! {
     /// Where events are kept, and for how long.
     pub struct Store {
-        /// `sqlite:` and a folder, made if it is missing.
+        /// `sqlite:` and a folder, made if it is missing; or `postgres://USER:PASSWORD@HOST/DATABASE`,
+        /// which several nodes may share. Parameters: `schema` (`becket` if absent), `sslmode`,
+        /// `sslrootcert`. Several hosts may be named, separated by commas: the primary is found.
         url: StoreUrl = "sqlite:data",
-        /// With less free space than this, requests are answered with 503.
+        /// With PostgreSQL, how many connections for calls there may be, besides the few that commit
+        /// and listen.
+        connections: u32 = "16",
+        /// With less free space than this, requests are answered with 503. SQLite only.
         min_free: ByteSize = "512MiB",
         /// How much the store may grow to; the oldest finished events go first.
         cap: ByteSize = "20GiB",
         /// How long finished events are kept.
         retention: Retention,
-        /// After how many events a new segment file begins; the store's own choice if absent.
+        /// After how many events a new segment file begins; the store's own choice if absent. SQLite
+        /// only, as the next.
         segment_events: Option<u32>,
         /// After how many bytes a new segment file begins; the store's own choice if absent.
         segment_bytes: Option<ByteSize>,

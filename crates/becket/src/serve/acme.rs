@@ -78,11 +78,6 @@ impl Keeper {
         Self { acme, folder, clock, challenges: Challenges::default() }
     }
 
-    /// Where the authority's questions are answered.
-    pub(super) fn challenge_listen(&self) -> std::net::SocketAddr {
-        self.acme.challenge_listen
-    }
-
     /// The kept certificate, if there is one for these names.
     pub(super) fn kept(&self) -> Option<ServerConfig> {
         let issued = self.read()?;

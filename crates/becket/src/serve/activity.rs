@@ -10,15 +10,25 @@ use std::time::Duration;
 use becket_api::Activity;
 use becket_engine::AttemptReport;
 use becket_ingress::{Outcome, ReleaseReport, RequestReport};
-use becket_model::{EndpointKey, EndpointState, NextStep, Trigger};
+use becket_model::{EndpointKey, EndpointState, NextStep, Noise, Trigger};
 use becket_store::activity::Place;
 use becket_store::{Owner, Scope, StoreError};
 use tokio::time::Instant;
 
 use super::gateway::Gateway;
+use crate::config::Config;
 
-/// The name of this gateway among those that share a store; a folder has one.
-pub(super) const NODE: &str = "main";
+/// The name of this gateway among those that share a store. A folder has one; nodes have one for each
+/// run, since what they count is added up.
+pub(super) fn node_name(config: &Config, noise: &dyn Noise) -> String {
+    if config.store.url.folder().is_some() {
+        return "main".to_owned();
+    }
+    let mut random = [0; 8];
+    noise.fill(&mut random);
+    format!("n{}", hex::encode(random))
+}
+
 const WRITE_EVERY: Duration = Duration::from_secs(5);
 /// The longest that is waited for the number of pending deliveries.
 const LOOK_PATIENCE: Duration = Duration::from_secs(2);
@@ -121,6 +131,8 @@ impl Writer {
             let Some(gateway) = self.gateway.upgrade() else { return };
             let pending = tokio::time::timeout(LOOK_PATIENCE, self.pending(&gateway)).await;
             let pending = match pending {
+                // Of several nodes one says it for all.
+                Ok(Ok(_)) if !gateway.is_first() => None,
                 Ok(Ok(pending)) => Some(pending),
                 Ok(Err(StoreError::Closed)) => return,
                 Ok(Err(error)) => {

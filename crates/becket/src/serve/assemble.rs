@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use becket_api::{SourceCredentials, SourceTrouble};
 use becket_egress::policy::AddressPolicy;
-use becket_engine::{EndpointRuntime, SharedRate};
+use becket_engine::EndpointRuntime;
 use becket_ingress::{
     CompiledSchema, DedupeRules, OnInvalid, PayloadPath, Rules, SourceRuntime, SourceTable, Target,
 };
 use becket_model::{
-    ApplicationId, ApplicationKey, ApplicationSettings, EndpointId, EndpointKind, EndpointSettings,
+    ApplicationId, ApplicationSettings, EndpointId, EndpointKind, EndpointSettings,
     Noise, Origin, RetrySchedule, Verification,
 };
 use becket_signature::standard_webhooks::SigningKey;
@@ -40,11 +40,22 @@ pub(super) struct Setting<'s> {
     /// Its source, if its application is one.
     pub(super) source: Option<&'s SourceInForce>,
     pub(super) policies: &'s Policies,
-    pub(super) rates: &'s HashMap<ApplicationKey, Arc<SharedRate>>,
+    pub(super) registry: &'s super::registry::Registry,
     pub(super) retries: Arc<HashMap<String, RetrySchedule>>,
     pub(super) acts: &'s super::act::Actions,
     pub(super) transforms: &'s super::transforms::Transforms,
     pub(super) public_url: Option<String>,
+}
+
+/// The sources that a configuration declares: the demo's if it has none, and the one that carries
+/// alerts.
+pub(super) fn declared(config: &Config, demo: Option<&config::Source>) -> Vec<config::Source> {
+    let mut declared = config.sources.clone();
+    if declared.is_empty() {
+        declared.extend(demo.cloned());
+    }
+    declared.extend(config.alerts.source());
+    declared
 }
 
 /// What the file declares, with fresh ids and secrets for whatever is new.
@@ -433,7 +444,7 @@ pub(super) fn endpoint_runtime(
         failing_since_ms: endpoint.failing_since_ms,
         signing_keys: signing_keys(endpoint, declared, vault)?,
         policy: Arc::clone(policy),
-        application_rate: setting.rates.get(&endpoint.application).cloned(),
+        application_rate: setting.registry.shared_rate(endpoint.application),
         retry_by_type,
     })
 }

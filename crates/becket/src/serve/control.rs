@@ -5,7 +5,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use becket_api::{
-    Control, ControlError, KeysRotated, LetOut, LetOutcome, SourceTest, SourceTested, Standing,
+    Control, ControlError, KeysRotated, LetOut, LetOutcome, NodesShown, SourceTest, SourceTested, Standing,
     StoredTransformation, TestRefusal,
 };
 use becket_model::{EndpointKey, RetrySchedule};
@@ -18,11 +18,15 @@ use super::rotation;
 #[async_trait]
 impl Control for Gateway {
     async fn wake(&self, endpoint: EndpointKey) {
-        self.engine.wake(endpoint);
+        match &self.node {
+            Some(node) => node.wake(endpoint),
+            None => self.engine.wake(endpoint),
+        }
     }
 
     async fn endpoint_changed(&self, owner: Owner, endpoint: &Endpoint) {
         self.take_over_endpoint(owner, endpoint).await;
+        self.changed_here();
     }
 
     async fn application_changed(&self, application: &Application) {
@@ -30,6 +34,7 @@ impl Control for Gateway {
             let application = application.id;
             tracing::error!(%application, %error, "a change is stored but not yet in force");
         }
+        self.changed_here();
     }
 
     async fn transformation_check(
@@ -42,9 +47,19 @@ impl Control for Gateway {
 
     async fn retry_by_type_changed(&self, owner: Owner, schedules: HashMap<String, RetrySchedule>) {
         self.take_over_retries(owner, schedules).await;
+        self.changed_here();
     }
 
     async fn backup(&self, folder: &Path) -> Result<u64, ControlError> {
+        if self.node.is_some() {
+            return Err(ControlError {
+                detail: "the store is a PostgreSQL database, which has better tools for it".to_owned(),
+                hint: Some(
+                    "use pg_dump, or pg_basebackup with an archive of the log; keep the master key apart"
+                        .to_owned(),
+                ),
+            });
+        }
         let failed = |detail: String| ControlError {
             detail,
             hint: Some("name a folder that does not exist yet on a disk with enough room".into()),
@@ -88,6 +103,31 @@ impl Control for Gateway {
 
     async fn problems(&self, owner: Owner) -> Result<Vec<Standing>, StoreError> {
         Ok(self.board.of(self, owner))
+    }
+
+    fn nodes(&self) -> NodesShown {
+        match &self.node {
+            Some(node) => node.shown(),
+            None => NodesShown { store: "sqlite", nodes: Vec::new(), advice: Vec::new() },
+        }
+    }
+
+    fn node(&self) -> Option<u32> {
+        self.node.as_ref().map(|node| node.number().0)
+    }
+
+    fn node_lives(&self, number: u32) -> bool {
+        self.node.as_ref().is_some_and(|node| node.lives(number))
+    }
+
+    fn is_first_node(&self) -> bool {
+        self.is_first()
+    }
+
+    fn lend(&self, endpoint: EndpointKey, lent: bool) {
+        if let Some(node) = &self.node {
+            node.lend(endpoint, lent);
+        }
     }
 
     async fn source_test(

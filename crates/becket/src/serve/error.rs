@@ -23,9 +23,18 @@ pub(crate) enum ServeError {
     },
     /// The store was sealed with another master key.
     #[error(
-        "this data folder was made with another master key; give that one (BECKET_MASTER_KEY or master.key), or use another folder"
+        "this store was made with another master key; give that one (BECKET_MASTER_KEY or master.key), or use another store"
     )]
     OtherMasterKey,
+    /// With a database a master key has to be given.
+    #[error(
+        "no master key is given: with PostgreSQL every node needs the same one; make it once with \
+         `openssl rand -base64 32`, keep a copy, and give it as BECKET_MASTER_KEY or BECKET_MASTER_KEY_FILE"
+    )]
+    NoMasterKey,
+    /// It was told to stop before it had started.
+    #[error("stopped before the store could be opened")]
+    Stopped,
     /// The admin token is too short to be safe.
     #[error(
         "BECKET_ADMIN_TOKEN has {characters} characters; at least 32 are needed, for example from `openssl rand -hex 32`"
@@ -69,6 +78,15 @@ pub(crate) enum ServeError {
     /// A listener could not be opened.
     #[error(transparent)]
     Listen(#[from] becket_ingress::ServeError),
+    /// Another process serves this folder.
+    #[error(
+        "another becket runs with the folder {folder}; `becket restart` replaces it by a new process, \
+         `becket serve --takeover` by this one, without refusing a connection"
+    )]
+    Running {
+        /// Where it is met.
+        folder: String,
+    },
     /// Outgoing requests could not be set up.
     #[error(transparent)]
     Egress(#[from] becket_egress::EgressError),

@@ -25,6 +25,8 @@ pub(super) struct Management {
     pub(super) router: Router,
     pub(super) gateway: Arc<Gateway>,
     pub(super) telemetry: Arc<Telemetry>,
+    /// Whether the API and the pages are served here, and not by other nodes alone.
+    pub(super) serves_api: bool,
     /// Whether the built-in echo answers.
     pub(super) echo: bool,
     /// Proves which gateway this is.
@@ -47,6 +49,7 @@ impl Fallback for Management {
                 _ if reading && path.starts_with(super::acme::CHALLENGE_PATH) => {
                     self.challenges.answer(path)
                 }
+                _ if !self.serves_api => elsewhere(),
                 _ if reading => {
                     match super::dashboard::page(&self.gateway, path, request.headers()).await {
                         Some(page) => page,
@@ -61,6 +64,9 @@ impl Fallback for Management {
 
 impl Management {
     fn ready(&self) -> Response<BoxedBody> {
+        if self.gateway.leaving.load(Ordering::Relaxed) {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+        }
         match self.gateway.store.health() {
             Ok(()) => text(StatusCode::OK, "ready\n"),
             Err(error) => {
@@ -82,6 +88,9 @@ impl Management {
             sampled.store_bytes.set(signed(stats.bytes));
             sampled.segments.set(signed(stats.segments));
             sampled.quarantined.set(signed(stats.quarantined));
+        }
+        if let Some(node) = &self.gateway.node {
+            self.telemetry.store.sample(node);
         }
         let engine = self.gateway.engine.snapshot();
         sampled.in_flight.set(signed(engine.in_flight as u64));
@@ -135,6 +144,12 @@ impl Management {
             Err(never) => match never {},
         }
     }
+}
+
+/// What a node answers that is asked for what others do.
+fn elsewhere() -> Response<BoxedBody> {
+    let told = "this node serves neither API nor dashboard: ask one that has the role `api`\n";
+    text(StatusCode::NOT_FOUND, told)
 }
 
 /// Answers with the body that came, so that a first delivery can be seen to arrive.

@@ -7,29 +7,30 @@
 //! Where next: `assemble` for how things are made ready, `directory` and `control` for what the API
 //! asks.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use becket_api::ControlError;
 use becket_egress::policy::AddressPolicy;
-use becket_engine::{EndpointNotice, Engine, SharedRate};
-use becket_ingress::{Handoff, SourceTable};
+use becket_engine::{EndpointNotice, Engine};
+use becket_ingress::SourceTable;
 use becket_keys::KeyFetcher;
-use becket_model::{
-    ApplicationKey, Clock, EndpointKey, EndpointState, Noise, Origin, RetrySchedule,
-};
+use becket_model::{ApplicationKey, Clock, EndpointState, Noise, Origin, RetrySchedule};
 use becket_store::vault::Vault;
-use becket_store::{Application, Endpoint, LeasedDelivery, Name, Owner, Store};
+use becket_store::{Application, Endpoint, Name, Owner, Store};
 use tokio::sync::Mutex;
 
 use super::ServeError;
 use super::assemble::{self, Policies};
+use super::node::{Declared, Node};
+use super::registry::Registry;
 use crate::config::{self, Config, Flag, LoadArgs, Loaded};
 
 /// How the configuration is read again.
+#[derive(Clone)]
 pub(super) struct ConfigSource {
     pub(super) path: Option<PathBuf>,
     pub(super) env: BTreeMap<String, String>,
@@ -71,21 +72,14 @@ pub(super) struct SourceInForce {
     pub(super) next_end_ms: Option<i64>,
 }
 
-/// What deliveries need to know beside the endpoint itself.
-#[derive(Default)]
-pub(super) struct Registry {
-    /// The endpoints that the engine knows.
-    pub(super) endpoints: HashMap<ApplicationKey, HashSet<EndpointKey>>,
-    /// The applications with a rate of their own.
-    pub(super) rates: HashMap<ApplicationKey, Arc<SharedRate>>,
-    /// Retry schedules by event type.
-    pub(super) retries: HashMap<Owner, Arc<HashMap<String, RetrySchedule>>>,
-}
-
 /// The running gateway.
 pub(super) struct Gateway {
     pub(super) store: Arc<dyn Store>,
     pub(super) engine: Engine,
+    /// This process among others that share the store, if others may.
+    pub(super) node: Option<Arc<Node>>,
+    /// Tells the API what other nodes change.
+    pub(super) elsewhere: Arc<becket_api::Elsewhere>,
     pub(super) table: Arc<ArcSwap<SourceTable>>,
     pub(super) current: ArcSwap<Current>,
     pub(super) vault: ArcSwap<Vault>,
@@ -123,6 +117,8 @@ pub(super) struct Gateway {
     pub(super) relay: Arc<becket_api::Relay>,
     /// What is wrong now.
     pub(super) board: super::alerts::Board,
+    /// Whether it is being stopped, so that balancers send nobody any more.
+    pub(super) leaving: AtomicBool,
     /// The address that receiving URLs begin with when there is no public one.
     pub(super) local_url: String,
 }
@@ -135,14 +131,11 @@ impl Gateway {
         if let Some(problem) = config::check_programs(&loaded.config, pool).await.first() {
             return Err(ServeError::Transformation { detail: problem.message.clone() });
         }
-        let mut declared = loaded.config.sources.clone();
-        if declared.is_empty() {
-            declared.extend(self.demo.clone());
-        }
-        declared.extend(loaded.config.alerts.source());
+        let declared = assemble::declared(&loaded.config, self.demo.as_ref());
         let now_ms = self.clock.now_ms();
         let vault = self.vault.load();
-        let declarations = assemble::declarations(&declared, &vault, self.noise.as_ref(), now_ms)?;
+        let mut declarations =
+            assemble::declarations(&declared, &vault, self.noise.as_ref(), now_ms)?;
         let next = Current {
             pages: super::dashboard::Pages::of(&loaded.config)?,
             policies: Arc::new(Policies::of(&loaded.config)),
@@ -152,17 +145,34 @@ impl Gateway {
         };
         // Made ready against what is known, before anything is declared: an error changes nothing.
         self.ready(&next, &mut Registry::default(), Strict::Yes).await?;
+        if let Some(node) = &self.node {
+            let own = Declared::of(&next.declared);
+            node.with_others(self.store.as_ref(), &own, &mut declarations).await?;
+        }
         self.store.config_declare(Owner::MAIN, declarations, now_ms).await?;
         self.put_in_force(next, &mut registry).await
     }
 
-    async fn put_in_force(
+    /// Puts everything in force as it is in the store, under what is configured.
+    pub(super) async fn put_in_force(
         &self,
         mut next: Current,
         registry: &mut Registry,
     ) -> Result<(), ServeError> {
         registry.endpoints.clear();
-        let ready = self.ready(&next, registry, Strict::No).await?;
+        if let Some(node) = &self.node {
+            node.take_all();
+        }
+        let ready = match self.ready(&next, registry, Strict::No).await {
+            Ok(ready) => ready,
+            Err(error) => {
+                if let Some(node) = &self.node {
+                    node.begin_afresh();
+                }
+                return Err(error);
+            }
+        };
+        registry.divide_rates(self.node.as_deref());
         next.sources = ready.sources;
         self.note_changes(&next);
         self.engine.endpoints_set(ready.endpoints);
@@ -191,7 +201,7 @@ impl Gateway {
                 becket_api::load_retry_by_type(self.store.as_ref(), owner, now_ms).await?;
             registry.retries.insert(owner, Arc::new(retries));
             for application in snapshot.applications.iter().filter(|known| !known.removed) {
-                registry.rate_of(application);
+                registry.rate_of(application, self.node.as_deref());
             }
             let mut by_application: HashMap<ApplicationKey, Vec<Endpoint>> = HashMap::new();
             for endpoint in snapshot.endpoints {
@@ -219,12 +229,18 @@ impl Gateway {
                 }
             }
             for endpoint in by_application.into_values().flatten() {
-                registry.know(&endpoint);
+                registry.know(&endpoint, self.node.as_deref());
+                let delivers = self.delivers_to(&endpoint);
+                if !delivers && strict == Strict::No {
+                    self.acts.forget(endpoint.key);
+                    continue;
+                }
                 self.transforms.take_over(self, owner, &endpoint).await;
                 let source = ready.sources.get(&endpoint.application);
                 let setting = registry.setting(current, owner, source.map(AsRef::as_ref), self);
                 match assemble::endpoint_runtime(&setting, &endpoint, &vault) {
-                    Ok(runtime) => ready.endpoints.push(runtime),
+                    Ok(runtime) if delivers => ready.endpoints.push(runtime),
+                    Ok(_) => self.acts.forget(endpoint.key),
                     Err(error) if matches!(strict, Strict::Yes) => return Err(error),
                     Err(error) => {
                         tracing::error!(endpoint = %endpoint.id, %error, "endpoint.unusable");
@@ -264,14 +280,26 @@ impl Gateway {
         }
     }
 
-    fn put_endpoint(&self, registry: &mut Registry, owner: Owner, endpoint: &Endpoint) {
+    /// Gives an endpoint to the engine as it is now, or takes it away if another node delivers to it.
+    pub(super) fn put_endpoint(
+        &self,
+        registry: &mut Registry,
+        owner: Owner,
+        endpoint: &Endpoint,
+    ) {
+        self.lend(endpoint);
         if endpoint.state == EndpointState::Removed {
-            registry.forget(endpoint);
+            registry.forget(endpoint, self.node.as_deref());
             self.acts.forget(endpoint.key);
             self.engine.endpoint_remove(endpoint.key);
             return;
         }
-        registry.know(endpoint);
+        registry.know(endpoint, self.node.as_deref());
+        if !self.delivers_to(endpoint) {
+            self.acts.forget(endpoint.key);
+            self.engine.endpoint_remove(endpoint.key);
+            return;
+        }
         let current = self.current.load();
         let source = current.sources.get(&endpoint.application);
         let setting = registry.setting(&current, owner, source.map(AsRef::as_ref), self);
@@ -291,16 +319,15 @@ impl Gateway {
         let mut registry = self.changing.lock().await;
         let current = self.current.load_full();
         if application.removed {
-            for endpoint in registry.endpoints.remove(&application.key).unwrap_or_default() {
+            for endpoint in registry.remove(application.key) {
                 self.transforms.forget(endpoint);
                 self.engine.endpoint_remove(endpoint);
             }
-            registry.rates.remove(&application.key);
             self.take_out_source(&current, application.key);
             return Ok(());
         }
         let owner = application.owner;
-        let rate_changed = registry.rate_of(application);
+        let rate_changed = registry.rate_of(application, self.node.as_deref());
         let is_source = application.kind == becket_model::ApplicationKind::Source;
         if !rate_changed && !is_source {
             return Ok(());
@@ -387,6 +414,24 @@ impl Gateway {
         };
         for endpoint in &snapshot.endpoints {
             if endpoint.state != EndpointState::Removed {
+                self.put_endpoint(&mut registry, owner, endpoint);
+            }
+        }
+    }
+
+    /// Takes the transformations of an owner's endpoints over as they are now.
+    pub(super) async fn take_over_transformations(&self, owner: Owner) {
+        let mut registry = self.changing.lock().await;
+        let snapshot = match self.store.config_list(owner).await {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                tracing::error!(%error, "changed transformations are stored but not yet in force");
+                return;
+            }
+        };
+        for endpoint in snapshot.endpoints.iter().filter(|known| known.settings.transformed) {
+            if endpoint.state != EndpointState::Removed {
+                self.transforms.take_over(self, owner, endpoint).await;
                 self.put_endpoint(&mut registry, owner, endpoint);
             }
         }
@@ -484,61 +529,6 @@ impl Ready {
     }
 }
 
-impl Registry {
-    /// Notes an application's rate; whether its endpoints have to be told.
-    fn rate_of(&mut self, application: &Application) -> bool {
-        let rate = application.settings.rate;
-        let known = self.rates.get(&application.key).map(|known| known.rate());
-        if known == rate {
-            return false;
-        }
-        match (rate, self.rates.get(&application.key)) {
-            // All who share it have another rate from now on; nothing has to be exchanged.
-            (Some(rate), Some(shared)) => {
-                shared.rate_set(rate);
-                return false;
-            }
-            (Some(rate), None) => {
-                self.rates.insert(application.key, Arc::new(SharedRate::new(rate)));
-            }
-            (None, _) => {
-                self.rates.remove(&application.key);
-            }
-        }
-        true
-    }
-
-    fn know(&mut self, endpoint: &Endpoint) {
-        self.endpoints.entry(endpoint.application).or_default().insert(endpoint.key);
-    }
-
-    fn forget(&mut self, endpoint: &Endpoint) {
-        if let Some(known) = self.endpoints.get_mut(&endpoint.application) {
-            known.remove(&endpoint.key);
-        }
-    }
-
-    fn setting<'s>(
-        &'s self,
-        current: &'s Current,
-        owner: Owner,
-        source: Option<&'s SourceInForce>,
-        gateway: &'s Gateway,
-    ) -> assemble::Setting<'s> {
-        let public_url = &current.loaded.config.server.public_url;
-        assemble::Setting {
-            acts: &gateway.acts,
-            transforms: &gateway.transforms,
-            public_url: public_url.as_ref().map(|url| url.as_str().to_owned()),
-            owner,
-            source,
-            policies: &current.policies,
-            rates: &self.rates,
-            retries: self.retries.get(&owner).cloned().unwrap_or_default(),
-        }
-    }
-}
-
 /// What of a new configuration takes effect only after a restart.
 fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     let server = |config: &Config| {
@@ -548,7 +538,8 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     };
     let sections = [
         ("[server]", server(old) != server(new)),
-        ("[store]", format!("{:?}", old.store) != format!("{:?}", new.store)),
+        ("[store]", old.store != new.store),
+        ("[cluster]", old.cluster != new.cluster),
         ("[egress]", format!("{:?}", old.egress) != format!("{:?}", new.egress)),
         ("[log]", format!("{:?}", old.log) != format!("{:?}", new.log)),
     ];
@@ -557,27 +548,6 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         .filter(|(_, changed)| *changed)
         .map(|(section, _)| format!("{section} has changed, which takes effect after a restart"))
         .collect()
-}
-
-/// The engine, as the receiving side sees it.
-pub(super) struct EngineHandoff(pub(super) Engine);
-
-impl Handoff for EngineHandoff {
-    fn reserve(&self, endpoint: EndpointKey) -> bool {
-        self.0.reserve(endpoint)
-    }
-
-    fn cancel(&self, endpoint: EndpointKey) {
-        self.0.cancel(endpoint);
-    }
-
-    fn hand_over(&self, delivery: LeasedDelivery) {
-        self.0.hand_over(delivery);
-    }
-
-    fn wake(&self, endpoint: EndpointKey) {
-        self.0.wake(endpoint);
-    }
 }
 
 impl Policies {

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use becket_model::Noise;
+use becket_api::Auth;
 use becket_store::vault::Vault;
+use becket_store::{Owner, Store};
 use zeroize::Zeroizing;
 
 use crate::config::Config;
@@ -47,6 +49,7 @@ pub(super) fn master_keys(
     };
     let kept = match given {
         Some(text) => Kept { text, fresh: false, file: None },
+        None if config.store.url.folder().is_none() => return Err(ServeError::NoMasterKey),
         None => keep(&folder.join(MASTER_KEY_FILE), || {
             let mut key = Zeroizing::new([0; 32]);
             noise.fill(key.as_mut_slice());
@@ -89,7 +92,7 @@ pub(super) fn write_master_keys(file: &Path, vault: &Vault) -> Result<(), ServeE
     write_aside(file, text.trim_end())
 }
 
-/// The token that opens the management API.
+/// The token that opens the management API, given or kept on this machine.
 pub(super) fn admin_token(
     config: &Config,
     folder: &Path,
@@ -103,6 +106,50 @@ pub(super) fn admin_token(
         return Ok(Kept { text, fresh: false, file: None });
     }
     keep(&folder.join(ADMIN_TOKEN_FILE), || random_text("bkt_", noise))
+}
+
+/// The operator's token.
+pub(super) struct AdminToken {
+    /// Its text, unless another node has made it.
+    pub(super) kept: Option<Kept>,
+    /// The hashes of the tokens that open the API.
+    pub(super) hashes: Vec<[u8; 32]>,
+}
+
+/// The setting by which nodes know the token that the first of them made.
+const TOKEN_SETTING: &str = "admin_token_hash";
+
+/// The operator's token where several nodes share a store: the one that is given, else the one that
+/// the first node made, whose text is on that node's machine only.
+pub(super) async fn shared_admin_token(
+    config: &Config,
+    folder: &Path,
+    noise: &dyn Noise,
+    store: &dyn Store,
+) -> Result<AdminToken, ServeError> {
+    if config.admin_token.is_some() {
+        let kept = admin_token(config, folder, noise)?;
+        let hashes = vec![Auth::hash(&kept.text)];
+        return Ok(AdminToken { kept: Some(kept), hashes });
+    }
+    let is_here = folder.join(ADMIN_TOKEN_FILE).exists();
+    let known = store.setting_get(Owner::MAIN, TOKEN_SETTING).await?;
+    let of_bytes = |bytes: Vec<u8>| <[u8; 32]>::try_from(bytes).ok();
+    if let (Some(known), false) = (known.and_then(of_bytes), is_here) {
+        return Ok(AdminToken { kept: None, hashes: vec![known] });
+    }
+    let kept = admin_token(config, folder, noise)?;
+    let own = Auth::hash(&kept.text);
+    let holds = store.setting_init(Owner::MAIN, TOKEN_SETTING, own.to_vec()).await?;
+    let holds = of_bytes(holds).unwrap_or(own);
+    if holds != own {
+        tracing::warn!(
+            "another node has made an admin token: that one opens every node, the one in this folder none; \
+             give all of them the same one as BECKET_ADMIN_TOKEN"
+        );
+        return Ok(AdminToken { kept: None, hashes: vec![holds] });
+    }
+    Ok(AdminToken { kept: Some(kept), hashes: vec![own] })
 }
 
 /// The secret of the source that is there when none is configured.
@@ -178,6 +225,16 @@ mod tests {
             let mode = folder.path().join(name).metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }
+    }
+
+    #[test]
+    fn with_a_database_a_key_has_to_be_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "[store]\nurl = \"postgres://u@h/d?sslmode=disable\"\n";
+        let config = crate::config::parse(text).unwrap().config;
+        let made = master_keys(&config, folder.path(), &SystemNoise);
+        assert!(matches!(made, Err(ServeError::NoMasterKey)));
+        assert!(!folder.path().join(MASTER_KEY_FILE).exists());
     }
 
     #[test]

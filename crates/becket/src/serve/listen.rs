@@ -1,40 +1,35 @@
-//! Listeners: addresses that are bound here, or sockets that systemd hands over.
+//! Listeners: what each socket serves, and what the service manager hands over and is told.
 //!
-//! A socket that systemd holds stays open while the gateway is restarted: connections that arrive
-//! in between wait in it and none is refused.
+//! A socket that systemd holds stays open while the gateway is stopped and started: connections that
+//! arrive in between wait in it and none is refused. `handover` does the same without systemd.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 
 use becket_ingress::server::{Bind, Listener, Serves};
 use listenfd::ListenFd;
 
 use super::ServeError;
+use super::handover::{Doors, Use};
 use super::tls::Served;
-use crate::config::Server;
 
-/// The listeners of a configuration. Handed-over sockets replace the configured addresses, in
-/// their order: receiving first, management second.
-pub(super) fn listeners(
-    server: &Server,
-    tls: Option<Served>,
-) -> Result<(Vec<Listener>, bool), ServeError> {
-    let mut handed = handed_over()?.into_iter();
-    let inherited = handed.len() > 0;
-    let mut bind = |address: SocketAddr| match handed.next() {
-        Some(socket) => Bind::Inherited(socket),
-        None => Bind::Address(address),
+/// The listeners of a configuration on sockets that are open.
+pub(super) fn listeners(doors: &Doors, tls: Option<Served>) -> Result<Vec<Listener>, ServeError> {
+    let open = |purpose| {
+        let copies = doors.copies(purpose);
+        copies.map_err(|error| ServeError::system("using the sockets that are open", &error))
     };
-    let list = match server.admin_listen {
-        None => vec![Listener { bind: bind(server.listen), serves: Serves::Everything, tls }],
-        Some(admin) => vec![
-            Listener { bind: bind(server.listen), serves: Serves::Webhooks, tls },
-            Listener { bind: bind(admin), serves: Serves::Fallback, tls: None },
-        ],
-    };
-    Ok((list, inherited))
+    let admin = open(Use::Admin)?;
+    let serves = if admin.is_empty() { Serves::Everything } else { Serves::Webhooks };
+    let mut list = vec![Listener { bind: Bind::Open(open(Use::Listen)?), serves, tls }];
+    if !admin.is_empty() {
+        list.push(Listener { bind: Bind::Open(admin), serves: Serves::Fallback, tls: None });
+    }
+    Ok(list)
 }
 
-fn handed_over() -> Result<Vec<TcpListener>, ServeError> {
+/// The sockets that systemd hands over, which replace the configured addresses in their order:
+/// receiving first, management second.
+pub(super) fn activated() -> Result<Vec<TcpListener>, ServeError> {
     let mut handed = ListenFd::from_env();
     let mut sockets = Vec::new();
     for at in 0..handed.len() {

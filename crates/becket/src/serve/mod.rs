@@ -1,11 +1,11 @@
 //! Wiring of the gateway: store, engine, receiving and management in one process.
 //!
 //! Role: makes the parts, hands each what it needs, applies changes of the configuration, and stops
-//! everything in an order in which nothing is lost: first receiving, then delivering, then the store.
+//! everything in an order in which nothing is lost (`handover::leave`).
 //!
 //! Deliberately absent: decisions about webhooks.
 //!
-//! Where next: `gateway` for what is in force, `assemble` for how configuration becomes parts.
+//! Where next: `run` for the process around it, `gateway` for what is in force, `assemble` for how configuration becomes parts.
 
 mod acme;
 mod act;
@@ -20,27 +20,31 @@ mod doctor;
 mod error;
 mod fallback;
 mod gateway;
+mod handoff;
+pub(crate) mod handover;
 mod identity;
 mod keys;
 pub(crate) use keys::read_keys;
 mod listen;
 mod log;
+mod node;
 mod oidc;
+mod open;
 mod outside;
+mod registry;
 mod relay;
 mod rotation;
+pub(crate) mod run;
 mod source_test;
 mod telemetry;
 mod tls;
 mod transforms;
 mod watch;
-mod world;
+pub(crate) mod world;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::ExitCode;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -48,22 +52,25 @@ use arc_swap::ArcSwap;
 use becket_api::{ApiState, Auth};
 use becket_egress::{Egress, EgressConfig};
 use becket_engine::{Door, Engine, EngineConfig, Environment};
-use becket_ingress::server::{Listener, ServeConfig, Server, Serves};
+use becket_ingress::server::{Bind, Listener, ServeConfig, Server, Serves};
 use becket_ingress::{Ingress, ServerLimits, SourceTable};
 use becket_keys::{KeyFetcher, KeysConfig};
 use becket_model::{Clock, Noise};
 use becket_store::vault::Vault;
 use becket_store::{Owner, RetentionPolicy, Store};
-use becket_store_sqlite::{Options, SqliteStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use tokio::sync::{Mutex, watch as channel};
 
-use crate::cli::{Globals, ServeArgs};
-use crate::config::{Config, Loaded, StoreUrl};
+use crate::config::{Config, Loaded};
 use assemble::Policies;
 use error::ServeError;
-use gateway::{ConfigSource, Current, EngineHandoff, Gateway};
+use gateway::{ConfigSource, Current, Gateway};
+use handoff::EngineHandoff;
+use handover::Left;
+use handover::control::Control;
+use handover::leave::Leaving;
+pub use run::run;
 use telemetry::Telemetry;
 use world::{SystemClock, SystemNoise};
 
@@ -72,76 +79,54 @@ const ENGINE_GRACE_EXTRA: Duration = Duration::from_secs(5);
 /// The setting by which a store knows the master key it was made with.
 const FINGERPRINT_SETTING: &str = "master_key_fingerprint";
 
-/// Runs the gateway until it is told to stop.
-pub fn run(args: ServeArgs, globals: &Globals) -> ExitCode {
-    let env: BTreeMap<String, String> = std::env::vars().collect();
-    let source = ConfigSource { path: globals.config.clone(), env, flags: args.flags() };
-    let loaded = match source.load() {
-        Ok(loaded) => loaded,
-        Err(errors) => {
-            eprintln!("{errors}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let lines = log::start(&loaded.config.log);
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("becket")
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: the runtime could not be started: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let until_stdin_closes = args.until_stdin_closes;
-    let ended = runtime.block_on(serve(source, loaded, Arc::clone(&lines), until_stdin_closes));
-    lines.end();
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+/// What a gateway is given beside its configuration.
+struct Once<'p> {
+    doors: Arc<handover::Doors>,
+    relieved: &'p mut handover::arrive::Relieved,
+    again: handover::control::Again,
+    shares_store: bool,
+    signals: &'p mut watch::Signals,
 }
 
-async fn serve(
+/// Wires a gateway and runs it until it is told to stop, or has been relieved.
+async fn serve_once(
     source: ConfigSource,
     loaded: Loaded,
     lines: Arc<log::Lines>,
-    until_stdin_closes: bool,
-) -> Result<(), ServeError> {
-    let signals = watch::Signals::new(until_stdin_closes)?;
+    once: Once<'_>,
+) -> Result<Left, ServeError> {
+    let Once { doors, relieved, again, shares_store, signals } = once;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let noise: Arc<dyn Noise> = Arc::new(SystemNoise);
     let config = loaded.config.clone();
     for warning in &loaded.warnings {
         tracing::warn!("{}", warning.one_line());
     }
-    let StoreUrl::Sqlite { folder } = config.store.url.clone();
+    let folder = config.local_folder();
     let (master_keys, master_key) = keys::master_keys(&config, &folder, noise.as_ref())?;
-    let token = keys::admin_token(&config, &folder, noise.as_ref())?;
     if let (true, Some(file)) = (master_key.fresh, &master_key.file) {
         tracing::warn!(file = %file.display(), "a master key was made; keep a copy: stored secrets cannot be read without it");
     }
     let vault = Vault::with_keys(master_keys);
-    let store = open_store(&config, folder.clone(), &clock, &noise)?;
+    let open::Opened { store, clock, database_clock } =
+        open::open(&config, clock, &noise).await?;
+    let token = operators_token(&config, &folder, noise.as_ref(), store.as_ref()).await?;
     let fingerprint = vault.fingerprint().to_vec();
     let known = store.setting_init(Owner::MAIN, FINGERPRINT_SETTING, fingerprint).await?;
     if !vault.fingerprints().iter().any(|own| own.as_slice() == known) {
         return Err(ServeError::OtherMasterKey);
     }
 
-    let telemetry = Arc::new(Telemetry::new(lines, Arc::clone(&clock)));
+    let counting = activity::node_name(&config, noise.as_ref());
+    let telemetry = Arc::new(Telemetry::new(lines, Arc::clone(&clock), &counting));
     let make_egress = make_egress(&config)?;
     let engine = start_engine(&config, &store, &clock, &noise, &telemetry, &make_egress)?;
     let scheme =
         if config.server.tls.is_some() || config.server.acme.is_some() { "https" } else { "http" };
     let local_url = format!("{scheme}://{}", reachable(config.server.listen));
-    let demo = match config.is_empty_of_sources() && scheme == "http" {
+    // Where several nodes share a store, each would have a secret of its own for it.
+    let alone = database_clock.is_none();
+    let demo = match config.is_empty_of_sources() && scheme == "http" && alone {
         true => {
             let secret = keys::demo_secret(&folder, noise.as_ref())?;
             Some(demo::source(&secret.text, &local_url)?)
@@ -153,9 +138,19 @@ async fn serve(
     let relay: Arc<becket_api::Relay> = Arc::default();
     let sign_in =
         oidc::Held::new(extra_roots(&config)?, Arc::clone(&policies.operator), Arc::clone(&clock))?;
+    let node = match (store.cluster(), &database_clock) {
+        (Some(cluster), Some(clock)) => {
+            let sources = assemble::declared(&config, demo.as_ref());
+            let declared = node::Declared::of(&sources);
+            Some(node::Node::join(cluster, engine.clone(), Arc::clone(clock), &config, &declared).await?)
+        }
+        _ => None,
+    };
     let gateway = Arc::new_cyclic(|own| Gateway {
         store: Arc::clone(&store),
         engine: engine.clone(),
+        node,
+        elsewhere: Arc::default(),
         table: Arc::new(ArcSwap::from_pointee(SourceTable::default())),
         current: ArcSwap::from_pointee(Current {
             pages: dashboard::Pages::none(),
@@ -185,29 +180,33 @@ async fn serve(
         sign_in,
         relay: Arc::clone(&relay),
         board: alerts::Board::default(),
+        leaving: AtomicBool::default(),
         local_url,
     });
     hear_of_changes(&gateway, &telemetry);
     watch_ends(&gateway);
     gateway.apply(loaded).await?;
+    node::follow(&gateway);
     rotation::resume(&gateway).await?;
 
     let (closing, closed) = channel::channel(false);
-    let running = listen_and_serve(&gateway, &telemetry, &token.text, closed).await?;
+    let running = listen_and_serve(&gateway, &telemetry, &token, closed, &doors).await?;
+    relieved.serving().await;
     announce(&gateway, &token, demo.as_ref());
     listen::notify("READY=1");
     let Running { server, certificate, tasks } = running;
-    watch::until_stopped(&gateway, signals, certificate).await;
+    let place = run::folder_of(&config);
+    let mut control = Control::start(Arc::clone(&doors), place, again, shares_store);
+    let ended = watch::until_stopped(&gateway, signals, &mut control, certificate).await;
+    drop(control);
 
-    tracing::info!("stopping: no new requests, finishing what is in flight");
-    listen::notify("STOPPING=1");
-    closing.send_replace(true);
-    let joined = tokio::task::spawn_blocking(move || server.join()).await;
-    joined.map_err(|error| ServeError::system("stopping the listeners", &error))?;
-    let grace = config.server.shutdown_grace + ENGINE_GRACE_EXTRA;
-    engine.shutdown(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)).await;
-    tasks.iter().for_each(tokio::task::JoinHandle::abort);
-    finish(&gateway, &telemetry).await
+    let grace = config.server.shutdown_grace;
+    let (gateway, telemetry) = (gateway.as_ref(), telemetry.as_ref());
+    let leaving = Leaving { server, doors, engine, closing, tasks, grace, gateway, telemetry };
+    match ended {
+        watch::Ended::Stop => leaving.stop().await,
+        watch::Ended::HandOver(conversation) => leaving.hand_over(*conversation).await,
+    }
 }
 
 /// Carries on what was begun for callers that have gone, writes the counts down and closes the store.
@@ -217,8 +216,10 @@ async fn finish(gateway: &Gateway, telemetry: &Telemetry) -> Result<(), ServeErr
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     activity::end(gateway, &telemetry.activity).await;
+    if let Some(node) = &gateway.node {
+        node.leave().await;
+    }
     gateway.store.close().await?;
-    tracing::info!("stopped");
     Ok(())
 }
 
@@ -232,7 +233,7 @@ fn hear_of_changes(gateway: &Arc<Gateway>, telemetry: &Telemetry) {
     activity::start(gateway, &telemetry.activity);
     let reporter = becket_api::OperationalReporter::start(
         Arc::clone(&gateway.store),
-        Arc::new(EngineHandoff(gateway.engine.clone())),
+        EngineHandoff::new(&gateway.engine, gateway.node.as_ref()),
         Arc::clone(&gateway.clock),
         gateway.engine.lease_ms(),
         Arc::clone(&gateway.unfinished),
@@ -267,22 +268,19 @@ fn watch_ends(gateway: &Arc<Gateway>) {
     });
 }
 
-fn open_store(
+/// The operator's token, from wherever it comes.
+async fn operators_token(
     config: &Config,
-    folder: PathBuf,
-    clock: &Arc<dyn Clock>,
-    noise: &Arc<dyn Noise>,
-) -> Result<Arc<dyn Store>, ServeError> {
-    let mut options = Options::new(folder, Arc::clone(noise), Arc::clone(clock));
-    options.min_free_bytes = config.store.min_free.0;
-    options.cap_bytes = Some(config.store.cap.0);
-    if let Some(events) = config.store.segment_events {
-        options.segment_events = events.into();
+    folder: &std::path::Path,
+    noise: &dyn Noise,
+    store: &dyn Store,
+) -> Result<keys::AdminToken, ServeError> {
+    if store.cluster().is_some() {
+        return keys::shared_admin_token(config, folder, noise, store).await;
     }
-    if let Some(bytes) = &config.store.segment_bytes {
-        options.segment_bytes = bytes.0;
-    }
-    Ok(Arc::new(SqliteStore::open(options)?))
+    let kept = keys::admin_token(config, folder, noise)?;
+    let hashes = vec![Auth::hash(&kept.text)];
+    Ok(keys::AdminToken { kept: Some(kept), hashes })
 }
 
 fn start_engine(
@@ -376,21 +374,23 @@ struct Running {
 async fn listen_and_serve(
     gateway: &Arc<Gateway>,
     telemetry: &Arc<Telemetry>,
-    token: &str,
+    token: &keys::AdminToken,
     closing: channel::Receiver<bool>,
+    doors: &handover::Doors,
 ) -> Result<Running, ServeError> {
     let current = gateway.current.load_full();
     let config = &current.loaded.config;
     let ingress = Ingress::new(
         Arc::clone(&gateway.store),
         Arc::clone(&gateway.table),
-        Arc::new(EngineHandoff(gateway.engine.clone())),
+        EngineHandoff::new(&gateway.engine, gateway.node.as_ref()),
         Arc::clone(telemetry) as Arc<dyn becket_ingress::Observer>,
         Arc::clone(&gateway.clock),
         limits(config),
     );
     let outside = Arc::clone(gateway) as Arc<dyn becket_ingress::Outside>;
-    let ingress = Arc::new(ingress.with_outside(outside));
+    let receives = config.cluster.roles().ingress;
+    let ingress = Arc::new(ingress.with_outside(outside).receiving(receives));
     // Set once, here, before anything is asked for.
     if gateway.ingress.set(Arc::clone(&ingress)).is_err() {
         tracing::error!("there are two receiving sides");
@@ -405,8 +405,9 @@ async fn listen_and_serve(
         control: Arc::clone(gateway) as Arc<dyn becket_api::Control>,
         clock: Arc::clone(&gateway.clock),
         noise: Arc::clone(&gateway.noise),
-        auth: Auth::admin(vec![Auth::hash(token)]),
-        handoff: Arc::new(EngineHandoff(gateway.engine.clone())),
+        auth: Auth::admin(token.hashes.clone()),
+        handoff: EngineHandoff::new(&gateway.engine, gateway.node.as_ref()),
+        elsewhere: Arc::clone(&gateway.elsewhere),
         relay: Arc::clone(&gateway.relay),
         activity: Arc::clone(&telemetry.activity),
         lease_ms: gateway.engine.lease_ms(),
@@ -417,10 +418,12 @@ async fn listen_and_serve(
         router,
         gateway: Arc::clone(gateway),
         telemetry: Arc::clone(telemetry),
+        serves_api: config.cluster.roles().api,
         echo: gateway.demo.is_some(),
         identity: identity::Identity::new(gateway.noise.as_ref(), Arc::clone(&gateway.clock)),
         challenges: keeper.as_ref().map(|keeper| keeper.challenges.clone()).unwrap_or_default(),
     });
+    let cannot_use = |error| ServeError::system("using the sockets that are open", &error);
     let mut tasks = Vec::new();
     let mut certificate = None;
     let mut challenge_server = None;
@@ -434,8 +437,8 @@ async fn listen_and_serve(
         (None, Some(keeper)) => {
             // The authority asks on a listener of its own, which has to answer before there is a
             // certificate to serve with.
-            let on = Listener::on(keeper.challenge_listen());
-            let listeners = vec![Listener { serves: Serves::Fallback, ..on }];
+            let bind = Bind::Open(doors.copies(handover::Use::Challenge).map_err(cannot_use)?);
+            let listeners = vec![Listener { bind, serves: Serves::Fallback, tls: None }];
             let serve = ServeConfig { threads: Some(1), ..ServeConfig::new(listeners) };
             let only = Arc::new(keeper.challenges.clone());
             challenge_server = Some(Server::start(serve, Arc::clone(&ingress), only)?);
@@ -450,9 +453,10 @@ async fn listen_and_serve(
         }
         (None, None) => None,
     };
-    let (listeners, inherited) = listen::listeners(&config.server, served)?;
+    let (listeners, inherited) = (listen::listeners(doors, served)?, doors.is_activated());
     let serve = ServeConfig {
         threads: config.server.threads.map(usize::from),
+        passed_on: doors.forwarded().map_err(cannot_use)?,
         grace: config.server.shutdown_grace,
         ..ServeConfig::new(listeners)
     };
@@ -505,7 +509,7 @@ fn reachable(listen: std::net::SocketAddr) -> std::net::SocketAddr {
 }
 
 /// Says where to send what, on standard output.
-fn announce(gateway: &Gateway, token: &keys::Kept, demo: Option<&crate::config::Source>) {
+fn announce(gateway: &Gateway, token: &keys::AdminToken, demo: Option<&crate::config::Source>) {
     use becket_api::Directory as _;
     let mut text = String::from("Becket is running.\n\n");
     let current = gateway.current.load();
@@ -524,15 +528,16 @@ fn announce(gateway: &Gateway, token: &keys::Kept, demo: Option<&crate::config::
         text.push_str(&format!("  {:<20}{}/\n", "dashboard", gateway.local_url));
     }
     text.push_str(&format!("  {:<20}{}/api/v1\n", "management", gateway.local_url));
-    match (&token.file, token.fresh || demo.is_some()) {
-        (Some(file), true) => {
-            text.push_str(&format!("  admin token         {}\n", token.text.as_str()));
+    match token.kept.as_ref().map(|kept| (kept, kept.file.as_ref())) {
+        Some((kept, Some(file))) if kept.fresh || demo.is_some() => {
+            text.push_str(&format!("  admin token         {}\n", kept.text.as_str()));
             text.push_str(&format!("                      (kept in {})\n", file.display()));
         }
-        (Some(file), false) => {
+        Some((_, Some(file))) => {
             text.push_str(&format!("  admin token         in {}\n", file.display()));
         }
-        (None, _) => text.push_str("  admin token         from BECKET_ADMIN_TOKEN\n"),
+        Some((_, None)) => text.push_str("  admin token         from BECKET_ADMIN_TOKEN\n"),
+        None => text.push_str("  admin token         made by another node, and kept on its machine\n"),
     }
     if let Some(demo) = demo {
         let mut random = [0; 16];

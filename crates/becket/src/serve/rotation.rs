@@ -22,6 +22,17 @@ pub(super) async fn rotate(gateway: &Arc<Gateway>) -> Result<KeysRotated, Contro
     let _one_at_a_time = gateway.rotating.lock().await;
     let vault = gateway.vault.load_full();
     if vault.expose_keys().len() == 1 {
+        if gateway.node.is_some() {
+            return Err(ControlError {
+                detail: "every node needs the new master key before anything is sealed with it"
+                    .to_owned(),
+                hint: Some(
+                    "start every node with BECKET_MASTER_KEY=2:NEW,1:OLD (the last one seals), then \
+                     every node with 1:OLD,2:NEW, rotate, and start them with 2:NEW alone"
+                        .to_owned(),
+                ),
+            });
+        }
         let Some(file) = &gateway.master_key_file else {
             return Err(ControlError {
                 detail: "the master key comes from the environment, where it cannot be exchanged"

@@ -24,6 +24,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::alerts::Signals;
 use super::log::Lines;
+use super::node::StoreMetrics;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
@@ -55,6 +56,8 @@ pub(super) struct Telemetry {
     pub(super) connections: Gauge,
     /// Sampled when the metrics are read.
     pub(super) sampled: Sampled,
+    /// Those of the database and the nodes.
+    pub(super) store: StoreMetrics,
     registry: Registry,
     /// Where deliveries in trouble and endpoints that were switched off are told, once it runs.
     pub(super) reporter: OnceLock<OperationalReporter>,
@@ -82,7 +85,7 @@ pub(super) struct Sampled {
 }
 
 impl Telemetry {
-    pub(super) fn new(lines: Arc<Lines>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(lines: Arc<Lines>, clock: Arc<dyn Clock>, node: &str) -> Self {
         let mut registry = Registry::with_prefix("becket");
         let family = Family::<OutcomeLabel, Counter>::default();
         registry.register("requests", "Requests to sources by what became of them", family.clone());
@@ -149,6 +152,8 @@ impl Telemetry {
         let connections = Gauge::default();
         registry.register("connections", "Open incoming connections", connections.clone());
         let sampled = Sampled::register(&mut registry);
+        let store = StoreMetrics::default();
+        registry.register_collector(Box::new(store.clone()));
         Self {
             lines,
             clock,
@@ -165,11 +170,12 @@ impl Telemetry {
             connection_events,
             connections,
             sampled,
+            store,
             registry,
             reporter: OnceLock::new(),
             notices: OnceLock::new(),
             alerts: Arc::default(),
-            activity: Arc::new(Activity::new(super::activity::NODE)),
+            activity: Arc::new(Activity::new(node)),
         }
     }
 

@@ -1,4 +1,5 @@
-//! Signals and files: SIGHUP or a changed file applies the configuration again, SIGTERM ends.
+//! Signals and files: SIGHUP or a changed file applies the configuration again, SIGTERM ends, SIGUSR2
+//! starts the process that follows.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ServeError;
 use super::gateway::Gateway;
+use super::handover::control::{Control, Conversation};
 use super::tls::{self, Served};
 use crate::config::Tls;
 
@@ -23,6 +25,7 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    user2: Signal,
     /// Ready when standard input closes, if that is to end it.
     input: Option<tokio::sync::oneshot::Receiver<()>>,
 }
@@ -34,6 +37,7 @@ impl Signals {
             terminate: open(SignalKind::terminate())?,
             interrupt: open(SignalKind::interrupt())?,
             hang_up: open(SignalKind::hangup())?,
+            user2: open(SignalKind::user_defined2())?,
             input: until_stdin_closes.then(input_closed),
         })
     }
@@ -59,12 +63,30 @@ async fn closed(input: &mut Option<tokio::sync::oneshot::Receiver<()>>) {
     }
 }
 
+/// Why a gateway serves no longer.
+pub(super) enum Ended {
+    /// It was told to stop.
+    Stop,
+    /// Another process is ready.
+    HandOver(Box<Conversation>),
+}
+
+/// Ready when this process is told to stop.
+pub(super) async fn told_to_stop() {
+    let Ok(mut signals) = Signals::new(false) else { std::future::pending().await };
+    tokio::select! {
+        _ = signals.terminate.recv() => {}
+        _ = signals.interrupt.recv() => {}
+    }
+}
+
 /// Applies changes until the gateway is asked to stop.
 pub(super) async fn until_stopped(
     gateway: &Arc<Gateway>,
-    mut signals: Signals,
+    signals: &mut Signals,
+    control: &mut Control,
     certificate: Option<(Tls, Served)>,
-) {
+) -> Ended {
     let mut seen = look(&gateway.current.load().loaded.watched);
     let mut certificate_seen =
         certificate.as_ref().map(|(files, _)| look(&certificate_files(files)));
@@ -72,9 +94,15 @@ pub(super) async fn until_stopped(
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         tokio::select! {
-            _ = signals.terminate.recv() => return,
-            _ = signals.interrupt.recv() => return,
-            () = closed(&mut signals.input) => return,
+            _ = signals.terminate.recv() => return Ended::Stop,
+            _ = signals.interrupt.recv() => return Ended::Stop,
+            () = closed(&mut signals.input) => return Ended::Stop,
+            _ = signals.user2.recv() => control.restart(None),
+            happened = control.next() => {
+                if let Some(conversation) = control.take(happened) {
+                    return Ended::HandOver(Box::new(conversation));
+                }
+            }
             _ = signals.hang_up.recv() => {
                 reload(gateway, "SIGHUP").await;
                 seen = look(&gateway.current.load().loaded.watched);

@@ -57,6 +57,11 @@ impl Client {
         Self { keep: false, ..Self::keeping(address) }
     }
 
+    /// Waits so long for a connection and for each part of an answer; 20 s if not told.
+    pub fn patient(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
     /// Sends one request and reads its answer. An error says that no whole answer came, which
     /// leaves open whether the request was accepted.
     pub fn send(

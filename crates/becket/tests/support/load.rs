@@ -86,6 +86,11 @@ pub fn number_in(body: &[u8]) -> Option<u64> {
     text.split(',').next()?.parse().ok()
 }
 
+/// The delivery id of the event with this number, in every request that carries it.
+pub fn delivery_id(number: u64) -> String {
+    format!("00000000-0000-4000-8000-{number:012x}")
+}
+
 /// Sends the event with this number once.
 pub fn send(
     client: &mut Client,
@@ -95,7 +100,7 @@ pub fn send(
 ) -> std::io::Result<Answer> {
     let body = body(number, filling);
     let signature = sign::github(SECRET, &body);
-    let delivery = format!("00000000-0000-4000-8000-{number:012x}");
+    let delivery = delivery_id(number);
     let headers = [
         ("content-type", "application/json"),
         ("x-github-event", "push"),

@@ -19,6 +19,7 @@ pub mod http;
 pub mod listener;
 pub mod load;
 pub mod provider;
+pub mod random;
 pub mod sign;
 pub mod sink;
 

@@ -28,6 +28,7 @@ impl Lane {
             || no_room
             || self.leasing
             || self.held > 0
+            || !self.shared.shard.tenure.holds(now.mono_ms)
             || self.lease_retry_at_ms > now.mono_ms
             || !self.breaker_may_admit(now)
             || (self.breaker.state() != BreakerState::Closed && !self.queue.is_empty())

@@ -9,6 +9,7 @@
 //! - An attempt starts only if its lease holds for its whole timeout and the recording after it.
 //! - While a result could not be recorded, nothing new starts.
 //! - While older deliveries wait in the store, newer ones are not taken directly.
+//! - Nothing is leased or started beyond the tenure, nor under a lease of an earlier one.
 //!
 //! Next: `leasing` for what comes from the store and goes back, `results` for what happens when an
 //! attempt has ended.
@@ -361,7 +362,9 @@ impl Lane {
         let mut late = Vec::new();
         let hold = loop {
             let Some(front) = self.queue.front() else { break Hold::Empty };
-            if !self.lease_suffices(front.lease_until_ms, around.now.wall_ms) {
+            if !self.lease_suffices(front.lease_until_ms, around.now.wall_ms)
+                || !self.shared.shard.tenure.is_own(front.delivery.lease)
+            {
                 late.extend(self.unqueue().map(|queued| leased(&queued.delivery)));
                 continue;
             }
@@ -390,6 +393,10 @@ impl Lane {
         let now = around.now;
         if let Some(hold) = self.may_record() {
             return Some(hold);
+        }
+        if !self.shared.shard.tenure.holds(now.mono_ms) {
+            // It goes on when it is told of a new tenure.
+            return Some(Hold::Busy);
         }
         if self.in_flight.len() >= self.prepared.concurrency() || !self.breaker_may_admit(now) {
             return Some(Hold::Busy);

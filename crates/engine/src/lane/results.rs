@@ -8,7 +8,7 @@ use becket_model::{
 use becket_store::{AttemptFinish, AttemptWrite, FinishOutcome, LeasedDelivery, StoreError};
 
 use crate::failing::FailingStep;
-use crate::job::{AttemptEnded, ChangeJob, ConfirmJob, FinishJob, Job};
+use crate::job::{AttemptEnded, ChangeJob, ConfirmJob, FinishJob, Job, Leased};
 use crate::lane::{Lane, Now, Surroundings};
 use crate::observer::{AttemptReport, DisabledReason, EndpointEvent, EndpointNotice};
 use crate::shared::Closed;
@@ -21,6 +21,10 @@ impl Lane {
         let leased = (ended.key, ended.lease);
         if let Some(index) = self.in_flight.iter().position(|attempt| attempt.leased == leased) {
             self.in_flight.swap_remove(index);
+        }
+        if ended.withheld {
+            self.withheld(leased, around);
+            return;
         }
         let succeeded = ended.outcome.succeeded();
         self.standing = if succeeded { Standing::Quick } else { Standing::Doubtful };
@@ -37,6 +41,14 @@ impl Lane {
         if next == NextStep::Failed(FailureReason::Gone) {
             self.disable(DisabledReason::Gone, around);
         }
+    }
+
+    /// The tenure ended before anything was sent: the delivery is somebody else's now, or due again.
+    fn withheld(&mut self, leased: Leased, around: &mut Surroundings<'_>) {
+        if self.breaker.state() == BreakerState::Probing {
+            self.breaker.probe_abandoned(around.now.mono());
+        }
+        self.release(vec![leased], around);
     }
 
     /// Ends a delivery whose payload was removed. Nothing is sent, and nothing learned about the

@@ -21,6 +21,7 @@ use crate::lane::{Lane, Now, Rank, Surroundings, delivery_bytes};
 use crate::registry::Registry;
 use crate::shared::{LaneShared, ShardShared};
 use crate::slots::Slots;
+use crate::tenure::Tenure;
 
 /// Lanes that are asked, at most, when a slot has become free.
 const STARVED_ASKED_MAX: usize = 32;
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Wake(EndpointKey),
     /// What the store says is due; endpoints of other shards are passed over.
     Due(Arc<Vec<EndpointDue>>),
+    /// Attempts may be started for as long as this says, under these leases.
+    Tenure(Tenure),
     /// Start nothing more, and be done within so many milliseconds.
     Stop {
         grace_ms: u64,
@@ -111,6 +114,11 @@ impl Shard {
                     });
                 }
             }
+            Command::Tenure(tenure) => {
+                if self.shared.tenure.set(tenure, now.mono_ms) {
+                    self.advance_all(now);
+                }
+            }
             Command::Stop { grace_ms } => {
                 self.stop_at_ms.get_or_insert(now.mono_ms.saturating_add(grace_ms));
                 self.shared.stopping.store(true, Ordering::Relaxed);
@@ -152,6 +160,7 @@ impl Shard {
     ) -> (EndpointKey, bool) {
         let key = shared.key;
         let is_new = !self.lanes.contains_key(&key);
+        self.shared.leaving.lock().remove(&key);
         if is_new {
             let lane = Lane::new(shared, prepared, self.config.lease_ms, now);
             self.lanes.insert(key, Box::new(lane));
@@ -163,6 +172,12 @@ impl Shard {
 
     fn remove(&mut self, key: EndpointKey, now: Now) {
         self.with_lane(key, now, |lane, around| lane.told_state(EndpointState::Removed, around));
+        let mut leaving = self.shared.leaving.lock();
+        if self.lanes.contains_key(&key) {
+            leaving.insert(key);
+        } else {
+            leaving.remove(&key);
+        }
     }
 
     fn hand_over(&mut self, delivery: LeasedDelivery, now: Now) {
@@ -253,6 +268,11 @@ impl Shard {
         &self.shared
     }
 
+    /// The same, to be kept.
+    pub(crate) fn shared_with(&self) -> Arc<ShardShared> {
+        Arc::clone(&self.shared)
+    }
+
     /// All attempts under way have been broken off; answers how many there were.
     pub(crate) fn broken_off(&mut self, now: Now) -> usize {
         let attempts = self.slots.used();
@@ -299,6 +319,7 @@ impl Shard {
             lane.retire();
             self.lanes.remove(&key);
             self.registry.forget(key);
+            self.shared.leaving.lock().remove(&key);
             self.shared.lanes.store(self.lanes.len(), Ordering::Relaxed);
             return;
         }

@@ -1,5 +1,6 @@
 //! The state machines without time or I/O: each test plays the store and the receivers by hand.
 
+mod membership;
 mod sending;
 
 use std::sync::atomic::Ordering;
@@ -62,6 +63,8 @@ struct Rig {
     told: Arc<Told>,
     now: Now,
     events: i64,
+    /// When the clock that never steps began.
+    begun: tokio::time::Instant,
 }
 
 impl Rig {
@@ -80,7 +83,8 @@ impl Rig {
         let lanes: Vec<_> = (1..=lanes).map(|key| lane(EndpointKey(key))).collect();
         let shard = Shard::new(Arc::new(config), environment, shared, registry.clone(), slots);
         let now = Now { wall_ms: 1_000_000_000_000, mono_ms: 1_000 };
-        let mut rig = Self { shard, lanes, registry, told, now, events: 0 };
+        let begun = tokio::time::Instant::now();
+        let mut rig = Self { shard, lanes, registry, told, now, events: 0, begun };
         rig.set(settings, EndpointState::Enabled);
         rig
     }
@@ -147,6 +151,7 @@ impl Rig {
             error: None,
             timings: Timings::default(),
             detail: bytes::Bytes::new(),
+            withheld: false,
         };
         self.shard.attempt_ended(ended, self.now);
         self.told.attempts.lock().last().expect("reported").next

@@ -253,7 +253,8 @@ fn turns_are_right(
 }
 
 fn quiet_is_kept(record: &Record, endpoint: EndpointKey) -> Result<(), String> {
-    for quiet in record.quiet.get(&endpoint).map_or(&[][..], Vec::as_slice) {
+    let own = record.quiet.get(&endpoint).map_or(&[][..], Vec::as_slice);
+    for quiet in own.iter().chain(&record.lapses) {
         let disturbs = |seen: &&Seen| {
             seen.endpoint == endpoint
                 && seen.started_mono_ms > quiet.from_mono_ms + 1

@@ -47,6 +47,7 @@ pub struct Summary {
     pub postponed: u64,
     pub removed: u64,
     pub turns: u64,
+    pub lapses: u64,
 }
 
 impl Summary {
@@ -67,6 +68,7 @@ impl Summary {
         self.postponed += other.postponed;
         self.removed += other.removed;
         self.turns += other.turns;
+        self.lapses += other.lapses;
     }
 }
 
@@ -109,6 +111,7 @@ pub async fn run(seed: u64) -> Result<Summary, String> {
         disabled: record.disabled,
         recovered: record.recovered,
         turns: record.turns.len() as u64,
+        lapses: record.lapses.len() as u64,
         ..counts
     })
 }
@@ -311,6 +314,9 @@ impl World {
         {
             let mut record = self.record.lock();
             record.life += 1;
+            if let Some(lapse) = record.lapses.last_mut() {
+                lapse.until_mono_ms.get_or_insert(self.clock.mono_ms());
+            }
             for endpoint in &endpoints {
                 let now_ms = self.clock.mono_ms();
                 if endpoint.state == EndpointState::Enabled {

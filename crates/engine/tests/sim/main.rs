@@ -79,6 +79,7 @@ fn nothing_is_lost_whatever_fails() {
         assert!(sum.crashes > 0 && sum.faults > 0 && sum.delivered > 0 && sum.failed > 0);
         assert!(sum.breakers > 0 && sum.disabled > 0 && sum.stale > 0 && sum.recovered > 0);
         assert!(sum.expunged > 0 && sum.postponed > 0 && sum.removed > 0 && sum.turns > 0);
+        assert!(sum.lapses > 0);
     }
 }
 

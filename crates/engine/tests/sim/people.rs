@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use becket_engine::Engine;
+use becket_engine::{Engine, Tenure};
 use becket_model::{
     Clock, Disposition, EndpointState, EventId, EventLabels, EventRecord, PackedHeaders,
 };
 use becket_store::{
     Accepted, Changed, Endpoint, EndpointChange, EventAccept, LeasedDelivery, Owner, Planned, Store,
 };
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, Instant, sleep};
 
 use crate::checker;
 use crate::driver::{Parts, World, settings};
 use crate::receivers::Manner;
 use crate::store::FaultyStore;
-use crate::world::Dice;
+use crate::world::{Dice, Quiet};
 
 impl World {
     /// What senders and people do.
@@ -65,6 +65,7 @@ impl World {
                 21 => self.remove_for_a_while(parts, chosen).await,
                 22 => engine.endpoint_put(self.runtime(chosen.clone(), parts.rate.clone())),
                 23 => self.expunge(store).await,
+                24 => self.lapse(engine).await,
                 _ => engine.wake(chosen.key),
             }
         }
@@ -123,7 +124,7 @@ impl World {
             lease_until_ms: now_ms.saturating_add_unsigned(engine.lease_ms()),
         };
         match store.event_accept(self.scope, accept).await {
-            Ok(Accepted::Stored { event, lease }) => {
+            Ok(Accepted::Stored { event, lease, .. }) => {
                 for planned in planned {
                     if !planned.leased {
                         engine.wake(planned.endpoint);
@@ -199,6 +200,23 @@ impl World {
             self.record.lock().quiet_until(endpoint.key, self.clock.mono_ms());
         }
         parts.engine.endpoint_put(self.runtime(now, parts.rate.clone()));
+    }
+
+    /// The engine's membership ends, and is renewed after a while: what came meanwhile is delivered
+    /// then.
+    async fn lapse(&self, engine: &Engine) {
+        let tenure =
+            |until| Tenure { may_start_until: until, first_lease: becket_store::LeaseToken(0) };
+        let now = Instant::now();
+        engine.tenure_set(tenure(now));
+        let from_mono_ms = self.clock.mono_ms();
+        self.record.lock().lapses.push(Quiet { from_mono_ms, until_mono_ms: None });
+        sleep(Duration::from_millis(self.dice.below(20_000))).await;
+        let until_mono_ms = Some(self.clock.mono_ms());
+        if let Some(last) = self.record.lock().lapses.last_mut() {
+            last.until_mono_ms = until_mono_ms;
+        }
+        engine.tenure_set(tenure(Instant::now() + Duration::from_secs(400 * 24 * 3_600)));
     }
 
     async fn some_event(&self) -> Option<EventId> {

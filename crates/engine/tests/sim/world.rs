@@ -94,6 +94,8 @@ pub struct Record {
     pub leases: HashMap<(EventId, EndpointKey), (i64, u32)>,
     pub quiet: BTreeMap<EndpointKey, Vec<Quiet>>,
     pub returns: BTreeMap<EndpointKey, u32>,
+    /// When the engine had no tenure.
+    pub lapses: Vec<Quiet>,
     pub wrong: Vec<String>,
     pub faults: u64,
     pub reports: usize,

@@ -226,7 +226,7 @@ impl Gateway {
             lease_until_ms: received_at_ms.saturating_add_unsigned(self.engine.lease_ms()),
         };
         let accepted = self.store.event_accept(self.scope, accept).await.expect("accepts");
-        let Accepted::Stored { event, lease } = accepted else { panic!("new") };
+        let Accepted::Stored { event, lease, .. } = accepted else { panic!("new") };
         if leased {
             self.engine.hand_over(LeasedDelivery {
                 key: DeliveryKey { event, endpoint, generation: 0 },

@@ -14,14 +14,16 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::flow::{Flow, Kind, Tally};
+use super::forward::{self, From};
 use super::strict::{self, Malformed};
 use super::timed_io::TimedIo;
-use super::{Fallback, IDENTITY_PATH, Serves};
+use super::{Fallback, IDENTITY_PATH, Phase, Serves};
 use crate::address::client_address;
 use crate::answer::{self, Reply, ReplyBody, Turn};
 use crate::body::TimedBody;
@@ -39,6 +41,9 @@ const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
 pub(super) struct Shared {
     pub ingress: Arc<Ingress>,
     pub fallback: Arc<dyn Fallback>,
+    pub flow: Arc<Flow>,
+    /// This thread's part of the counts.
+    pub tally: Arc<Tally>,
 }
 
 /// Serves a connection to its end.
@@ -48,17 +53,17 @@ pub(super) async fn serve(
     serves: Serves,
     tls: Option<Arc<ServerConfig>>,
     shared: Arc<Shared>,
-    stopped: watch::Receiver<bool>,
+    phase: watch::Receiver<Phase>,
 ) {
     let observer = Arc::clone(&shared.ingress.observer);
     observer.connection(ConnectionEvent::Opened);
-    let peer = Peer { address, tls: tls.is_some() };
+    let from = Some(From { peer: Peer { address, tls: tls.is_some() }, serves });
     match tls {
-        None => serve_http(stream, peer, serves, shared, stopped).await,
+        None => serve_http(stream, from, shared, phase).await,
         Some(config) => {
             let patience = Duration::from_millis(shared.ingress.limits.header_timeout_ms);
             match timeout(patience, TlsAcceptor::from(config).accept(stream)).await {
-                Ok(Ok(stream)) => serve_http(stream, peer, serves, shared, stopped).await,
+                Ok(Ok(stream)) => serve_http(stream, from, shared, phase).await,
                 Ok(Err(_)) | Err(_) => observer.connection(ConnectionEvent::TlsFailed),
             }
         }
@@ -66,12 +71,21 @@ pub(super) async fn serve(
     observer.connection(ConnectionEvent::Closed);
 }
 
+/// Serves a connection by which another process passes on requests.
+pub(super) async fn serve_passed_on(
+    stream: UnixStream,
+    shared: Arc<Shared>,
+    phase: watch::Receiver<Phase>,
+) {
+    serve_http(stream, None, shared, phase).await;
+}
+
+/// Serves a connection; without `from`, each request says from whom it is.
 async fn serve_http<S>(
     stream: S,
-    peer: Peer,
-    serves: Serves,
+    from: Option<From>,
     shared: Arc<Shared>,
-    mut stopped: watch::Receiver<bool>,
+    mut phase: watch::Receiver<Phase>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -82,7 +96,7 @@ async fn serve_http<S>(
     let service = service_fn(move |request| {
         let (shared, turn) = (Arc::clone(&shared), Turn::begin(&turns));
         async move {
-            let mut reply = shared.answer(request, peer, serves).await;
+            let mut reply = shared.answer_or_pass_on(request, from).await?;
             reply.body_mut().hold(turn);
             Ok::<_, Infallible>(reply)
         }
@@ -97,7 +111,7 @@ async fn serve_http<S>(
     let ended = tokio::select! {
         biased;
         ended = &mut connection => ended,
-        () = super::asked_to_stop(&mut stopped) => {
+        () = super::left(&mut phase, Phase::Stopped) => {
             // hyper closes a connection at once if nothing has been read from it.
             let first = async {
                 while begun.load(Ordering::Relaxed) == 0 {
@@ -129,10 +143,45 @@ fn is_timeout(error: &hyper::Error) -> bool {
     error.is_timeout() || source.is_some_and(|source| source.kind() == std::io::ErrorKind::TimedOut)
 }
 
+fn is_webhook(path: &str) -> bool {
+    (path == "/in" || path.starts_with("/in/")) && path != IDENTITY_PATH
+}
+
 impl Shared {
+    async fn answer_or_pass_on(
+        &self,
+        mut request: Request<Incoming>,
+        from: Option<From>,
+    ) -> Result<Reply, Infallible> {
+        let (from, kind) = match from {
+            None => match From::taken_from(&mut request) {
+                Some(from) => (from, Kind::Forwarded),
+                None => return forward::not_understood(),
+            },
+            Some(from) if is_webhook(request.uri().path()) => (from, Kind::Receiving),
+            Some(from) => (from, Kind::Managing),
+        };
+        let to = match self.flow.enter(&self.tally, kind) {
+            Ok(stay) => {
+                let mut reply = self.answer(request, from.peer, from.serves).await;
+                reply.body_mut().count(stay);
+                if self.flow.is_parting() {
+                    answer::close(&mut reply);
+                }
+                return Ok(reply);
+            }
+            Err(to) => to,
+        };
+        let (head, body) = request.into_parts();
+        if let Err(malformed) = strict::check(&head) {
+            return Ok(self.refuse(&head, malformed, from.peer));
+        }
+        Ok(forward::forward(to, &self.ingress, head, body, from).await)
+    }
+
     async fn answer(&self, request: Request<Incoming>, peer: Peer, serves: Serves) -> Reply {
         let path = request.uri().path();
-        let webhook = (path == "/in" || path.starts_with("/in/")) && path != IDENTITY_PATH;
+        let webhook = is_webhook(path);
         // Asked for at the public address, also where that serves nothing but webhooks.
         let serves = if path == IDENTITY_PATH { Serves::Fallback } else { serves };
         let (head, body) = request.into_parts();

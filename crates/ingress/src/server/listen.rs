@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::os::unix::net::UnixListener as StdUnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +10,12 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::connection::{self, Shared};
-use super::{Bind, Listener, Serves};
+use super::{Bind, Listener, Phase, Serves, forward};
 use crate::error::ServeError;
 use crate::limit::Crowded;
 use crate::report::ConnectionEvent;
@@ -28,16 +29,17 @@ const SHED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
     content-length: 0\r\nconnection: close\r\n\r\n";
 
 /// One thread's share of a listener.
-pub(super) struct Opened {
-    listener: StdListener,
-    serves: Serves,
-    tls: Option<Arc<ArcSwap<ServerConfig>>>,
+pub(super) enum Opened {
+    /// Senders connect to it.
+    Senders { listener: StdListener, serves: Serves, tls: Option<Arc<ArcSwap<ServerConfig>>> },
+    /// Another process passes on requests through it.
+    PassedOn(StdUnixListener),
 }
 
-/// A listener with as many shares as there are threads.
+/// A listener with a share for each thread, or more.
 pub(super) struct OpenedAll {
     pub address: SocketAddr,
-    pub per_thread: Vec<Opened>,
+    pub shares: Vec<Opened>,
 }
 
 /// Opens a listener for each thread.
@@ -48,15 +50,30 @@ pub(super) fn open(
 ) -> Result<OpenedAll, ServeError> {
     let Listener { bind, serves, tls } = listener;
     let (address, sockets) = match bind {
-        Bind::Address(address) => bind_all(address, threads, share)
-            .map_err(|error| ServeError::Bind { address, problem: in_words(address, &error) })?,
-        Bind::Inherited(socket) => clone_all(&socket, threads).map_err(ServeError::Inherited)?,
+        Bind::Address(address) => {
+            bind_all(address, threads, share).map_err(|error| refused(address, &error))?
+        }
+        Bind::Open(sockets) => clone_all(&sockets, threads).map_err(ServeError::Inherited)?,
     };
-    let share = |listener| Opened { listener, serves, tls: tls.clone() };
-    Ok(OpenedAll { address, per_thread: sockets.into_iter().map(share).collect() })
+    let share = |listener| Opened::Senders { listener, serves, tls: tls.clone() };
+    Ok(OpenedAll { address, shares: sockets.into_iter().map(share).collect() })
 }
 
-fn bind_all(
+/// A share for each thread of the socket for requests that are passed on.
+pub(super) fn passed_on(
+    socket: &StdUnixListener,
+    threads: usize,
+) -> Result<Vec<Opened>, ServeError> {
+    socket.set_nonblocking(true).map_err(ServeError::Inherited)?;
+    let clone = |_| socket.try_clone().map(Opened::PassedOn).map_err(ServeError::Inherited);
+    (0..threads).map(clone).collect()
+}
+
+pub(super) fn refused(address: SocketAddr, error: &io::Error) -> ServeError {
+    ServeError::Bind { address, problem: in_words(address, error) }
+}
+
+pub(super) fn bind_all(
     address: SocketAddr,
     threads: usize,
     share: bool,
@@ -87,11 +104,19 @@ fn bind_one(address: SocketAddr, share: bool) -> io::Result<StdListener> {
     Ok(socket.into())
 }
 
-fn clone_all(socket: &StdListener, threads: usize) -> io::Result<(SocketAddr, Vec<StdListener>)> {
-    socket.set_nonblocking(true)?;
-    let address = socket.local_addr()?;
-    let all = (0..threads).map(|_| socket.try_clone()).collect::<io::Result<_>>()?;
-    Ok((address, all))
+/// Every socket at least once, and every thread at least one.
+fn clone_all(
+    sockets: &[StdListener],
+    threads: usize,
+) -> io::Result<(SocketAddr, Vec<StdListener>)> {
+    let first = sockets.first().ok_or(io::ErrorKind::InvalidInput)?;
+    let address = first.local_addr()?;
+    for socket in sockets {
+        socket.set_nonblocking(true)?;
+    }
+    let count = sockets.len().max(threads);
+    let all = sockets.iter().cycle().take(count).map(StdListener::try_clone);
+    Ok((address, all.collect::<io::Result<_>>()?))
 }
 
 fn in_words(address: SocketAddr, error: &io::Error) -> String {
@@ -109,21 +134,32 @@ fn in_words(address: SocketAddr, error: &io::Error) -> String {
     }
 }
 
-/// Runs one thread's listeners until stopped, then waits for what is in flight.
+/// Runs one thread's listeners until stopped or handed over, then waits for what is in flight.
 pub(super) async fn run(
     listeners: Vec<Opened>,
     shared: &Arc<Shared>,
-    mut stopped: watch::Receiver<bool>,
+    mut phase: watch::Receiver<Phase>,
     grace: Duration,
 ) {
     // Every accept loop and connection holds a sender; when all are gone, nothing is in flight.
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
     for opened in listeners {
-        let (shared, stopped, alive) = (Arc::clone(shared), stopped.clone(), alive.clone());
-        tokio::spawn(accept_loop(opened, shared, stopped, alive));
+        let (shared, phase, alive) = (Arc::clone(shared), phase.clone(), alive.clone());
+        match opened {
+            Opened::Senders { listener, serves, tls } => {
+                tokio::spawn(accept_loop(listener, serves, tls, shared, phase, alive));
+            }
+            Opened::PassedOn(listener) => {
+                tokio::spawn(passed_on_loop(listener, shared, phase, alive));
+            }
+        }
     }
     drop(alive);
-    super::asked_to_stop(&mut stopped).await;
+    super::left(&mut phase, Phase::Handed).await;
+    tokio::select! {
+        _ = all_gone.recv() => {}
+        () = super::left(&mut phase, Phase::Stopped) => {}
+    }
     let deadline = Instant::now() + grace;
     let _ = timeout_at(deadline, all_gone.recv()).await;
     while shared.ingress.unfinished_count() > 0 && Instant::now() < deadline {
@@ -132,12 +168,13 @@ pub(super) async fn run(
 }
 
 async fn accept_loop(
-    opened: Opened,
+    listener: StdListener,
+    serves: Serves,
+    tls: Option<Arc<ArcSwap<ServerConfig>>>,
     shared: Arc<Shared>,
-    mut stopped: watch::Receiver<bool>,
+    mut phase: watch::Receiver<Phase>,
     alive: mpsc::Sender<()>,
 ) {
-    let Opened { listener, serves, tls } = opened;
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
@@ -145,14 +182,16 @@ async fn accept_loop(
             return;
         }
     };
-    let stopping = stopped.clone();
+    let leaving = phase.clone();
     let take = |stream: TcpStream, peer: SocketAddr| {
         let tls = tls.as_ref().map(|tls| tls.load_full());
-        take(stream, peer, serves, tls, &shared, &stopping, &alive);
+        take(stream, peer, serves, tls, &shared, &leaving, &alive);
     };
     loop {
         tokio::select! {
             biased;
+            // Looked at first: a queue that never empties must not keep this process from leaving.
+            () = super::left(&mut phase, Phase::Handed) => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => take(stream, peer),
                 Err(error) if is_of_connection(&error) => {}
@@ -161,8 +200,10 @@ async fn accept_loop(
                     sleep(ACCEPT_REST).await;
                 }
             },
-            () = super::asked_to_stop(&mut stopped) => break,
         }
+    }
+    if *phase.borrow() == Phase::Handed {
+        return;
     }
     // Those that already wait have been told by the system that they are connected.
     let waiting = async {
@@ -171,6 +212,42 @@ async fn accept_loop(
         }
     };
     let _ = tokio::time::timeout(Duration::from_millis(1), waiting).await;
+}
+
+/// Takes requests that another process passes on.
+async fn passed_on_loop(
+    listener: StdUnixListener,
+    shared: Arc<Shared>,
+    mut phase: watch::Receiver<Phase>,
+    alive: mpsc::Sender<()>,
+) {
+    let listener = match UnixListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "requests that are passed on cannot be taken");
+            return;
+        }
+    };
+    loop {
+        tokio::select! {
+            biased;
+            () = super::left(&mut phase, Phase::Handed) => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) if forward::is_trusted(&stream) => {
+                    let (shared, phase, alive) = (Arc::clone(&shared), phase.clone(), alive.clone());
+                    tokio::spawn(async move {
+                        let _alive = alive;
+                        connection::serve_passed_on(stream, shared, phase).await;
+                    });
+                }
+                Ok(_) => tracing::warn!("another user wanted to pass on requests and was not heard"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot take what is passed on; trying again");
+                    sleep(ACCEPT_REST).await;
+                }
+            },
+        }
+    }
 }
 
 /// Errors that concern the one connection that was to be accepted.
@@ -190,7 +267,7 @@ fn take(
     serves: Serves,
     tls: Option<Arc<ServerConfig>>,
     shared: &Arc<Shared>,
-    stopped: &watch::Receiver<bool>,
+    phase: &watch::Receiver<Phase>,
     alive: &mpsc::Sender<()>,
 ) {
     let slot = match shared.ingress.connections.enter(peer.ip()) {
@@ -207,7 +284,7 @@ fn take(
             return;
         }
     };
-    let (shared, stopped, alive) = (Arc::clone(shared), stopped.clone(), alive.clone());
+    let (shared, phase, alive) = (Arc::clone(shared), phase.clone(), alive.clone());
     tokio::spawn(async move {
         let _alive = alive;
         let _slot = slot;
@@ -216,7 +293,7 @@ fn take(
             let _ = stream.shutdown().await;
             return;
         }
-        connection::serve(stream, peer, serves, tls, shared, stopped).await;
+        connection::serve(stream, peer, serves, tls, shared, phase).await;
     });
 }
 

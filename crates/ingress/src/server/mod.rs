@@ -5,22 +5,28 @@
 //! handed over (socket activation) is accepted from by all threads.
 //!
 //! Invariants: nothing is spawned per request; stopping first takes what already waits to be
-//! accepted, then finishes the requests in flight, bounded by a grace time.
+//! accepted, then finishes the requests in flight, bounded by a grace time; listeners that were handed
+//! to the next process are not accepted from any more, and connections live on until they end by
+//! themselves.
 //!
 //! Where next: `connection` for one connection's life, `timed_io` for its timers, `strict` for what
-//! is demanded of a request beyond what the HTTP parser demands.
+//! is demanded of a request beyond what the HTTP parser demands, `flow` for how a server leaves.
 
 mod connection;
+mod flow;
+mod forward;
 mod listen;
 mod strict;
 mod timed_io;
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::{Request, Response};
@@ -32,6 +38,8 @@ use crate::answer::BoxedBody;
 use crate::body::TimedBody;
 use crate::error::ServeError;
 use crate::receive::{Ingress, Peer};
+pub use flow::InFlight;
+pub(crate) use flow::Stay;
 
 /// The future of a fallback's answer.
 pub type FallbackFuture<'a> = Pin<Box<dyn Future<Output = Response<BoxedBody>> + Send + 'a>>;
@@ -62,8 +70,9 @@ pub enum Serves {
 pub enum Bind {
     /// An address that is bound here, once per thread; port 0 takes a free one.
     Address(SocketAddr),
-    /// A listener that somebody else has bound, accepted from by all threads.
-    Inherited(TcpListener),
+    /// The sockets of one listener that are open already, at least one. Each is accepted from, by
+    /// one thread if there are enough of them.
+    Open(Vec<TcpListener>),
 }
 
 /// One listener.
@@ -93,6 +102,8 @@ pub struct ServeConfig {
     /// Whether an address may be shared with another process that is already bound to it, which is
     /// wanted only while one process takes over from another.
     pub share_addresses: bool,
+    /// Where other processes of the same user pass on requests of connections that they still hold.
+    pub passed_on: Option<UnixListener>,
     /// How long requests in flight may take to finish when stopping.
     pub grace: Duration,
 }
@@ -101,14 +112,48 @@ impl ServeConfig {
     /// One thread per core, addresses not shared, 30 s of grace.
     #[must_use]
     pub const fn new(listeners: Vec<Listener>) -> Self {
-        Self { listeners, threads: None, share_addresses: false, grace: Duration::from_secs(30) }
+        Self {
+            listeners,
+            threads: None,
+            share_addresses: false,
+            passed_on: None,
+            grace: Duration::from_secs(30),
+        }
     }
+}
+
+/// How far a server has left; later ones include earlier ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// Connections are accepted.
+    Open,
+    /// Somebody else accepts; connections go on.
+    Handed,
+    /// Nothing is accepted, and connections end as soon as they may.
+    Stopped,
+}
+
+/// Opens the sockets of an address for [`Bind::Open`], one for each thread (`None`: one per core).
+/// Connections wait in them until they are served.
+///
+/// # Errors
+/// [`ServeError::Bind`] if the address cannot be had.
+pub fn bind(address: SocketAddr, threads: Option<usize>) -> Result<Vec<TcpListener>, ServeError> {
+    let (_, sockets) = listen::bind_all(address, count(threads), false)
+        .map_err(|error| listen::refused(address, &error))?;
+    Ok(sockets)
+}
+
+fn count(threads: Option<usize>) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    threads.unwrap_or_else(cores).max(1)
 }
 
 /// The running threads. Dropping it stops them without waiting.
 pub struct Server {
     addresses: Vec<SocketAddr>,
-    stop: watch::Sender<bool>,
+    flow: Arc<flow::Flow>,
+    phase: watch::Sender<Phase>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -125,19 +170,25 @@ impl Server {
         if config.listeners.is_empty() {
             return Err(ServeError::NoListener);
         }
-        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let count = config.threads.unwrap_or_else(cores).max(1);
+        let count = count(config.threads);
         let mut addresses = Vec::with_capacity(config.listeners.len());
         let mut of_threads: Vec<Vec<listen::Opened>> = (0..count).map(|_| Vec::new()).collect();
         for listener in config.listeners {
             let opened = listen::open(listener, count, config.share_addresses)?;
             addresses.push(opened.address);
-            for (thread, one) in of_threads.iter_mut().zip(opened.per_thread) {
+            for (at, one) in opened.shares.into_iter().enumerate() {
+                of_threads[at % count].push(one);
+            }
+        }
+        if let Some(passed_on) = config.passed_on {
+            for (thread, one) in of_threads.iter_mut().zip(listen::passed_on(&passed_on, count)?) {
                 thread.push(one);
             }
         }
-        let (stop, stopped) = watch::channel(false);
-        let mut server = Self { addresses, stop, threads: Vec::with_capacity(count) };
+        let (phase, seen) = watch::channel(Phase::Open);
+        let flow = Arc::new(flow::Flow::new(count));
+        let threads = Vec::with_capacity(count);
+        let mut server = Self { addresses, flow: Arc::clone(&flow), phase, threads };
         for (number, listeners) in of_threads.into_iter().enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -146,10 +197,12 @@ impl Server {
             let shared = Arc::new(connection::Shared {
                 ingress: Arc::clone(&ingress),
                 fallback: Arc::clone(&fallback),
+                flow: Arc::clone(&flow),
+                tally: flow.tally(number),
             });
-            let (stopped, grace) = (stopped.clone(), config.grace);
+            let (seen, grace) = (seen.clone(), config.grace);
             let run = move || {
-                runtime.block_on(listen::run(listeners, &shared, stopped, grace));
+                runtime.block_on(listen::run(listeners, &shared, seen, grace));
             };
             let thread = std::thread::Builder::new().name(format!("ingress-{number}")).spawn(run);
             server.threads.push(thread.map_err(ServeError::Thread)?);
@@ -163,9 +216,43 @@ impl Server {
         &self.addresses
     }
 
+    /// From now on each answer is the last one of its connection, so that senders come back by a new
+    /// one. With a path, requests that begin from now on are passed on to the socket there and
+    /// answered by whoever serves it, which may be this server. Connections are accepted as before.
+    pub fn part(&self, pass_on_to: Option<PathBuf>) {
+        self.flow.part(pass_on_to);
+    }
+
+    /// What is being answered at this moment.
+    #[must_use]
+    pub fn in_flight(&self) -> InFlight {
+        self.flow.in_flight()
+    }
+
+    /// Stops accepting, because another process has the same sockets: what waits in them is left to
+    /// it. Connections that are open go on until they end by themselves. Does not wait.
+    pub fn hand_over(&self) {
+        self.phase.send_if_modified(|phase| {
+            let earlier = *phase < Phase::Handed;
+            *phase = (*phase).max(Phase::Handed);
+            earlier
+        });
+    }
+
+    /// Hands over, and blocks until the last connection has ended, but not for longer than given.
+    pub fn linger(self, longest: Duration) {
+        const LOOK_EVERY: Duration = Duration::from_millis(20);
+        self.hand_over();
+        let until = Instant::now() + longest;
+        while Instant::now() < until && !self.threads.iter().all(JoinHandle::is_finished) {
+            std::thread::sleep(LOOK_EVERY);
+        }
+        self.join();
+    }
+
     /// Stops accepting; requests in flight go on. Does not wait.
     pub fn stop(&self) {
-        self.stop.send_replace(true);
+        self.phase.send_replace(Phase::Stopped);
     }
 
     /// Stops, and blocks until all threads have ended, at most the grace time. Call it from a thread
@@ -186,7 +273,7 @@ impl Drop for Server {
     }
 }
 
-/// Waits until the server is asked to stop, or dropped, which means the same.
-async fn asked_to_stop(stopped: &mut watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|stopped| *stopped).await.is_ok();
+/// Waits until the server has left this far, or was dropped, which means the same.
+async fn left(phase: &mut watch::Receiver<Phase>, far: Phase) {
+    let _ = phase.wait_for(|phase| *phase >= far).await.is_ok();
 }

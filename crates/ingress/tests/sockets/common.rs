@@ -197,6 +197,9 @@ pub struct Setup {
     pub serves: Serves,
     pub tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
     pub threads: usize,
+    /// Sockets that are open already, instead of a free port.
+    pub open: Vec<std::net::TcpListener>,
+    pub passed_on: Option<std::os::unix::net::UnixListener>,
 }
 
 impl Setup {
@@ -209,6 +212,8 @@ impl Setup {
             serves: Serves::Everything,
             tls: None,
             threads: 2,
+            open: Vec::new(),
+            passed_on: None,
         }
     }
 
@@ -237,10 +242,14 @@ impl Setup {
             Arc::clone(&clock) as _,
             self.limits,
         ));
-        let bind = Bind::Address("127.0.0.1:0".parse().unwrap());
+        let bind = match self.open.is_empty() {
+            true => Bind::Address("127.0.0.1:0".parse().unwrap()),
+            false => Bind::Open(self.open),
+        };
         let mut config =
             ServeConfig::new(vec![Listener { bind, serves: self.serves, tls: self.tls }]);
         config.threads = Some(self.threads);
+        config.passed_on = self.passed_on;
         config.grace = Duration::from_secs(5);
         let server = Server::start(config, Arc::clone(&ingress), Arc::new(Echo)).unwrap();
         let address = server.addresses()[0];

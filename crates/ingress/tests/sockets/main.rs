@@ -5,6 +5,7 @@
 
 mod common;
 mod gated_store;
+mod leaving;
 mod outcomes;
 mod raw_cases;
 mod raw_socket;

@@ -104,7 +104,7 @@ async fn a_handed_over_listener_is_served_by_all_threads() {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     let listener = Listener {
-        bind: Bind::Inherited(socket.try_clone().unwrap()),
+        bind: Bind::Open(vec![socket.try_clone().unwrap()]),
         serves: Serves::Webhooks,
         tls: None,
     };

@@ -5,7 +5,6 @@
 //! as text and are cast to the column's own type by the server.
 
 mod session;
-mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -13,14 +12,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use becket_egress::action::ActionRequest;
 use becket_egress::action::template::Fields;
 use becket_egress::{AttemptError, AttemptOutcome};
+use becket_postgres::{Server, Tls};
 use parking_lot::Mutex;
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::action::{FORGET_EVERY_MS, Told, Written};
 use crate::plan::SqlPlan;
-use crate::url::Server;
 use session::Session;
-use tls::Tls;
 
 /// Why nothing was written.
 pub(crate) enum Failure {
@@ -140,7 +138,7 @@ impl Postgres {
     async fn open(&self) -> Result<Session, Failure> {
         let tls = self
             .tls
-            .get_or_try_init(|| async { Tls::new(self.server.root_certificate.as_deref()) })
+            .get_or_try_init(|| async { Tls::new(self.server.root_certificate()) })
             .await
             .map_err(Failure::Tls)?;
         let client = session::connect(&self.server.config, tls.clone()).await?;

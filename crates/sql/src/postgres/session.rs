@@ -2,13 +2,13 @@
 
 use becket_egress::action::ActionRequest;
 use becket_egress::action::template::Fields;
+use becket_postgres::Tls;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Config, Statement};
 
 use super::Failure;
-use super::tls::Tls;
 use crate::action::Written;
 use crate::check::{RealColumn, RealTable};
 use crate::column::ColumnType;

@@ -17,7 +17,7 @@ pub(super) fn write_deliveries(connection: &Connection, memory: &Memory) -> rusq
     connection.execute_batch("UPDATE progress SET step = 1; COMMIT;")
 }
 
-pub(super) fn put_pending(
+pub(crate) fn put_pending(
     connection: &Connection,
     (seq, endpoint, generation): Key,
     due_ms: i64,
@@ -71,7 +71,7 @@ pub(super) fn make_due(
     put_pending(connection, (seq, endpoint, generation), due_ms, attempts)
 }
 
-pub(super) fn put_failed(
+pub(crate) fn put_failed(
     connection: &Connection,
     (seq, endpoint, generation): Key,
 ) -> rusqlite::Result<()> {

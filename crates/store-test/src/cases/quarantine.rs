@@ -121,7 +121,7 @@ pub async fn released_requests_are_events<H: Harness>() {
     let row = list(&*world.store, newest(), 10).await.remove(1);
     let accept = event(world.alpha, T0 + 9).typed("push").leased(&world.a[..1]);
     let released = world.store.quarantine_release(scope, row.number, accept).await.unwrap();
-    let Some(Accepted::Stored { event: id, lease }) = released else {
+    let Some(Accepted::Stored { event: id, lease, .. }) = released else {
         panic!("it became {released:?}");
     };
     let found = world.row(id).await;

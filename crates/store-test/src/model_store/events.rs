@@ -54,7 +54,7 @@ impl State {
             accepted: accept,
         };
         self.events.insert(event, kept);
-        Ok(Accepted::Stored { event, lease: lease.token })
+        Ok(Accepted::Stored { event, lease: lease.token, left: Vec::new() })
     }
 
     /// The newest event with the same key in the same source, if it is within the window.

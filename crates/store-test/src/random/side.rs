@@ -359,7 +359,7 @@ impl Side {
     /// Remembers what was accepted, and tells it.
     pub(super) fn accepted(&mut self, accepted: Accepted, planned: &[Planned]) -> String {
         match accepted {
-            Accepted::Stored { event, lease } => {
+            Accepted::Stored { event, lease, .. } => {
                 self.numbers.insert(event, self.events.len());
                 self.events.push(event);
                 let leased = planned.iter().filter(|planned| planned.leased);

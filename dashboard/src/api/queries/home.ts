@@ -37,6 +37,30 @@ export const problemsQuery = queryOptions({
   refetchInterval: 5_000,
 });
 
+/** One of several gateways that share a database. */
+export interface NodeOut {
+  number: number;
+  name: string;
+  version: string;
+  roles: string[];
+  shards: number;
+  joinedAt: string;
+  expiresInMs: number;
+  own: boolean;
+}
+
+export interface NodesOut {
+  store: "sqlite" | "postgres";
+  data: NodeOut[];
+  advice: { code: string; text: string; urgent: boolean }[];
+}
+
+export const nodesQuery = queryOptions({
+  queryKey: ["nodes"],
+  queryFn: () => call<NodesOut>("GET", "/api/v1/becket/nodes"),
+  refetchInterval: 5_000,
+});
+
 export interface Latency {
   p50Ms: number;
   p95Ms: number;

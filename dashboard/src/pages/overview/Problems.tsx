@@ -69,7 +69,7 @@ function Way({ problem }: { problem: ProblemOut }) {
   }
   if (problem.endpointId) return <Button {...button} renderRoot={(props) => <Link {...props} to="/endpoints/$endpointId" params={{ endpointId: problem.endpointId as string }} />}>Endpoint</Button>;
   if (problem.sourceId) return <Button {...button} renderRoot={(props) => <Link {...props} to="/sources/$sourceId" params={{ sourceId: problem.sourceId as string }} />}>Source</Button>;
-  if (problem.kind === "disk_filling" || problem.kind === "not_accepting") return <Button {...button} component={Link} to="/settings">Store</Button>;
+  if (problem.kind === "disk_filling" || problem.kind === "not_accepting" || problem.kind === "database_at_risk") return <Button {...button} component={Link} to="/settings">Store</Button>;
   return null;
 }
 

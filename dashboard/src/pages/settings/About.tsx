@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 
 import { type Me, statsQuery } from "../../api/queries/common";
-import { signInQuery } from "../../api/queries/home";
+import { nodesQuery, signInQuery } from "../../api/queries/home";
 import { bytes, counted, fullCount } from "../../parts/format";
 import { Time } from "../../parts/Time";
 import { roleName } from "./roles";
@@ -13,6 +13,8 @@ import { Section } from "./Section";
 export function About({ me }: { me: Me }) {
   const ways = useQuery(signInQuery);
   const stats = useQuery({ ...statsQuery, refetchInterval: 10_000 });
+  const nodes = useQuery({ ...nodesQuery, enabled: me.operator });
+  const shared = nodes.data?.store === "postgres";
   // Of the whole store; null in other environments than the first.
   const { bytes: size = null, segments = null, events = null, quarantined = null } = stats.data ?? {};
   return (
@@ -21,7 +23,7 @@ export function About({ me }: { me: Me }) {
         <Table.Tbody>
           <Row name="Version">{ways.data?.version ?? "–"}</Row>
           {size !== null && segments !== null && events !== null && (
-            <Row name="Store">{bytes(size)} in {counted(segments, "segment")}, {fullCount(events)} events</Row>
+            <Row name="Store">{bytes(size)} in {shared ? "PostgreSQL" : counted(segments, "segment")}, {fullCount(events)} events</Row>
           )}
           {quarantined !== null && <Row name="Quarantine">{counted(quarantined, "refused request")}</Row>}
           <Row name="Signed in as">

@@ -1,8 +1,8 @@
 import { Button, Group, List, Stack, Text, TextInput, Title } from "@mantine/core";
-import { useMutation } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 
-import { backUp, reload } from "../../api/queries/home";
+import { backUp, nodesQuery, reload } from "../../api/queries/home";
 import { confirm } from "../../parts/Confirm";
 import { bytes } from "../../parts/format";
 import { notify } from "../../parts/notify";
@@ -21,6 +21,15 @@ export function Operation() {
 function Backup() {
   const [folder, setFolder] = useState("");
   const backup = useMutation({ mutationFn: backUp });
+  const nodes = useQuery(nodesQuery);
+  if (nodes.data?.store === "postgres") {
+    return (
+      <div>
+        <Title order={3} size="h4">Backup</Title>
+        <Text c="dimmed">The store is a PostgreSQL database: use <span className="mono">pg_dump</span>, or <span className="mono">pg_basebackup</span> with an archive of the log. Keep the master key apart.</Text>
+      </div>
+    );
+  }
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (folder.trim() !== "") backup.mutate(folder.trim());

@@ -4,6 +4,7 @@ import { useSelf } from "../../api/queries/common";
 import { Page } from "../../parts/Page";
 import { About } from "./About";
 import { Environments } from "./Environments";
+import { Nodes } from "./Nodes";
 import { Operation } from "./Operation";
 import { Tokens } from "./Tokens";
 
@@ -15,6 +16,7 @@ export function SettingsPage() {
       <Stack gap="md">
         {me.admin && <Tokens />}
         {me.operator && <Environments />}
+        {me.operator && <Nodes />}
         {me.operator && <Operation />}
         <About me={me} />
       </Stack>

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use becket_develop::doctor::Finding;
+use becket_develop::doctor::{Finding, counted};
 use becket_develop::doctor::traffic::{self, EndpointState, Histogram, Patience, Refused};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
@@ -39,6 +39,8 @@ pub(super) struct Online {
     patience: Vec<Patience>,
     /// How long an answer took, in milliseconds.
     answered_ms: u64,
+    /// The nodes that share its store, as far as the token may see them.
+    nodes: Option<Value>,
 }
 
 impl Online {
@@ -88,6 +90,7 @@ pub(super) async fn ask(facts: &mut Facts, args: &DoctorArgs, globals: &Globals)
                 )
                 .advise("senders get 503 and come back; see the disk, then the gateway's log"),
             });
+            facts.add_all(database(online.nodes.as_ref()));
             Some(online)
         }
         Err(failure) => {
@@ -96,6 +99,23 @@ pub(super) async fn ask(facts: &mut Facts, args: &DoctorArgs, globals: &Globals)
             None
         }
     }
+}
+
+/// The nodes that share a database, and what they say about it.
+fn database(nodes: Option<&Value>) -> Vec<Finding> {
+    let Some(nodes) = nodes.filter(|nodes| nodes["store"] == "postgres") else { return Vec::new() };
+    let list = |name: &str| nodes[name].as_array().cloned().unwrap_or_default();
+    let names: Vec<String> = list("data").iter().map(|node| show::text(node, "/name")).collect();
+    let count = counted(names.len() as u64, "node");
+    let mut findings = vec![Finding::fine("nodes", format!("{count}: {}", names.join(", ")))];
+    for advice in list("advice") {
+        let text = show::text(&advice, "/text");
+        findings.push(match advice["urgent"] == true {
+            true => Finding::problem("database", text),
+            false => Finding::warning("database", text),
+        });
+    }
+    findings
 }
 
 /// An error's first line is what was found, its hints are what to do.
@@ -110,6 +130,8 @@ fn with_hints(finding: Finding, told: &str) -> Finding {
 async fn collect(client: Client, globals: &Globals) -> Result<Online, Failure> {
     let asked = Instant::now();
     let stats = client.get("/api/v1/becket/stats").await?;
+    // Only the operator's own token may see them, and older gateways have none.
+    let nodes = client.get("/api/v1/becket/nodes").await.ok();
     let answered_ms = u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX);
     let list = |path: &'static str| list(&client, PathBuilder::new(path), usize::MAX);
     let (sources, _) = list("/api/v1/becket/source").await?;
@@ -141,6 +163,7 @@ async fn collect(client: Client, globals: &Globals) -> Result<Online, Failure> {
         version,
         patience,
         answered_ms,
+        nodes,
     })
 }
 

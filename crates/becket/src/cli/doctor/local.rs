@@ -52,8 +52,13 @@ pub(super) fn broken_configuration(facts: &mut Facts, errors: &ConfigErrors) {
 /// The machine that the gateway runs on, if it is this one.
 pub(super) fn machine(facts: &mut Facts, online: Option<&Online>) {
     let config = facts.config.clone();
-    let StoreUrl::Sqlite { folder } = &config.store.url;
-    if facts.loaded.is_some() {
+    let folder = &config.local_folder();
+    let shared = matches!(config.store.url, StoreUrl::Postgres { .. });
+    if facts.loaded.is_some() && shared {
+        facts.add(database(&config));
+        facts.add(given_key(&config));
+        facts.add(open_files(&config, folder));
+    } else if facts.loaded.is_some() {
         if online.is_some_and(|online| !online.is_here()) && !folder.exists() {
             facts.add(Finding::skipped("data_folder", "the gateway runs on another machine"));
         } else {
@@ -65,12 +70,36 @@ pub(super) fn machine(facts: &mut Facts, online: Option<&Online>) {
             facts.add(master_key(&config, folder));
             facts.add(open_files(&config, folder));
         }
+    }
+    if facts.loaded.is_some() {
         facts.add_all(exposure(&config));
         // A gateway that was asked tells this of its sources itself.
         if online.is_none() {
             facts.add_all(observing(&config));
         }
         facts.add_all(proxy(&config));
+    }
+}
+
+/// Where the store is, if it is a database. Whether it can be reached is the gateway's to say.
+fn database(config: &Config) -> Finding {
+    let shown = config.store.url.shown();
+    if shown.contains("sslmode=disable") && !shown.contains("@127.") && !shown.contains("@localhost")
+    {
+        return Finding::warning("store", format!("{shown} is spoken to without encryption"))
+            .advise("write sslmode=verify-full, and sslrootcert=FILE for an authority of your own");
+    }
+    Finding::fine("store", shown)
+}
+
+/// With a database the master key has to be given.
+fn given_key(config: &Config) -> Finding {
+    const CHECK: &str = "master_key";
+    match (&config.master_key, &config.master_key_file) {
+        (Some(_), _) => Finding::fine(CHECK, "given by the environment or the file"),
+        (None, Some(file)) => Finding::fine(CHECK, format!("in {}", file.display())),
+        (None, None) => Finding::problem(CHECK, "none is given, and with PostgreSQL none is made")
+            .advise("make one with `openssl rand -base64 32`, and give it to every node as BECKET_MASTER_KEY"),
     }
 }
 

@@ -29,6 +29,9 @@ impl Board {
     /// What an owner sees.
     pub(in super::super) fn of(&self, gateway: &Gateway, owner: Owner) -> Vec<Standing> {
         let mut list: Vec<Standing> = self.refusing(gateway).into_iter().collect();
+        if owner == Owner::MAIN {
+            list.extend(at_risk(gateway));
+        }
         let standing = Arc::clone(&self.standing.lock());
         list.extend(standing.iter().filter(|(of, _)| *of == owner).map(|(_, one)| one.clone()));
         list
@@ -49,9 +52,15 @@ impl Board {
                 "Senders are answered with 503 so that they come back: {error}. What was accepted before \
                  is safe."
             ),
-            hint:
-                "Make room on the disk or raise `store.cap`; the gateway accepts again by itself."
-                    .to_owned(),
+            hint: match error {
+                StoreError::Unavailable { .. } => {
+                    "Look at the database; the gateway accepts again by itself as soon as it answers."
+                }
+                _ => {
+                    "Make room on the disk or raise `store.cap`; the gateway accepts again by itself."
+                }
+            }
+            .to_owned(),
             application: None,
             endpoint: None,
             count: None,
@@ -98,6 +107,24 @@ impl Board {
         *self.standing.lock() = Arc::new(list);
         Ok(())
     }
+}
+
+/// What puts the data in the database, or its service, at risk.
+fn at_risk(gateway: &Gateway) -> Vec<Standing> {
+    let Some(node) = &gateway.node else { return Vec::new() };
+    let urgent = node.advice();
+    let urgent = urgent.iter().filter(|one| one.urgent).map(|one| Standing {
+        kind: StandingKind::DatabaseAtRisk,
+        since_ms: None,
+        title: "The database needs somebody".to_owned(),
+        detail: one.text.clone(),
+        hint: "It is looked at once a minute; this goes away by itself when it is put right."
+            .to_owned(),
+        application: None,
+        endpoint: None,
+        count: None,
+    });
+    urgent.collect()
 }
 
 fn standing(episode: &Episode, endpoint: Option<&Endpoint>, count: Option<u64>) -> Standing {

@@ -74,7 +74,7 @@ impl Kind {
 }
 
 /// Trouble that was noticed just now.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Seen {
     pub(super) kind: Kind,
     /// What it is about, unique for its kind.

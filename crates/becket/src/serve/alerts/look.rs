@@ -43,6 +43,10 @@ pub(super) async fn disk(
         );
         return Ok(Some(json!({ "detail": detail, "bytes": bytes, "cap": cap })));
     }
+    if gateway.node.is_some() {
+        // The database's disk is elsewhere, and its operator's to watch.
+        return Ok(None);
+    }
     let folder = gateway.folder.clone();
     let read = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&folder)).await;
     let Ok(Ok(disk)) = read else { return Ok(None) };

@@ -10,12 +10,16 @@
 //! before it is posted, so that a crash neither loses nor doubles it; a request and a delivery that go
 //! well cost nothing.
 //!
+//! Of several nodes on one store the first looks after all this; the others tell it what they noted
+//! (`passed`), and show what it has written down.
+//!
 //! Where next: `signals` for what is told in passing, `look` for what is looked at, `words` for what an
 //! alert says, `board` for what the API shows.
 
 mod board;
 mod episodes;
 mod look;
+mod passed;
 mod post;
 mod quiet;
 mod signals;
@@ -94,7 +98,12 @@ impl Watch {
                 current.sources.values().find(|source| source.rules.id == ALERTS_SOURCE).cloned();
             let waits = carrier.is_none() && !alerts.endpoints.is_empty();
             let carrier = carrier.as_deref();
-            if !waits && let Err(error) = self.look(&gateway, &current, &alerts, carrier).await {
+            let looked = match gateway.is_first() {
+                _ if waits => Ok(()),
+                true => self.look(&gateway, &current, &alerts, carrier).await,
+                false => self.pass_on(&gateway, &alerts).await,
+            };
+            if let Err(error) = looked {
                 tracing::warn!(code = error.code(), %error, "alerts.look_failed");
             }
             drop((current, gateway));
@@ -103,6 +112,26 @@ impl Watch {
             let every = (alerts.settle / 5).clamp(LOOK_EVERY_MIN, most);
             tokio::time::sleep(every).await;
         }
+    }
+
+    /// Tells the node that looks after alerts what was noted here, and shows what it wrote down.
+    async fn pass_on(&mut self, gateway: &Gateway, alerts: &Alerts) -> Result<(), StoreError> {
+        // Whoever has it in hand next begins with what is written down.
+        self.book = None;
+        let now_ms = gateway.clock.now_ms();
+        let mut passed = self.signals.take_all();
+        if self.rare_at.is_none_or(|at| at.elapsed() >= RARELY) {
+            self.rare = look::certificate(gateway, alerts, now_ms).await.into_iter().collect();
+            self.rare_at = Some(Instant::now());
+        }
+        passed.seen.clone_from(&self.rare);
+        if let Err(error) = passed.leave(gateway).await {
+            self.signals.add(passed);
+            return Err(error);
+        }
+        let kept = gateway.store.setting_get(Owner::MAIN, SETTING).await?;
+        let book = kept.map(|kept| Book::read(&kept)).unwrap_or_default();
+        gateway.board.put(&book, gateway, now_ms).await
     }
 
     async fn look(
@@ -115,6 +144,7 @@ impl Watch {
         let mut book = match self.book.take() {
             Some(book) => book,
             None => {
+                self.rare_at = None;
                 let kept = gateway.store.setting_get(Owner::MAIN, SETTING).await?;
                 kept.map(|kept| Book::read(&kept)).unwrap_or_default()
             }
@@ -151,6 +181,12 @@ impl Watch {
         let open = book.is_open(Kind::DiskFilling, "store");
         if let Some(facts) = look::disk(gateway, alerts, open).await? {
             seen(book, Seen::new(Kind::DiskFilling, "store", facts));
+        }
+        if gateway.node.is_some() {
+            for other in passed::take(gateway).await? {
+                other.seen.iter().for_each(|one| seen(book, one.clone()));
+                self.signals.add(other);
+            }
         }
         for (endpoint, noted) in self.signals.take_endpoints() {
             if carrier.is_none_or(|carrier| noted.application != carrier.application.key) {
@@ -195,7 +231,7 @@ impl Watch {
             let place = Some((noted.owner.number(), noted.application.0));
             seen.push(Seen { kind, subject: subject.clone(), place, facts: facts(more) });
         };
-        if let Some(reason) = noted.disabled {
+        if let Some(reason) = &noted.disabled {
             add(Kind::EndpointDisabled, json!({ "reason": reason }));
         } else if noted.failing && endpoint.state == EndpointState::Enabled {
             add(Kind::EndpointFailing, json!({}));

@@ -6,7 +6,8 @@ use becket_model::{Disposition, EventLabels, EventRecord, PackedHeaders, PlanTar
 use becket_store::accept::{Finishing, Handoff, plan_and_accept};
 use becket_store::{DedupeKey, DedupeKind, EventAccept, Scope, StoreError};
 
-use super::super::gateway::{EngineHandoff, Gateway, SourceInForce};
+use super::super::gateway::{Gateway, SourceInForce};
+use super::super::handoff::EngineHandoff;
 use super::episodes::Episode;
 use super::words::Alert;
 
@@ -52,7 +53,7 @@ pub(super) async fn post(
             settings: &endpoint.settings,
         })
         .collect();
-    let handoff: Arc<dyn Handoff> = Arc::new(EngineHandoff(gateway.engine.clone()));
+    let handoff: Arc<dyn Handoff> = EngineHandoff::new(&gateway.engine, gateway.node.as_ref());
     let scope = Scope::of(alerts.application.owner, application);
     let committing = plan_and_accept(Arc::clone(&gateway.store), handoff, scope, accept, &targets);
     Finishing::new(committing, &gateway.unfinished).await.map(drop)

@@ -17,15 +17,18 @@ use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream}
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream as RustlsStream;
 
-/// Makes connections with one configuration.
+/// Encrypts connections, with one configuration.
 #[derive(Clone)]
-pub(crate) struct Tls {
+pub struct Tls {
     config: Arc<ClientConfig>,
 }
 
 impl Tls {
     /// Reads the trusted certificates: the usual ones, the system's own and those of `extra`.
-    pub(crate) fn new(extra: Option<&Path>) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// What is wrong with them, in words.
+    pub fn new(extra: Option<&Path>) -> Result<Self, String> {
         let extra: Vec<CertificateDer<'static>> = match extra {
             None => Vec::new(),
             Some(path) => CertificateDer::pem_file_iter(path)
@@ -60,7 +63,7 @@ where
 }
 
 /// One handshake.
-pub(crate) struct Connect {
+pub struct Connect {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
 }
@@ -81,7 +84,7 @@ where
 }
 
 /// An encrypted connection.
-pub(crate) struct Stream<S>(RustlsStream<S>);
+pub struct Stream<S>(RustlsStream<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Stream<S> {
     fn channel_binding(&self) -> ChannelBinding {

@@ -1,0 +1,149 @@
+//! What files declare: several nodes with files of their own must not undo each other's.
+//!
+//! Every node tells the others the names of what its file declares. When one declares its own to the
+//! store, what other live nodes declare is declared with it as it stands there, so that it is not
+//! removed; it goes when no live node declares it any more.
+//!
+//! Invariant: of what two files declare, the one that was declared last counts. They should agree;
+//! during a change of the files they may differ for a while.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use becket_model::{ApplicationKind, EndpointState, Origin};
+use becket_store::cluster::NodeRow;
+use becket_store::{ConfigSnapshot, EndpointDeclaration, SourceDeclaration};
+
+use crate::config;
+
+/// Names of sources, each with the names of its endpoints.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in super::super) struct Declared(BTreeMap<String, BTreeSet<String>>);
+
+impl Declared {
+    /// What sources of a file declare.
+    pub(in super::super) fn of(sources: &[config::Source]) -> Self {
+        let one = |source: &config::Source| {
+            let endpoints = source.endpoints.iter().map(|endpoint| endpoint.id.clone());
+            (source.id.clone(), endpoints.collect())
+        };
+        Self(sources.iter().map(one).collect())
+    }
+
+    /// What live nodes other than this one declare.
+    pub(super) fn of_others(nodes: &[NodeRow], own: becket_store::cluster::NodeNumber) -> Self {
+        let mut all = Self::default();
+        let others = nodes.iter().filter(|node| node.number != own && node.expires_in_ms > 0);
+        for node in others {
+            for (source, endpoints) in Self::read(&node.declared).0 {
+                all.0.entry(source).or_default().extend(endpoints);
+            }
+        }
+        all
+    }
+
+    pub(super) fn text(&self) -> String {
+        serde_json::json!(self.0).to_string()
+    }
+
+    /// Reads what another node tells; of one that cannot be read nothing is known.
+    fn read(text: &str) -> Self {
+        Self(serde_json::from_str(text).unwrap_or_default())
+    }
+
+    pub(super) fn has_source(&self, source: &str) -> bool {
+        self.0.contains_key(source)
+    }
+
+    pub(super) fn has_endpoint(&self, source: &str, endpoint: &str) -> bool {
+        self.0.get(source).is_some_and(|endpoints| endpoints.contains(endpoint))
+    }
+
+    /// The sources that are named here and not (any more) in the store.
+    pub(super) fn missing(&self, stored: &ConfigSnapshot) -> bool {
+        self.0.keys().any(|name| !stored.applications.iter().any(|one| is_of_file(one, name)))
+    }
+}
+
+fn is_of_file(application: &becket_store::Application, name: &str) -> bool {
+    application.origin == Origin::File
+        && application.kind == ApplicationKind::Source
+        && !application.removed
+        && application.uid.as_deref() == Some(name)
+}
+
+/// Adds to a node's own declarations what others declare, as it stands in the store.
+pub(super) fn add_others(
+    own: &mut Vec<SourceDeclaration>,
+    others: &Declared,
+    stored: &ConfigSnapshot,
+) {
+    for (name, names) in &others.0 {
+        let Some(known) = stored.applications.iter().find(|one| is_of_file(one, name)) else {
+            continue;
+        };
+        let place = own.iter().position(|one| one.uid == *name).unwrap_or_else(|| {
+            own.push(SourceDeclaration {
+                uid: name.clone(),
+                provider: known.settings.provider.clone(),
+                id: known.id,
+                endpoints: Vec::new(),
+            });
+            own.len() - 1
+        });
+        let declared = &mut own[place].endpoints;
+        let kept = stored.endpoints.iter().filter(|endpoint| {
+            endpoint.application == known.key
+                && endpoint.origin == Origin::File
+                && endpoint.state != EndpointState::Removed
+        });
+        for endpoint in kept {
+            let Some(uid) = &endpoint.uid else { continue };
+            if !names.contains(uid) || declared.iter().any(|one| one.uid == *uid) {
+                continue;
+            }
+            let secret = endpoint.secrets.first().map(|secret| secret.envelope.clone());
+            declared.push(EndpointDeclaration {
+                uid: uid.clone(),
+                settings: endpoint.settings.clone(),
+                id: endpoint.id,
+                secret: secret.unwrap_or_default(),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use becket_store::cluster::{NodeNumber, Roles};
+
+    use super::*;
+
+    fn node(number: u32, declared: &str, expires_in_ms: i64) -> NodeRow {
+        NodeRow {
+            number: NodeNumber(number),
+            name: String::new(),
+            version: String::new(),
+            roles: Roles::ALL,
+            declared: declared.to_owned(),
+            host: String::new(),
+            joined_at_ms: 0,
+            expires_in_ms,
+            shards: 0,
+        }
+    }
+
+    #[test]
+    fn only_others_that_live_count() {
+        let nodes = [
+            node(1, r#"{"own":[]}"#, 5),
+            node(2, r#"{"a":["x"],"b":[]}"#, 5),
+            node(3, r#"{"a":["y"]}"#, 5),
+            node(4, r#"{"dead":[]}"#, 0),
+            node(5, "not JSON", 5),
+        ];
+        let others = Declared::of_others(&nodes, NodeNumber(1));
+        assert!(others.has_endpoint("a", "x") && others.has_endpoint("a", "y"));
+        assert!(others.has_source("b") && !others.has_source("own") && !others.has_source("dead"));
+        assert_eq!(Declared::read(&others.text()), others);
+    }
+}

@@ -1,0 +1,289 @@
+//! This process as one node among several that share a database.
+//!
+//! Role: keeps the membership alive, tells the engine for how long it may start attempts, says which
+//! endpoints this node delivers to, and takes over what other nodes change.
+//!
+//! Invariants: an attempt starts only while the membership surely holds; lanes of a shard are taken out
+//! of the engine, and what is under way has ended or had its time, before the shard is given to another
+//! node; a node that was taken for dead begins anew, with nothing of what it held.
+//!
+//! Deliberately absent: who gets which shard, which is the store's to decide.
+//!
+//! Where next: `member` for joining and renewing, `ownership` for which lanes the engine has, `changes`
+//! for what others change, `declared` for several files, `rates` for limits that nodes share.
+
+mod changes;
+mod clock;
+mod declare;
+mod declared;
+mod health;
+mod member;
+mod metrics;
+mod ownership;
+mod process;
+mod rates;
+mod shards;
+mod shown;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use becket_engine::{Engine, Tenure};
+use becket_model::EndpointKey;
+use becket_store::cluster::{
+    Advice, Cluster, Membership, NodeNew, NodeNumber, NodeRow, shard_of,
+};
+use becket_store::{LeaseToken, StoreError};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::gateway::Gateway;
+use crate::config::Config;
+pub(super) use clock::DatabaseClock;
+pub(super) use declared::Declared;
+pub(super) use metrics::StoreMetrics;
+pub(super) use rates::part_of;
+pub(super) use shards::Shards;
+
+/// Begins to follow what other nodes do, for as long as the gateway lives.
+pub(super) fn follow(gateway: &Arc<Gateway>) {
+    let Some(node) = &gateway.node else { return };
+    tokio::spawn(ownership::follow(Arc::clone(node), Arc::downgrade(gateway)));
+    tokio::spawn(changes::follow(Arc::clone(node), Arc::downgrade(gateway)));
+    tokio::spawn(health::watch(Arc::downgrade(node)));
+    // What came while everything was made ready.
+    node.ownership_changed.notify_one();
+    node.config_changed.notify_one();
+}
+
+impl Gateway {
+    /// Whether what only one of several nodes is to do is this one's.
+    pub(super) fn is_first(&self) -> bool {
+        self.node.as_ref().is_none_or(|node| node.is_first())
+    }
+}
+
+/// How long before its end the membership counts as over.
+const MARGIN: Duration = Duration::from_secs(1);
+/// Lease tokens of a node begin with its number.
+const TOKEN_BITS: u32 = 40;
+
+/// This process among others.
+pub(super) struct Node {
+    cluster: Arc<dyn Cluster>,
+    engine: Engine,
+    clock: Arc<DatabaseClock>,
+    lease: Duration,
+    renew_every: Duration,
+    /// As it joins.
+    new: Mutex<NodeNew>,
+    standing: ArcSwap<Standing>,
+    /// The shards whose lanes the engine has.
+    lanes: Mutex<Shards>,
+    /// Shards whose lanes are being taken out, to be given up.
+    leaving: Mutex<Option<member::Leaving>>,
+    /// The engine has to be given all its endpoints anew.
+    afresh: AtomicBool,
+    ownership_changed: Notify,
+    /// Up to which revision the configuration has been taken over.
+    revision: AtomicU64,
+    /// The highest revision that was heard of.
+    heard: AtomicU64,
+    config_changed: Notify,
+    advice: ArcSwap<Vec<Advice>>,
+    stopping: AtomicBool,
+}
+
+/// How things stand, as the store told last.
+#[derive(Debug, Clone)]
+struct Standing {
+    own: NodeNumber,
+    nodes: Vec<NodeRow>,
+    shards: Shards,
+    /// When this was asked.
+    asked: Instant,
+    /// From when on it may be over.
+    until: Instant,
+}
+
+impl Node {
+    /// Joins the others.
+    ///
+    /// # Errors
+    /// What the store had against it.
+    pub(super) async fn join(
+        cluster: Arc<dyn Cluster>,
+        engine: Engine,
+        clock: Arc<DatabaseClock>,
+        config: &Config,
+        declared: &Declared,
+    ) -> Result<Arc<Self>, StoreError> {
+        let host = process::Process::own();
+        let new = NodeNew {
+            name: config.cluster.name.clone().unwrap_or_else(process::machine),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            roles: config.cluster.roles(),
+            declared: declared.text(),
+            host: host.map(|host| serde_json::json!(host).to_string()).unwrap_or_default(),
+            lease_ms: u64::try_from(config.cluster.lease.as_millis()).unwrap_or(u64::MAX / 4),
+            gone: Vec::new(),
+        };
+        // Nothing may start before it is known what belongs to this node.
+        engine.tenure_set(Tenure { may_start_until: Instant::now(), first_lease: LeaseToken(0) });
+        let lease = config.cluster.lease;
+        let asked = Instant::now();
+        let joined = member::join(cluster.as_ref(), new.clone()).await?;
+        clock.seen(joined.now_ms, asked);
+        let standing = Standing::of(&joined, asked, lease);
+        tracing::info!(
+            node = joined.node.0,
+            nodes = joined.nodes.len(),
+            shards = joined.shards.len(),
+            "node.joined"
+        );
+        let node = Arc::new(Self {
+            cluster,
+            engine,
+            clock,
+            lease,
+            renew_every: config.cluster.renew,
+            new: Mutex::new(new),
+            standing: ArcSwap::from_pointee(standing),
+            lanes: Mutex::default(),
+            leaving: Mutex::default(),
+            afresh: AtomicBool::new(false),
+            ownership_changed: Notify::new(),
+            revision: AtomicU64::new(joined.revision),
+            heard: AtomicU64::new(joined.revision),
+            config_changed: Notify::new(),
+            advice: ArcSwap::default(),
+            stopping: AtomicBool::new(false),
+        });
+        node.prolong();
+        tokio::spawn(member::keep(Arc::downgrade(&node)));
+        Ok(node)
+    }
+
+    /// The node's own number now.
+    pub(super) fn number(&self) -> NodeNumber {
+        self.standing.load().own
+    }
+
+    /// Whether this node delivers to an endpoint.
+    pub(super) fn has(&self, endpoint: EndpointKey) -> bool {
+        self.lanes.lock().has(shard_of(endpoint))
+    }
+
+    /// Whether other nodes are there.
+    pub(super) fn has_others(&self) -> bool {
+        self.standing.load().nodes.len() > 1
+    }
+
+    /// Whether what only one of the nodes is to do is this one's: it is the first, by number, that
+    /// serves the API.
+    pub(super) fn is_first(&self) -> bool {
+        let standing = self.standing.load();
+        let age = i64::try_from(standing.asked.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let lives =
+            |node: &&NodeRow| node.number == standing.own || node.expires_in_ms > age;
+        let first = standing.nodes.iter().filter(|node| node.roles.api).find(lives);
+        Instant::now() < standing.until && first.is_some_and(|node| node.number == standing.own)
+    }
+
+    /// Whether a node of this number lives, as far as is known.
+    pub(super) fn lives(&self, number: u32) -> bool {
+        self.standing.load().nodes.iter().any(|node| node.number.0 == number)
+    }
+
+    /// Says that deliveries wait for an endpoint, to whoever delivers to it.
+    pub(super) fn wake(&self, endpoint: EndpointKey) {
+        // A listener of it may be connected here, whoever has its shard.
+        self.engine.wake(endpoint);
+        if !self.has(endpoint) {
+            self.cluster.wake(&[endpoint]);
+        }
+    }
+
+    /// The listener of an endpoint is connected here, or no longer.
+    pub(super) fn lend(&self, endpoint: EndpointKey, lent: bool) {
+        self.cluster.lend(endpoint, lent);
+    }
+
+    /// Something was changed here: what others changed meanwhile is taken over at once, too, so that
+    /// the newest counts.
+    pub(super) fn changed_here(&self) {
+        self.config_changed.notify_one();
+    }
+
+    /// The engine has to be given all its endpoints anew, soon.
+    pub(super) fn begin_afresh(&self) {
+        self.afresh.store(true, Ordering::Release);
+        self.ownership_changed.notify_one();
+    }
+
+    /// Lets the engine go on for as long as the membership surely holds.
+    fn prolong(&self) {
+        let standing = self.standing.load();
+        let first_lease = LeaseToken(u64::from(standing.own.0) << TOKEN_BITS);
+        self.engine.tenure_set(Tenure { may_start_until: standing.until, first_lease });
+    }
+
+    /// Takes over what the store has told.
+    fn told(&self, membership: &Membership, asked: Instant) {
+        self.clock.seen(membership.now_ms, asked);
+        let before = self.standing.load_full();
+        let now = Standing::of(membership, asked, self.lease);
+        let changed = before.shards != now.shards;
+        for gone in before.nodes.iter().filter(|old| !now.knows(old.number)) {
+            tracing::info!(node = gone.number.0, name = %gone.name, "node.gone");
+        }
+        for come in now.nodes.iter().filter(|new| !before.knows(new.number)) {
+            tracing::info!(node = come.number.0, name = %come.name, version = %come.version, "node.came");
+        }
+        self.standing.store(Arc::new(now));
+        if changed {
+            self.ownership_changed.notify_one();
+        }
+        self.heard_of(membership.revision);
+    }
+
+    /// The configuration has this revision now.
+    fn heard_of(&self, revision: u64) {
+        self.heard.fetch_max(revision, Ordering::AcqRel);
+        if revision > self.revision.load(Ordering::Acquire) {
+            self.config_changed.notify_one();
+        }
+    }
+
+    /// The membership is over for good: the node begins to stop.
+    pub(super) async fn leave(&self) {
+        self.stopping.store(true, Ordering::Release);
+        let patience = Duration::from_secs(5);
+        match tokio::time::timeout(patience, self.cluster.leave()).await {
+            Ok(Ok(())) => tracing::info!(node = self.number().0, "node.left"),
+            Ok(Err(error)) => {
+                tracing::warn!(code = error.code(), %error, "the others could not be told; they notice it by themselves");
+            }
+            Err(_) => tracing::warn!("the others could not be told in time; they notice it by themselves"),
+        }
+    }
+}
+
+impl Standing {
+    fn of(membership: &Membership, asked: Instant, lease: Duration) -> Self {
+        Self {
+            own: membership.node,
+            nodes: membership.nodes.clone(),
+            shards: Shards::of(&membership.shards),
+            asked,
+            until: asked + lease.saturating_sub(MARGIN),
+        }
+    }
+
+    fn knows(&self, number: NodeNumber) -> bool {
+        self.nodes.iter().any(|node| node.number == number)
+    }
+}

@@ -1,0 +1,128 @@
+//! Which endpoints' lanes the engine has: those of the node's own shards, and those whose listener is
+//! connected here.
+//!
+//! Invariant: changes of ownership are applied one after the other, with those of the configuration.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use becket_model::{EndpointKey, EndpointKind, EndpointState};
+use becket_store::Endpoint;
+use becket_store::cluster::shard_of;
+
+use super::super::ServeError;
+use super::super::gateway::{Current, Gateway};
+use super::super::registry::Registry;
+use super::{Node, Shards};
+
+/// More endpoints than these are not put one by one.
+const ONE_BY_ONE_MAX: usize = 500;
+const AGAIN: Duration = Duration::from_millis(200);
+
+impl Node {
+    /// The shards whose lanes the engine is to have.
+    fn wanted(&self) -> Shards {
+        let own = self.standing.load().shards;
+        match self.leaving.lock().as_ref() {
+            Some(leaving) => own.without(&leaving.shards),
+            None => own,
+        }
+    }
+
+    /// Everything is about to be given to the engine anew: says of which shards.
+    pub(in super::super) fn take_all(&self) {
+        self.afresh.store(false, Ordering::Release);
+        *self.lanes.lock() = self.wanted();
+    }
+
+    /// Notes which endpoints' attempts have to end before their shards are given up; their lanes have
+    /// been taken out.
+    fn note_leaving(&self, of: impl FnOnce(&Shards) -> Vec<EndpointKey>) {
+        if let Some(leaving) = self.leaving.lock().as_mut()
+            && leaving.endpoints.is_none()
+        {
+            leaving.endpoints = Some(of(&leaving.shards));
+        }
+    }
+}
+
+/// Applies changes of ownership for as long as the gateway lives.
+pub(in super::super) async fn follow(node: Arc<Node>, gateway: Weak<Gateway>) {
+    loop {
+        node.ownership_changed.notified().await;
+        let Some(gateway) = gateway.upgrade() else { return };
+        while let Err(error) = gateway.settle_ownership(&node).await {
+            tracing::error!(%error, "endpoints could not be taken over; trying again");
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+}
+
+impl Gateway {
+    /// Whether this node delivers to an endpoint.
+    pub(in super::super) fn delivers_to(&self, endpoint: &Endpoint) -> bool {
+        let Some(node) = &self.node else { return true };
+        if endpoint.settings.kind == EndpointKind::Listen {
+            return self.relay.is_connected(endpoint.key);
+        }
+        node.has(endpoint.key)
+    }
+
+    /// Deliveries to a listener that is connected here may be leased here, whatever their shard.
+    pub(in super::super) fn lend(&self, endpoint: &Endpoint) {
+        if let Some(node) = &self.node
+            && endpoint.settings.kind == EndpointKind::Listen
+        {
+            let present = endpoint.state != EndpointState::Removed;
+            node.lend(endpoint.key, present && self.relay.is_connected(endpoint.key));
+        }
+    }
+
+    /// Gives the engine the lanes that it should have, and takes others away.
+    async fn settle_ownership(&self, node: &Node) -> Result<(), ServeError> {
+        let mut registry = self.changing.lock().await;
+        let wanted = node.wanted();
+        let had = *node.lanes.lock();
+        let (gained, lost) = (wanted.without(&had), had.without(&wanted));
+        let many = registry.in_shards(|shard| gained.has(shard)).len() > ONE_BY_ONE_MAX;
+        if node.afresh.load(Ordering::Acquire) || many {
+            self.put_in_force(Current::clone(&self.current.load()), &mut registry).await?;
+        } else {
+            *node.lanes.lock() = wanted;
+            for endpoint in registry.in_shards(|shard| lost.has(shard)) {
+                self.acts.forget(endpoint);
+                self.engine.endpoint_remove(endpoint);
+            }
+            if !gained.is_empty()
+                && let Err(error) = self.take_shards(&gained, &mut registry).await
+            {
+                // Which of them have come is not known.
+                node.afresh.store(true, Ordering::Release);
+                return Err(error);
+            }
+            registry.divide_rates(Some(node));
+        }
+        node.note_leaving(|leaving| registry.in_shards(|shard| leaving.has(shard)));
+        Ok(())
+    }
+
+    /// Gives the engine the endpoints of shards that have become this node's.
+    async fn take_shards(
+        &self,
+        gained: &Shards,
+        registry: &mut Registry,
+    ) -> Result<(), ServeError> {
+        tracing::info!(shards = gained.len(), "node.takes");
+        for owner in self.store.owner_list().await? {
+            for endpoint in self.store.config_list(owner).await?.endpoints {
+                let gains = gained.has(shard_of(endpoint.key));
+                if gains && endpoint.state != EndpointState::Removed {
+                    self.transforms.take_over(self, owner, &endpoint).await;
+                    self.put_endpoint(registry, owner, &endpoint);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! `becket serve`: the process around the gateway.
+//!
+//! The gateway is wired anew when another process was to take its place and could not: then
+//! everything of it has ended except the sockets, and it starts again as it was configured.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::gateway::ConfigSource;
+use super::handover::arrive::{self, Takeover};
+use super::handover::control::Again;
+use super::handover::{Left, leave};
+use super::{ServeError, log, serve_once, watch};
+use crate::cli::{Globals, ServeArgs};
+use crate::config::{Config, Loaded, StoreUrl};
+
+/// Runs the gateway until it is told to stop, or another process has taken its place.
+pub fn run(args: &ServeArgs, globals: &Globals) -> ExitCode {
+    let env: BTreeMap<String, String> = std::env::vars().collect();
+    let source = ConfigSource { path: globals.config.clone(), env, flags: args.flags() };
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("becket")
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime could not be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let takeover = args.takeover();
+    let loaded = match source.load() {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            eprintln!("{errors}");
+            runtime.block_on(arrive::fail_early(&takeover, &errors.to_string()));
+            return ExitCode::FAILURE;
+        }
+    };
+    let lines = log::start(&loaded.config.log);
+    let ended = runtime.block_on(serve(source, loaded, &lines, args, &takeover));
+    let code = match ended {
+        Ok(Left::Lingering(server)) => {
+            // Whatever else goes on in the background has nothing to work with any more.
+            runtime.shutdown_background();
+            leave::linger(server);
+            ExitCode::SUCCESS
+        }
+        Ok(Left::Stopped | Left::Back(..)) => ExitCode::SUCCESS,
+        Err(error) => {
+            lines.flush();
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    };
+    lines.end();
+    code
+}
+
+async fn serve(
+    source: ConfigSource,
+    mut loaded: Loaded,
+    lines: &Arc<log::Lines>,
+    args: &ServeArgs,
+    takeover: &Takeover,
+) -> Result<Left, ServeError> {
+    let again = Again::as_now()
+        .map_err(|error| ServeError::system("finding out how this process was started", &error))?;
+    let mut signals = watch::Signals::new(args.until_stdin_closes)?;
+    let (folder, shares) = (folder_of(&loaded.config), shares_store(&loaded.config));
+    let (mut doors, mut relieved) =
+        arrive::arrive(&loaded.config, &folder, takeover, shares).await?;
+    loop {
+        let once = super::Once {
+            doors,
+            relieved: &mut relieved,
+            again: again.clone(),
+            shares_store: shares,
+            signals: &mut signals,
+        };
+        let ended = serve_once(source.clone(), loaded, Arc::clone(lines), once).await;
+        match ended {
+            Ok(Left::Back(as_before, same)) => (loaded, doors) = (*as_before, same),
+            Ok(left) => return Ok(left),
+            Err(error) => {
+                relieved.failed(&error).await;
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// The folder of this process on this machine, where another process of the same gateway looks for it.
+pub(crate) fn folder_of(config: &Config) -> PathBuf {
+    config.local_folder()
+}
+
+/// Whether the store may be open in two processes at the same time.
+fn shares_store(config: &Config) -> bool {
+    matches!(config.store.url, StoreUrl::Postgres { .. })
+}

@@ -1,0 +1,160 @@
+//! New processes that cannot take over: the old one goes on, and says why.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use crate::chain::Chain;
+use crate::senders::{Senders, Way};
+use crate::source;
+use crate::support::gateway::{Gateway, Place};
+use crate::support::sink::Sink;
+use crate::support::wait_until;
+
+#[test]
+fn a_process_that_cannot_start_costs_nobody_anything() {
+    let sink = Sink::start(|_| 200);
+    let place = Place::new();
+    place.configure("", &place.data(), "", &source(&sink));
+    let mut chain = Chain::start(&place);
+    let senders = senders(&place);
+
+    // A configuration that is wrong.
+    let right = std::fs::read_to_string(place.config()).expect("it was written");
+    let fails = |wrong: &str, why: &str| {
+        std::fs::write(place.config(), format!("{right}\n{wrong}\n")).expect("it can be written");
+        let output = chain.ask();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{said}");
+        assert!(said.contains(why), "{said}");
+        std::fs::write(place.config(), &right).expect("it can be written");
+    };
+    fails("nonsense = 1", "becket config check");
+    chain.signal("USR2");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!place.log().contains("restart.failed"), "the file is right again");
+    chain.wait_handed_over(1);
+
+    // One that only the new process finds out about: an address that somebody else has.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let address = taken.local_addr().expect("a bound socket has an address");
+    let moved = right.replace("[server]\n", &format!("[server]\nadmin_listen = \"{address}\"\n"));
+    std::fs::write(place.config(), moved).expect("it can be written");
+    let output = chain.ask();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("already listens there"), "{said}");
+    std::fs::write(place.config(), &right).expect("it can be written");
+    assert!(place.log().contains("restart.failed"), "{}", place.log_tail());
+
+    let restarted = chain.restart();
+    let seen = senders.finish();
+    seen.check_delivered_once(&sink);
+    println!("failures, then a restart: longest {:?}, {restarted:?}", seen.longest());
+    chain.stop();
+}
+
+#[test]
+fn a_process_that_fails_with_the_store_in_its_hands_gives_it_back() {
+    let sink = Sink::start(|_| 200);
+    let place = Place::new();
+    place.configure("", &place.data(), "", &source(&sink));
+    // The program that the gateway was started as, which an upgrade exchanges.
+    let program = place.folder.join("becket");
+    let real = env!("CARGO_BIN_EXE_becket");
+    std::os::unix::fs::symlink(real, &program).expect("a link can be made");
+    let mut command = place.command_under("env", &[]);
+    command = again_as(&command, &program);
+    let gateway = Gateway::spawn(&place, command);
+    gateway.wait_ready(Duration::from_secs(20));
+    let mut chain = Chain::of(&place, gateway);
+    let senders = senders(&place);
+
+    // Another master key is noticed only when the store is open.
+    let script = format!(
+        "#!/bin/sh\nBECKET_MASTER_KEY=MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE= exec {real} \"$@\"\n"
+    );
+    exchange(&program, &script);
+    let output = chain.ask();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("another master key"), "{said}");
+    let before = senders.acknowledged();
+    let goes_on = wait_until(Duration::from_secs(10), || senders.acknowledged() > before + 50);
+    assert!(goes_on, "the old process does not go on:\n{}", place.log_tail());
+
+    // A program that is none.
+    exchange(&program, "#!/nowhere\n");
+    let output = chain.ask();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("could not be started"), "{said}");
+
+    // One that is killed at the worst moment: it was told that the store is its own.
+    vanish_after_yours(&place);
+    let before = senders.acknowledged();
+    let goes_on = wait_until(Duration::from_secs(10), || senders.acknowledged() > before + 50);
+    assert!(goes_on, "the old process does not go on:\n{}", place.log_tail());
+
+    // And in the end a good one.
+    std::fs::remove_file(&program).expect("it can be removed");
+    std::os::unix::fs::symlink(real, &program).expect("a link can be made");
+    chain.restart();
+    std::thread::sleep(Duration::from_millis(500));
+    let seen = senders.finish();
+    seen.check_delivered_once(&sink);
+    println!("given back twice, then a restart: longest {:?}", seen.longest());
+    chain.stop();
+}
+
+fn senders(place: &Place) -> Senders {
+    Senders::new(place.address)
+        .with(3, &Way::Closing, Duration::from_millis(5))
+        .with(3, &Way::Keeping, Duration::from_millis(10))
+        .with(1, &Way::Keeping, Duration::from_millis(800))
+}
+
+/// The same command under another name of the program.
+fn again_as(command: &std::process::Command, program: &std::path::Path) -> std::process::Command {
+    let mut again = std::process::Command::new(program);
+    // The first argument is the program that `env` would have run.
+    again.args(command.get_args().skip(1));
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => again.env(name, value),
+            None => again.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        again.current_dir(folder);
+    }
+    again.stdin(std::process::Stdio::null());
+    again
+}
+
+/// Puts another program in the place of this one, as an installation does.
+fn exchange(program: &std::path::Path, text: &str) {
+    let aside = program.with_extension("new");
+    std::fs::write(&aside, text).expect("the folder can be written");
+    std::fs::set_permissions(&aside, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    std::fs::rename(&aside, program).expect("it can be renamed");
+}
+
+/// Takes part in a hand-over as far as the old process closing its store, and is gone then.
+fn vanish_after_yours(place: &Place) {
+    let stream = UnixStream::connect(place.data().join("control.sock")).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time can be set");
+    let mut reader = BufReader::new(stream.try_clone().expect("a descriptor can be copied"));
+    let say = |text: &str| writeln!(&stream, "{text}").expect("it hears");
+    say(r#"{"say":"hello","protocol":1,"version":"9.9.9","pid":1,"shares_store":false}"#);
+    let mut heard = |wanted: &str| loop {
+        let mut line = String::new();
+        assert!(reader.read_line(&mut line).expect("it says something") > 0, "gone before {wanted}");
+        if line.contains(wanted) {
+            return;
+        }
+    };
+    // The sockets that come along are dropped: whoever does not ask for them does not get them.
+    heard("sockets");
+    heard("\"sockets\"");
+    say(r#"{"say":"ready"}"#);
+    heard("yours");
+}

@@ -1,0 +1,91 @@
+//! What a membership of several nodes asks of the lanes: nothing beyond its end, nothing under leases
+//! of an earlier one, and an end of a removed endpoint that others can wait for.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::*;
+use crate::tenure::Tenure;
+
+impl Rig {
+    /// A tenure until a moment of the rig's clock.
+    fn tenure(&mut self, until_ms: u64, first_lease: u64) {
+        let started = self.begun;
+        let may_start_until = started + Duration::from_millis(until_ms);
+        let tenure = Tenure { may_start_until, first_lease: LeaseToken(first_lease) };
+        self.shard.command(Command::Tenure(tenure), self.now);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_starts_beyond_the_tenure() {
+    let mut rig = Rig::new(1, 128, &EndpointSettings { concurrency: 1, ..settings() });
+    rig.begun = Instant::now();
+    rig.tenure(2_000, 0);
+    assert!(rig.receive(0) && rig.receive(0));
+    let started = rig.started();
+    assert_eq!(started.len(), 1);
+    rig.pass(1_000);
+    rig.end(&started[0], Some(200));
+    assert!(rig.started().is_empty(), "its time is up");
+    assert_eq!(rig.store_works(), ["finish"], "results are recorded, nothing is leased");
+    rig.shard.command(Command::Wake(rig.lanes[0].key), rig.now);
+    assert!(rig.store_works().is_empty());
+    rig.tenure(60_000, 0);
+    assert_eq!(rig.started().len(), 1, "it goes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn leases_of_an_earlier_membership_are_given_back() {
+    let mut rig = Rig::new(1, 128, &EndpointSettings { concurrency: 1, ..settings() });
+    rig.begun = Instant::now();
+    rig.tenure(60_000, 0);
+    (0..3).for_each(|_| assert!(rig.receive(0)));
+    let under_way = rig.started();
+    rig.tenure(60_000, 1_000);
+    assert_eq!(rig.store_works()[0], "release");
+    // One that was on its way from a receiving thread.
+    let late = rig.delivery(0);
+    rig.lanes[0].occupy();
+    rig.lanes[0].shard.queued_add(delivery_bytes(&late));
+    rig.shard.command(Command::HandOver(late), rig.now);
+    assert_eq!(rig.store_works()[0], "release");
+    rig.end(&under_way[0], Some(200));
+    assert!(rig.started().is_empty());
+    rig.events = 1_000;
+    assert!(rig.receive(0));
+    assert_eq!(rig.started().len(), 1, "a lease of now");
+}
+
+#[test]
+fn what_was_withheld_is_given_back_and_says_nothing() {
+    let mut rig = Rig::new(1, 128, &settings());
+    assert!(rig.receive(0));
+    let started = rig.started();
+    let told = rig.told.attempts.lock().len();
+    let ended = AttemptEnded {
+        withheld: true,
+        ..AttemptEnded::expunged(&started[0].endpoint, started[0].delivery.clone(), 0)
+    };
+    rig.shard.attempt_ended(ended, rig.now);
+    assert_eq!(rig.told.attempts.lock().len(), told);
+    assert_eq!(rig.lanes[0].shard.in_flight.load(Ordering::Relaxed), 0);
+    assert_eq!(rig.store_works()[0], "release");
+}
+
+#[test]
+fn a_removed_endpoint_leaves_when_its_last_result_is_recorded() {
+    let mut rig = Rig::new(1, 128, &settings());
+    let key = rig.lanes[0].key;
+    let leaving = |rig: &Rig| rig.shard.shared().leaving.lock().contains(&key);
+    assert!(rig.receive(0));
+    let started = rig.started();
+    rig.registry.remove(key);
+    rig.shard.command(Command::Remove(key), rig.now);
+    assert!(leaving(&rig));
+    rig.end(&started[0], Some(200));
+    assert!(leaving(&rig), "its result is not recorded yet");
+    rig.store_works();
+    assert!(!leaving(&rig));
+}

@@ -1,0 +1,53 @@
+//! The end of a move into a schema.
+
+use becket_store::Result;
+use becket_store::transfer::{MOVING_SETTING, OWN_SETTINGS, Tally};
+
+use crate::session::Session;
+
+const FINISH: &str = "finish a move";
+
+/// Numbers go on above these; what a sequence has given out already stays given out.
+const NUMBERS: &str = "
+SELECT setval(pg_get_serial_sequence('application', 'key'),
+              (SELECT coalesce(max(key), 0) + 1 FROM application), false),
+       setval(pg_get_serial_sequence('endpoint', 'key'),
+              (SELECT coalesce(max(key), 0) + 1 FROM endpoint), false),
+       setval(pg_get_serial_sequence('document', 'number'),
+              greatest($1::bigint, (SELECT max(number) FROM document), 0) + 1, false),
+       setval(pg_get_serial_sequence('quarantine', 'number'),
+              greatest($2::bigint, (SELECT max(number) FROM quarantine), 0) + 1, false)";
+
+/// The newest event of each key, if repeats of it may still come.
+const REPEATS: &str = "
+INSERT INTO dedupe (application, key, event_seq, received_at_ms, until_ms)
+SELECT application, dedupe, seq, received_at_ms, dedupe_until_ms
+FROM (SELECT DISTINCT ON (application, dedupe)
+             application, dedupe, seq, received_at_ms, dedupe_until_ms
+      FROM event WHERE dedupe IS NOT NULL
+      ORDER BY application, dedupe, seq DESC) AS newest
+WHERE dedupe_until_ms > $1";
+
+/// How many events each day has.
+const DAYS: &str = "
+INSERT INTO tally (day, slot, events)
+SELECT ((seq >> 20) / 86400000)::integer, 0, count(*) FROM event GROUP BY 1";
+
+/// Makes what follows from the events, sets the numbers, and takes the mark away.
+pub(super) async fn finish(session: &mut Session, source: &Tally, now_ms: i64) -> Result<()> {
+    let tx = session.begin(FINISH).await?;
+    tx.batch("SET LOCAL work_mem = '128MB'; DELETE FROM dedupe; DELETE FROM tally").await?;
+    tx.rows(NUMBERS, &[&source.document_number, &source.refused_number]).await?;
+    tx.run(REPEATS, &[&now_ms]).await?;
+    tx.run(DAYS, &[]).await?;
+    tx.batch("UPDATE installation SET revision = revision + 1").await?;
+    let owner = OWN_SETTINGS.cast_signed();
+    tx.run("DELETE FROM setting WHERE owner = $1 AND name = $2", &[&owner, &MOVING_SETTING])
+        .await?;
+    tx.commit().await?;
+    // Without it the first questions would be planned as if the tables were empty.
+    session
+        .batch(FINISH, "ANALYZE event, attempt, replay, duplicate, delivery, dedupe, document")
+        .await?;
+    Ok(())
+}
