@@ -49,6 +49,7 @@ fn patroni_fails_over_and_nothing_acknowledged_is_lost() {
         let promoted = patroni.wait_other_primary(old);
         // With the stopped member still there: its connections hang until their deadline.
         let flowing = drill.wait_flowing(RECOVER_MAX) + promoted;
+        // What it had promised before it stopped must not come true now.
         if frozen {
             patroni.thaw(old);
         } else {

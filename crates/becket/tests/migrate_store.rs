@@ -103,7 +103,8 @@ fn migrate(from: &str, to: &str, more: &[&str]) -> Command {
 }
 
 fn told(output: &Output) -> Value {
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}{err}");
     serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"))
 }
@@ -132,8 +133,8 @@ fn what_was_pending_before_a_move_is_delivered_after_it() {
     world.configure(&files);
     let gateway = world.start(None);
     let mut ids = world.send(0..COUNT);
-    let tried = || world.sink.deliveries().len() as u64 >= COUNT;
-    assert!(wait_until(Duration::from_secs(60), tried), "every event was tried once");
+    let tried = || world.sink.deliveries().len() >= 10;
+    assert!(wait_until(Duration::from_secs(60), tried), "some were tried, then the breaker opened");
     let endpoint = gateway.api_list("/api/v1/becket/endpoint")[0].clone();
     assert!(gateway.stop().success());
     let key = std::fs::read_to_string(folder.join("master.key")).expect("a key was made");
@@ -152,7 +153,8 @@ fn what_was_pending_before_a_move_is_delivered_after_it() {
     assert_eq!(count_of(&report, "events"), COUNT);
     assert_eq!(report["resumed"], true);
     assert_eq!(report["pendingDeliveries"].as_u64(), Some(COUNT));
-    let same = told(&migrate(&files, &url, &["--json", "--verify-only"]).output().expect("it runs"));
+    let same =
+        told(&migrate(&files, &url, &["--json", "--verify-only"]).output().expect("it runs"));
     assert_eq!(same["items"].as_array().map(Vec::len), report["items"].as_array().map(Vec::len));
 
     // Everything goes on there.

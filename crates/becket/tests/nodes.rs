@@ -299,6 +299,8 @@ fn a_node_that_stood_still_starts_nothing_that_others_have_taken() {
 #[test]
 fn a_listener_gets_its_deliveries_wherever_it_is_connected() {
     let server = server();
+    let sink = Sink::start(|_| 200);
+    let to = sink.url("/");
     let text = "[[source]]\nid = \"open\"\nprovider = \"none\"\n\
                 credentials = { event_type = \"json:type\" }\ndedupe = { enabled = false }\n";
     let places = ["a", "b"].map(|name| node(&server, name, "", text));
@@ -306,7 +308,7 @@ fn a_listener_gets_its_deliveries_wherever_it_is_connected() {
     let _second = start(&places[1]);
     wait_even(&places[0], 2);
     for at in 0..2 {
-        let listener = Listener::start(&places[at], &["--name", &format!("ann-{at}")]);
+        let listener = Listener::start(&places[at], &["--forward-to", &to, "--name", &format!("ann-{at}")]);
         listener.wait_connected();
         // What is made with the connection reaches the others within a moment.
         std::thread::sleep(Duration::from_secs(1));
@@ -500,6 +502,7 @@ fn a_database_that_comes_later_is_waited_for() {
     server.resume();
     gateway.wait_ready(LONG);
     assert!(!place.log().contains("not-shown"), "no password in the log");
+    assert_eq!(gateway.stop().code(), Some(0));
     let mut without = place.command();
     without.env_remove("BECKET_MASTER_KEY");
     let output = without.output().expect("the binary can be started");

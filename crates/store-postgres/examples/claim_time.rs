@@ -58,7 +58,8 @@ struct Bench {
 impl Bench {
     async fn new(url: &str) -> Self {
         let (plain, schema) = url.split_once("?schema=").expect("the URL ends with ?schema=NAME");
-        let (client, connection) = tokio_postgres::connect(plain, NoTls).await.expect("it connects");
+        let (client, connection) =
+            tokio_postgres::connect(plain, NoTls).await.expect("it connects");
         tokio::spawn(connection);
         let fresh = format!("DROP SCHEMA IF EXISTS {schema} CASCADE; SET search_path = {schema}");
         client.batch_execute(&fresh).await.expect("the schema can be dropped");
@@ -197,7 +198,11 @@ async fn lane(
     (delivered, times)
 }
 
-async fn finish(store: Arc<PostgresStore>, delivery: DeliveryKey, lease: LeaseToken) -> FinishOutcome {
+async fn finish(
+    store: Arc<PostgresStore>,
+    delivery: DeliveryKey,
+    lease: LeaseToken,
+) -> FinishOutcome {
     let attempt = AttemptWrite {
         number: 1,
         trigger: Trigger::Receipt,
@@ -254,9 +259,28 @@ async fn main() {
             "due" => format!("{:?}", bench.store.delivery_due().await.expect("told").last()),
             _ => format!("{:?}", bench.store.delivery_waiting().await.expect("told").last()),
         };
-        println!("delivery_{what}: {:.2} ms, the last {told}", started.elapsed().as_secs_f64() * 1e3);
+        println!(
+            "delivery_{what}: {:.2} ms, the last {told}",
+            started.elapsed().as_secs_f64() * 1e3
+        );
     }
     bench.deliver("of it", &[dead], 64, usize::try_from(deliveries).unwrap_or(usize::MAX)).await;
     bench.time("a claim of one of it, then", dead, 1, 200).await;
+    // Somebody's old transaction: nothing that is delivered from now on can be vacuumed.
+    let old = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class";
+    let (holder, connection) =
+        tokio_postgres::connect(url.split_once('?').expect("a schema").0, NoTls)
+            .await
+            .expect("it connects");
+    tokio::spawn(connection);
+    holder.batch_execute(old).await.expect("it begins");
+    for _ in 0..4 {
+        let most = usize::try_from(deliveries).unwrap_or(usize::MAX);
+        bench.deliver("of it, with an old transaction", &[dead], 64, most).await;
+    }
+    bench.time("a claim of one of it, then", dead, 1, 200).await;
+    bench.fill(&live[..1], 100).await;
+    bench.time("a claim of one beside it, then", live[0], 1, 200).await;
+    drop(holder);
     bench.store.close().await.expect("it closes");
 }

@@ -29,7 +29,8 @@ pub(crate) async fn advice(shared: &Arc<Shared>) -> Result<Vec<Advice>> {
     let found = Found {
         settings: keep(settings(&conn).await, "the settings", &mut missed),
         standbys: keep(standbys(&conn).await, "the standbys", &mut missed),
-        held: keep(held(&conn).await, "transactions that are open", &mut missed).unwrap_or_default(),
+        held: keep(held(&conn).await, "transactions that are open", &mut missed)
+            .unwrap_or_default(),
         slots: keep(slots(&conn).await, "replication slots", &mut missed).unwrap_or_default(),
         archive: keep(archive(&conn).await, "the archive of the WAL", &mut missed),
         nodes: keep(nodes(&conn).await, "the nodes", &mut missed).unwrap_or(1),

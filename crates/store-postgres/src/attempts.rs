@@ -32,8 +32,7 @@ pub(crate) async fn attempt_list(
         "{SELECT} AND event.tail = $2
          ORDER BY started_at_ms, attempt.generation, attempt.number, attempt.endpoint"
     );
-    let rows =
-        conn.rows("attempt_list", &sql, &[&event.seq().0, &event.tail().as_slice()]).await?;
+    let rows = conn.rows("attempt_list", &sql, &[&event.seq().0, &event.tail().as_slice()]).await?;
     drop(conn);
     match rows.first() {
         Some(row) if covers(shared, scope, row).await? => rows.iter().map(attempt_row).collect(),

@@ -113,7 +113,8 @@ async fn put_once(
     let revision = if remembered { Some(Revision::take(&tx).await?) } else { None };
     if let Some(application) = name.application {
         // Held until the end, so that it is not removed meanwhile, which would leave this behind.
-        let sql = "SELECT 1 FROM application WHERE key = $1 AND owner = $2 AND NOT removed FOR SHARE";
+        let sql =
+            "SELECT 1 FROM application WHERE key = $1 AND owner = $2 AND NOT removed FOR SHARE";
         let parameters: Parameters<'_> =
             &[&columns::application(application), &columns::owner(owner)];
         if tx.row(sql, parameters).await?.is_none() {
@@ -194,12 +195,8 @@ async fn remove_once(
     let revision = if remembered { Some(Revision::take(&tx).await?) } else { None };
     let sql = "DELETE FROM document
                WHERE owner = $1 AND kind = $2 AND application = $3 AND name = $4";
-    let parameters: Parameters<'_> = &[
-        &columns::owner(owner),
-        &name.kind.as_str(),
-        &place(name.application),
-        &pack(&name.name),
-    ];
+    let parameters: Parameters<'_> =
+        &[&columns::owner(owner), &name.kind.as_str(), &place(name.application), &pack(&name.name)];
     if tx.run(sql, parameters).await? == 0 {
         return Ok((false, false));
     }
@@ -246,11 +243,7 @@ pub(crate) async fn document_list(
 
 /// Forgets expired documents of all owners, at most `limit`. One node at a time does it; whoever
 /// comes second finds nothing to do.
-pub(crate) async fn document_sweep(
-    shared: &Arc<Shared>,
-    now_ms: i64,
-    limit: usize,
-) -> Result<u64> {
+pub(crate) async fn document_sweep(shared: &Arc<Shared>, now_ms: i64, limit: usize) -> Result<u64> {
     let conn = shared.write("sweep documents").await?;
     // Nodes see by themselves what has expired, so that nobody has to be told.
     let sql = "DELETE FROM document WHERE number IN
@@ -298,12 +291,8 @@ async fn named(
 ) -> Result<Option<Found>, Failure> {
     let condition =
         format!("WHERE owner = $1 AND kind = $2 AND application = $3 AND name = $4 {lock}");
-    let parameters: Parameters<'_> = &[
-        &columns::owner(owner),
-        &name.kind.as_str(),
-        &place(name.application),
-        &pack(&name.name),
-    ];
+    let parameters: Parameters<'_> =
+        &[&columns::owner(owner), &name.kind.as_str(), &place(name.application), &pack(&name.name)];
     Ok(select(ask, &condition, parameters).await?.into_iter().next())
 }
 

@@ -70,12 +70,7 @@ fn forgotten(column: Option<&str>, seq: i64) -> Result<Option<String>> {
     Ok(labels_column(&labels))
 }
 
-async fn expunge(
-    tx: &Tx<'_>,
-    seqs: &[i64],
-    labels: &[Option<String>],
-    now_ms: i64,
-) -> Result<()> {
+async fn expunge(tx: &Tx<'_>, seqs: &[i64], labels: &[Option<String>], now_ms: i64) -> Result<()> {
     let record = EventRecord::expunged(now_ms);
     let packed: &[u8] = record.packed();
     let (low, high) = (seqs.iter().min(), seqs.iter().max());

@@ -86,7 +86,8 @@ pub(crate) fn gauges(shared: &Shared) -> Gauges {
         connections_max: pool.max_size as u64 + dedicated,
         waiting: pool.waiting as u64 + meters.waiting.load(Ordering::Relaxed),
         commits: commits.map(|(bound, count)| (*bound, count.load(Ordering::Relaxed))).collect(),
-        commit_seconds: Duration::from_micros(meters.commit_us.load(Ordering::Relaxed)).as_secs_f64(),
+        commit_seconds: Duration::from_micros(meters.commit_us.load(Ordering::Relaxed))
+            .as_secs_f64(),
         committed: meters.committed.load(Ordering::Relaxed),
         lease_overdue_ms: meters.lease_overdue_ms.load(Ordering::Relaxed),
         partitions: meters.partitions.load(Ordering::Relaxed),

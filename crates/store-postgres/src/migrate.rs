@@ -34,11 +34,8 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 1] = [Migration {
-    number: 1,
-    reads_from: 1,
-    sql: include_str!("../migrations/0001_first.sql"),
-}];
+const MIGRATIONS: [Migration; 1] =
+    [Migration { number: 1, reads_from: 1, sql: include_str!("../migrations/0001_first.sql") }];
 
 /// The layout that this program writes.
 const LAYOUT: i32 = MIGRATIONS[MIGRATIONS.len() - 1].number;
@@ -140,11 +137,7 @@ enum Step {
     Locked,
 }
 
-async fn step(
-    session: &mut Session,
-    schema: &str,
-    migration: &Migration,
-) -> Result<Step, Failure> {
+async fn step(session: &mut Session, schema: &str, migration: &Migration) -> Result<Step, Failure> {
     let tx = session.begin(OPERATION).await?;
     let lock = "SELECT pg_try_advisory_xact_lock(hashtext('becket migration'), hashtext($1))";
     let locked = tx.row(lock, &[&schema]).await?;

@@ -15,8 +15,8 @@ use becket_model::{EventSeq, SeqClock};
 use becket_store::Result;
 use parking_lot::Mutex;
 
-use crate::shared::Shared;
 use crate::session::Session;
+use crate::shared::Shared;
 use crate::transaction::Tx;
 
 /// A day in milliseconds.
@@ -44,9 +44,8 @@ pub(crate) const fn first_of(day: i32) -> i64 {
 /// The places that events received from `since_ms` on, before `until_ms`, may have.
 pub(crate) fn places_between(since_ms: Option<i64>, until_ms: Option<i64>) -> RangeInclusive<i64> {
     let low = since_ms.map_or(0, |since_ms| since_ms.clamp(0, LAST_MS));
-    let high = until_ms.map_or(LAST_MS, |until_ms| {
-        until_ms.saturating_add(LEAD_MAX_MS + 1).clamp(0, LAST_MS)
-    });
+    let high = until_ms
+        .map_or(LAST_MS, |until_ms| until_ms.saturating_add(LEAD_MAX_MS + 1).clamp(0, LAST_MS));
     EventSeq::floor_of_ms(low).0..=EventSeq::floor_of_ms(high).0
 }
 
@@ -145,7 +144,8 @@ pub(crate) async fn make_in(tx: &Tx<'_>, day: i32) -> Result<()> {
     if is_there(tx, day).await? {
         return Ok(());
     }
-    let tables = TABLES.map(|table| format!("{}{}", create(table, day, ""), attach(table, day, "")));
+    let tables =
+        TABLES.map(|table| format!("{}{}", create(table, day, ""), attach(table, day, "")));
     tx.batch(&tables.concat()).await?;
     Ok(())
 }

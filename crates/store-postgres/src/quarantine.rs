@@ -29,8 +29,7 @@ use crate::transaction::Tx;
 const BYTES_MAX: i64 = 256 << 20;
 /// How often a release is tried that meets others.
 const TRIES: usize = 5;
-const COLUMNS: &str =
-    "number, application, received_at_ms, code, reason, status, size_bytes";
+const COLUMNS: &str = "number, application, received_at_ms, code, reason, status, size_bytes";
 const READ: &str = "read quarantine";
 const PUT: &str = "quarantine_put";
 const RELEASE: &str = "quarantine_release";
@@ -179,7 +178,10 @@ pub(crate) async fn quarantine_release(
         let tx = conn.begin(RELEASE).await?;
         let failure = match release(shared, &tx, scope, number, (&drawn, leasing.as_ref())).await {
             Ok(Some(accepted)) => {
-                tx.commit().await?;
+                if let Err(failure) = tx.commit().await {
+                    shared.accepting.doubts.add(&[drawn]);
+                    return Err(failure.into());
+                }
                 match &accepted {
                     Accepted::Stored { left, .. } => drawn.stored(shared, left),
                     Accepted::Duplicate { replayed, .. } => {

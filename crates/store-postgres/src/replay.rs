@@ -179,8 +179,7 @@ pub(crate) async fn repeat(
     if endpoints.is_empty() {
         return Ok(Vec::new());
     }
-    let failed =
-        transaction.row(FAILED, &[&seq, &endpoints, &generations, &NEXT_FAILED]).await?;
+    let failed = transaction.row(FAILED, &[&seq, &endpoints, &generations, &NEXT_FAILED]).await?;
     let failed = failed.map_or(0, |row| row.get::<_, i64>(0));
     if failed.unsigned_abs() != endpoints.len() as u64 {
         return Ok(Vec::new());

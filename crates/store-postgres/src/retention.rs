@@ -96,11 +96,7 @@ async fn due_days(session: &Session, policy: RetentionPolicy, now_ms: i64) -> Re
 }
 
 /// Frees room: takes the oldest day of which something may go, except today.
-async fn oldest(
-    shared: &Arc<Shared>,
-    session: &mut Session,
-    now_ms: i64,
-) -> Result<carry::Went> {
+async fn oldest(shared: &Arc<Shared>, session: &mut Session, now_ms: i64) -> Result<carry::Went> {
     let today = now_ms.div_euclid(DAY_MS);
     let mut days = partitions::days(session, OPERATION).await?;
     days.reverse();

@@ -17,7 +17,8 @@ use tokio::sync::mpsc;
 use tokio_postgres::error::{DbError, Severity};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{
-    AsyncMessage, CancelToken, Client, Connection, NoTls, Notification, Row, SimpleQueryMessage, Statement,
+    AsyncMessage, CancelToken, Client, Connection, NoTls, Notification, Row, SimpleQueryMessage,
+    Statement,
 };
 
 use crate::errors::{self, Failure, unavailable};
@@ -204,8 +205,11 @@ impl Session {
     pub(crate) async fn begin(&mut self, operation: &'static str) -> Result<Tx<'_>, Failure> {
         // The wait for a standby must not end by the server's own timer: the answer would be a
         // commit that is not safe.
-        self.batch(operation, "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0")
-            .await?;
+        self.batch(
+            operation,
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0",
+        )
+        .await?;
         Ok(Tx::new(self, operation))
     }
 

@@ -24,8 +24,8 @@ use crate::finish::Finishing;
 use crate::gauges::Meters;
 use crate::options::Options;
 use crate::partitions::Partitions;
-use crate::quarantine::Trimming;
 use crate::pool::{Door, Manager, Pool};
+use crate::quarantine::Trimming;
 use crate::session::Session;
 
 /// So many bits of a lease's token count; the rest is the node's number.

@@ -31,7 +31,11 @@ pub(crate) async fn stats(shared: &Arc<Shared>) -> Result<StoreStats> {
     shared.meters.partitions.store(partitions, std::sync::atomic::Ordering::Relaxed);
     Ok(StoreStats {
         events: count(0),
-        pending: if counted > COUNTED_MAX.unsigned_abs() { counted.max(estimated) } else { counted },
+        pending: if counted > COUNTED_MAX.unsigned_abs() {
+            counted.max(estimated)
+        } else {
+            counted
+        },
         bytes: count(3),
         segments: partitions,
         quarantined: count(5),

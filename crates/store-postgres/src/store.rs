@@ -21,9 +21,9 @@ use becket_store::{
 };
 use bytes::Bytes;
 
+use crate::connect::{self, Arrival};
 use crate::errors::unusable;
 use crate::options::Options;
-use crate::connect::{self, Arrival};
 use crate::pool::{Manager, Pool};
 use crate::shared::Shared;
 use crate::{
@@ -65,7 +65,12 @@ impl PostgresStore {
 
 #[async_trait]
 impl Store for PostgresStore {
-    async fn config_declare(&self, owner: Owner, declared: Vec<SourceDeclaration>, now_ms: i64) -> Result<ConfigSnapshot> {
+    async fn config_declare(
+        &self,
+        owner: Owner,
+        declared: Vec<SourceDeclaration>,
+        now_ms: i64,
+    ) -> Result<ConfigSnapshot> {
         config::config_declare(&self.shared, owner, declared, now_ms).await
     }
 
@@ -77,47 +82,106 @@ impl Store for PostgresStore {
         config::owner_list(&self.shared).await
     }
 
-    async fn application_create(&self, owner: Owner, new: ApplicationNew, now_ms: i64) -> Result<Created<Application>> {
+    async fn application_create(
+        &self,
+        owner: Owner,
+        new: ApplicationNew,
+        now_ms: i64,
+    ) -> Result<Created<Application>> {
         config::application_create(&self.shared, owner, new, now_ms).await
     }
 
-    async fn application_get(&self, owner: Owner, kind: ApplicationKind, name: Name<ApplicationId>) -> Result<Option<Application>> {
+    async fn application_get(
+        &self,
+        owner: Owner,
+        kind: ApplicationKind,
+        name: Name<ApplicationId>,
+    ) -> Result<Option<Application>> {
         config::application_get(&self.shared, owner, kind, name).await
     }
 
-    async fn application_list(&self, owner: Owner, kind: ApplicationKind, slice: Slice<ApplicationId>) -> Result<Vec<Application>> {
+    async fn application_list(
+        &self,
+        owner: Owner,
+        kind: ApplicationKind,
+        slice: Slice<ApplicationId>,
+    ) -> Result<Vec<Application>> {
         config::application_list(&self.shared, owner, kind, slice).await
     }
 
-    async fn application_change(&self, owner: Owner, application: ApplicationKey, change: ApplicationChange, now_ms: i64) -> Result<Changed<Application>> {
+    async fn application_change(
+        &self,
+        owner: Owner,
+        application: ApplicationKey,
+        change: ApplicationChange,
+        now_ms: i64,
+    ) -> Result<Changed<Application>> {
         config::application_change(&self.shared, owner, application, change, now_ms).await
     }
 
-    async fn endpoint_create(&self, owner: Owner, new: EndpointNew, now_ms: i64) -> Result<Created<Endpoint>> {
+    async fn endpoint_create(
+        &self,
+        owner: Owner,
+        new: EndpointNew,
+        now_ms: i64,
+    ) -> Result<Created<Endpoint>> {
         config::endpoint_create(&self.shared, owner, new, now_ms).await
     }
 
-    async fn endpoint_get(&self, owner: Owner, application: ApplicationKey, name: Name<EndpointId>) -> Result<Option<Endpoint>> {
+    async fn endpoint_get(
+        &self,
+        owner: Owner,
+        application: ApplicationKey,
+        name: Name<EndpointId>,
+    ) -> Result<Option<Endpoint>> {
         config::endpoint_get(&self.shared, owner, application, name).await
     }
 
-    async fn endpoint_list(&self, owner: Owner, application: ApplicationKey, slice: Slice<EndpointId>) -> Result<Vec<Endpoint>> {
+    async fn endpoint_list(
+        &self,
+        owner: Owner,
+        application: ApplicationKey,
+        slice: Slice<EndpointId>,
+    ) -> Result<Vec<Endpoint>> {
         config::endpoint_list(&self.shared, owner, application, slice).await
     }
 
-    async fn endpoint_change(&self, owner: Owner, endpoint: EndpointId, change: EndpointChange, now_ms: i64) -> Result<Changed<Endpoint>> {
+    async fn endpoint_change(
+        &self,
+        owner: Owner,
+        endpoint: EndpointId,
+        change: EndpointChange,
+        now_ms: i64,
+    ) -> Result<Changed<Endpoint>> {
         config::endpoint_change(&self.shared, owner, endpoint, change, now_ms).await
     }
 
-    async fn document_get(&self, owner: Owner, name: DocumentName, now_ms: i64) -> Result<Option<Document>> {
+    async fn document_get(
+        &self,
+        owner: Owner,
+        name: DocumentName,
+        now_ms: i64,
+    ) -> Result<Option<Document>> {
         documents::document_get(&self.shared, owner, name, now_ms).await
     }
 
-    async fn document_find(&self, kind: DocumentKind, name: &str, now_ms: i64) -> Result<Option<(Owner, Document)>> {
+    async fn document_find(
+        &self,
+        kind: DocumentKind,
+        name: &str,
+        now_ms: i64,
+    ) -> Result<Option<(Owner, Document)>> {
         documents::document_find(&self.shared, kind, name, now_ms).await
     }
 
-    async fn document_put(&self, owner: Owner, name: DocumentName, content: DocumentContent, condition: WriteIf, now_ms: i64) -> Result<Written> {
+    async fn document_put(
+        &self,
+        owner: Owner,
+        name: DocumentName,
+        content: DocumentContent,
+        condition: WriteIf,
+        now_ms: i64,
+    ) -> Result<Written> {
         documents::document_put(&self.shared, owner, name, content, condition, now_ms).await
     }
 
@@ -125,7 +189,14 @@ impl Store for PostgresStore {
         documents::document_remove(&self.shared, owner, name).await
     }
 
-    async fn document_list(&self, owner: Owner, kind: DocumentKind, application: Option<ApplicationKey>, slice: Slice<String>, now_ms: i64) -> Result<Vec<Document>> {
+    async fn document_list(
+        &self,
+        owner: Owner,
+        kind: DocumentKind,
+        application: Option<ApplicationKey>,
+        slice: Slice<String>,
+        now_ms: i64,
+    ) -> Result<Vec<Document>> {
         documents::document_list(&self.shared, owner, kind, application, slice, now_ms).await
     }
 
@@ -165,7 +236,12 @@ impl Store for PostgresStore {
         events::event_record(&self.shared, scope, event).await
     }
 
-    async fn event_list(&self, scope: Scope, filter: EventFilter, page: Page) -> Result<Vec<EventRow>> {
+    async fn event_list(
+        &self,
+        scope: Scope,
+        filter: EventFilter,
+        page: Page,
+    ) -> Result<Vec<EventRow>> {
         lists::event_list(&self.shared, scope, filter, page).await
     }
 
@@ -173,7 +249,12 @@ impl Store for PostgresStore {
         search::event_search(&self.shared, scope, search, page).await
     }
 
-    async fn duplicate_list(&self, scope: Scope, event: EventId, limit: usize) -> Result<Vec<DuplicateRow>> {
+    async fn duplicate_list(
+        &self,
+        scope: Scope,
+        event: EventId,
+        limit: usize,
+    ) -> Result<Vec<DuplicateRow>> {
         duplicates::duplicate_list(&self.shared, scope, event, limit).await
     }
 
@@ -185,11 +266,22 @@ impl Store for PostgresStore {
         expunge::event_expunge_due(&self.shared, now_ms).await
     }
 
-    async fn event_count(&self, scope: Scope, since_ms: i64, until_ms: i64) -> Result<Vec<EventCount>> {
+    async fn event_count(
+        &self,
+        scope: Scope,
+        since_ms: i64,
+        until_ms: i64,
+    ) -> Result<Vec<EventCount>> {
         counts::event_count(&self.shared, scope, since_ms, until_ms).await
     }
 
-    async fn delivery_count(&self, scope: Scope, endpoint: EndpointKey, since_ms: i64, until_ms: i64) -> Result<DeliveryCounts> {
+    async fn delivery_count(
+        &self,
+        scope: Scope,
+        endpoint: EndpointKey,
+        since_ms: i64,
+        until_ms: i64,
+    ) -> Result<DeliveryCounts> {
         counts::delivery_count(&self.shared, scope, endpoint, since_ms, until_ms).await
     }
 
@@ -201,15 +293,31 @@ impl Store for PostgresStore {
         deliveries::delivery_waiting(&self.shared).await
     }
 
-    async fn delivery_lease(&self, endpoint: EndpointKey, now_ms: i64, lease_ms: u64, limit: usize) -> Result<Vec<LeasedDelivery>> {
+    async fn delivery_lease(
+        &self,
+        endpoint: EndpointKey,
+        now_ms: i64,
+        lease_ms: u64,
+        limit: usize,
+    ) -> Result<Vec<LeasedDelivery>> {
         lease::delivery_lease(&self.shared, endpoint, now_ms, lease_ms, limit).await
     }
 
-    async fn delivery_release(&self, deliveries: Vec<(DeliveryKey, LeaseToken)>, due_ms: i64) -> Result<()> {
+    async fn delivery_release(
+        &self,
+        deliveries: Vec<(DeliveryKey, LeaseToken)>,
+        due_ms: i64,
+    ) -> Result<()> {
         lease::delivery_release(&self.shared, deliveries, due_ms).await
     }
 
-    async fn delivery_replay(&self, scope: Scope, event: EventId, endpoints: Vec<EndpointKey>, now_ms: i64) -> Result<Option<Vec<Replayed>>> {
+    async fn delivery_replay(
+        &self,
+        scope: Scope,
+        event: EventId,
+        endpoints: Vec<EndpointKey>,
+        now_ms: i64,
+    ) -> Result<Option<Vec<Replayed>>> {
         replay::delivery_replay(&self.shared, scope, event, endpoints, now_ms).await
     }
 
@@ -225,7 +333,12 @@ impl Store for PostgresStore {
         attempts::attempt_get(&self.shared, scope, attempt).await
     }
 
-    async fn attempt_rewrite(&self, scope: Scope, attempt: AttemptId, detail: Bytes) -> Result<bool> {
+    async fn attempt_rewrite(
+        &self,
+        scope: Scope,
+        attempt: AttemptId,
+        detail: Bytes,
+    ) -> Result<bool> {
         attempts::attempt_rewrite(&self.shared, scope, attempt, detail).await
     }
 
@@ -233,7 +346,12 @@ impl Store for PostgresStore {
         quarantine::quarantine_put(&self.shared, scope, refused).await
     }
 
-    async fn quarantine_list(&self, scope: Scope, filter: QuarantineFilter, limit: usize) -> Result<Vec<QuarantineRow>> {
+    async fn quarantine_list(
+        &self,
+        scope: Scope,
+        filter: QuarantineFilter,
+        limit: usize,
+    ) -> Result<Vec<QuarantineRow>> {
         quarantine::quarantine_list(&self.shared, scope, filter, limit).await
     }
 
@@ -241,7 +359,12 @@ impl Store for PostgresStore {
         quarantine::quarantine_get(&self.shared, scope, number).await
     }
 
-    async fn quarantine_release(&self, scope: Scope, number: i64, accept: EventAccept) -> Result<Option<Accepted>> {
+    async fn quarantine_release(
+        &self,
+        scope: Scope,
+        number: i64,
+        accept: EventAccept,
+    ) -> Result<Option<Accepted>> {
         quarantine::quarantine_release(&self.shared, scope, number, accept).await
     }
 

@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn every_text_comes_back_in_its_order() {
-        let texts = ["", "\0", "\0\0", "\0\u{1}", "\0a", "\u{1}", "\u{1}\0", "\u{1}0", "\u{2}", "a", "a\0"];
+        let texts =
+            ["", "\0", "\0\0", "\0\u{1}", "\0a", "\u{1}", "\u{1}\0", "\u{1}0", "\u{2}", "a", "a\0"];
         for text in texts {
             let packed = pack(text);
             assert!(!packed.contains('\0'));

@@ -35,7 +35,8 @@ async fn names_and_bodies_may_hold_any_character() {
     let schema = Schema::new();
     let store = schema.open().await;
     for (number, uid) in ["a\0", "a", "\u{1}", "\u{1}0", "\0"].into_iter().enumerate() {
-        let made = store.application_create(OWNER, application(number as u8, uid), 1).await.unwrap();
+        let made =
+            store.application_create(OWNER, application(number as u8, uid), 1).await.unwrap();
         assert!(matches!(made, Created::New(_)), "{uid:?}");
         let name = Name::Uid(uid.to_owned());
         let found = store.application_get(OWNER, ApplicationKind::Customer, name).await.unwrap();
@@ -157,7 +158,8 @@ async fn a_server_that_is_gone_or_hangs_holds_nobody_up() {
     options.answer_max = Duration::from_secs(1);
     let store = PostgresStore::open(options).await.unwrap();
     store.setting_put(OWNER, "a", b"1".to_vec()).await.unwrap();
-    let hung = server.query("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'becket%'");
+    let hung =
+        server.query("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'becket%'");
     for pid in &hung {
         assert!(Command::new("kill").args(["-STOP", pid]).status().unwrap().success());
     }
@@ -258,7 +260,9 @@ fn certify(server: &Postgres) -> PathBuf {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_way_is_encrypted_and_the_certificate_checked() {
     let mut server = Postgres::start(&[]);
-    server.query("CREATE ROLE app LOGIN PASSWORD 'pass word'; GRANT CREATE ON DATABASE postgres TO app");
+    server.query(
+        "CREATE ROLE app LOGIN PASSWORD 'pass word'; GRANT CREATE ON DATABASE postgres TO app",
+    );
     let root = certify(&server);
     let rules = "host all postgres 127.0.0.1/32 trust\nhostssl all app all scram-sha-256\n";
     std::fs::write(server.data().join("pg_hba.conf"), rules).expect("the folder can be written");

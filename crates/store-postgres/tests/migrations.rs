@@ -33,6 +33,14 @@ async fn what_was_killed_in_the_middle_is_done_anew() {
         .expect("psql can be run");
     let mut input = holder.stdin.take().expect("it was piped");
     writeln!(input, "BEGIN; CREATE TABLE {}.shard (number smallint);", schema.name).unwrap();
+    let held = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' \
+         AND query LIKE '%{}.shard%'",
+        schema.name
+    );
+    while schema.query(&held) != ["1"] {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let mut options = schema.options();
     options.name = schema.name.clone();
     let opening = tokio::spawn(PostgresStore::open(options));

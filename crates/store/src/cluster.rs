@@ -45,7 +45,8 @@ pub const fn turn_of(shard: u16) -> u16 {
 #[must_use]
 pub fn allowed(held: &[(NodeNumber, u16)], node: NodeNumber) -> u16 {
     let nodes = u16::try_from(held.len()).unwrap_or(SHARDS);
-    let Some(own) = held.iter().find(|(number, _)| *number == node).map(|(_, shards)| *shards) else {
+    let Some(own) = held.iter().find(|(number, _)| *number == node).map(|(_, shards)| *shards)
+    else {
         return 0;
     };
     let (each, left_over) = (SHARDS / nodes, SHARDS % nodes);

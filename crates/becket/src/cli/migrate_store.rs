@@ -16,7 +16,7 @@ use becket_store::transfer::{
 };
 use becket_store_postgres::PostgresTransfer;
 use becket_store_sqlite::SqliteTransfer;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use parking_lot::Mutex;
 use serde_json::json;
 
@@ -48,22 +48,24 @@ pub struct MigrateStoreArgs {
 }
 
 const HELP: &str = "\
-Moves applications, sources, endpoints, secrets (sealed as they are), settings, events with their
-deliveries and attempts, and quarantine. Ids, times and bytes stay as they are. Stop every gateway on
-both stores first: the source is only read.
+Moves applications, sources, endpoints, secrets (sealed as they are), settings,
+events with their deliveries and attempts, and quarantine. Ids, times and bytes
+stay as they are. Stop every gateway on both stores first: the source is only
+read.
 
-The target is complete only at the end, after every item was read back and compared with the source;
-until then no gateway opens it. Broken off at any moment (Ctrl-C, a crash, a lost connection), the
-move goes on where it stopped when the same command is given again.
+The target is complete only at the end, after every item was read back and
+compared with the source; until then no gateway opens it. Broken off at any
+moment (Ctrl-C, a crash, a lost connection), the move goes on where it stopped
+when the same command is given again.
 
-Gateways on the new store need the same master key. Do not start the old store again afterwards: what
-was pending there would be delivered a second time.
+Gateways on the new store need the same master key. Do not start the old store
+again afterwards: what was pending there would be delivered a second time.
 
-A URL with a password is best kept out of the list of processes: env:VARIABLE reads it from the
-environment, @FILE from a file.
+A URL with a password is best kept out of the list of processes: env:VARIABLE
+reads it from the environment, @FILE from a file.
 
 Examples:
-  becket migrate-store --from sqlite:data --to 'postgres://becket@db.example/becket?schema=becket'
+  becket migrate-store --from sqlite:data --to 'postgres://becket@db.example/becket'
   becket migrate-store --from sqlite:data --to env:BECKET_STORE_URL --json
   becket migrate-store --from env:BECKET_STORE_URL --to sqlite:/var/lib/becket/data
   becket migrate-store --from sqlite:data --to env:BECKET_STORE_URL --verify-only
@@ -266,8 +268,12 @@ fn bar(progress: Progress) -> ProgressBar {
         .with_message(doing(progress));
     // What an earlier run has done says nothing about how fast this one is.
     bar.reset_eta();
-    match ProgressStyle::with_template("{msg:27} {bar:30} {pos}/{len}, {per_sec:.0}, {eta} left") {
-        Ok(style) => bar.with_style(style),
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        // A part that cannot be written is missing from the bar, nothing more.
+        let _ = write!(out, "{:.0}/s", state.per_sec());
+    };
+    match ProgressStyle::with_template("{msg:27} {bar:30} {pos}/{len}, {rate}, {eta} left") {
+        Ok(style) => bar.with_style(style.with_key("rate", rate)),
         Err(_) => bar,
     }
 }
@@ -336,9 +342,9 @@ impl Outcome {
         }
         for one in verified {
             let (kind, digest) = (one.kind.plural(), paint.dim(&one.sha256));
-            lines.push(format!("  {:>10} {kind:<17} sha256 {digest}", one.items));
+            lines.push(format!("  {kind:<18} {:>10}  sha256 {digest}", one.items));
         }
-        lines.push(format!("  {:>10} deliveries are pending", tally.pending));
+        lines.push(format!("  pending deliveries {:>10}", tally.pending));
         if report.is_some() {
             lines.push(String::new());
             lines.extend(next_steps(from, to, source, target));

@@ -56,10 +56,8 @@ pub fn run(args: &RestartArgs, globals: &Globals) -> Result<ExitCode, CliError> 
             };
             print(&text)
         }
-        Message::Failed { why } => {
-            Err(CliError::new(format!("there was no restart: {why}"))
-                .hint("the gateway that ran goes on as before; its log says more"))
-        }
+        Message::Failed { why } => Err(CliError::new(format!("there was no restart: {why}"))
+            .hint("the gateway that ran goes on as before; its log says more")),
         other => Err(CliError::new(format!("the gateway answered {other:?}"))
             .hint("is it of another version? stop and start it instead")),
     }

@@ -1,10 +1,13 @@
 //! The source that is there when none is configured, and the lines that say how to try it.
 
-use becket_signature::{Entry, SignRequest, Verifier, VerifierOptions};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::ServeError;
+use becket_model::Noise;
+use becket_signature::{Entry, SignRequest, Verifier, VerifierOptions};
+
 use super::fallback::ECHO_PATH;
+use super::{ServeError, keys};
 use crate::config::{Config, Secret, Source};
 
 /// Its name.
@@ -12,8 +15,22 @@ pub(super) const ID: &str = "demo";
 const PROVIDER: &str = "github";
 const BODY: &str = r#"{"zen":"Keep it logically awesome.","hook_id":1}"#;
 
+/// The demo's source, if nothing else is configured that it would stand in the way of.
+pub(super) fn of(
+    config: &Config,
+    folder: &Path,
+    local_url: &str,
+    noise: &dyn Noise,
+) -> Result<Option<Source>, ServeError> {
+    if !config.is_empty_of_sources() || local_url.starts_with("https:") {
+        return Ok(None);
+    }
+    let secret = keys::demo_secret(folder, noise)?;
+    source(&secret.text, local_url).map(Some)
+}
+
 /// The demo's source: GitHub's scheme, delivering to the built-in echo.
-pub(super) fn source(secret: &str, local_url: &str) -> Result<Source, ServeError> {
+fn source(secret: &str, local_url: &str) -> Result<Source, ServeError> {
     Source::demo(ID, PROVIDER, Secret::plain(secret), &format!("{local_url}{ECHO_PATH}"))
         .ok_or_else(|| ServeError::Source {
             source_id: ID.to_owned(),

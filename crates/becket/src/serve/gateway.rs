@@ -127,6 +127,15 @@ impl Gateway {
     /// Puts a configuration in force.
     pub(super) async fn apply(&self, loaded: Loaded) -> Result<(), ServeError> {
         let mut registry = self.changing.lock().await;
+        self.apply_alone(loaded, &mut registry).await
+    }
+
+    /// The same for who has the turn.
+    pub(super) async fn apply_alone(
+        &self,
+        loaded: Loaded,
+        registry: &mut Registry,
+    ) -> Result<(), ServeError> {
         let pool = self.transforms.pool();
         if let Some(problem) = config::check_programs(&loaded.config, pool).await.first() {
             return Err(ServeError::Transformation { detail: problem.message.clone() });
@@ -150,7 +159,7 @@ impl Gateway {
             node.with_others(self.store.as_ref(), &own, &mut declarations).await?;
         }
         self.store.config_declare(Owner::MAIN, declarations, now_ms).await?;
-        self.put_in_force(next, &mut registry).await
+        self.put_in_force(next, registry).await
     }
 
     /// Puts everything in force as it is in the store, under what is configured.
@@ -230,14 +239,15 @@ impl Gateway {
             }
             for endpoint in by_application.into_values().flatten() {
                 registry.know(&endpoint, self.node.as_deref());
-                let delivers = self.delivers_to(&endpoint);
+                let source = ready.sources.get(&endpoint.application).cloned();
+                let source = source.as_deref();
+                let delivers = self.delivers_to(&endpoint, source);
                 if !delivers && strict == Strict::No {
                     self.acts.forget(endpoint.key);
                     continue;
                 }
                 self.transforms.take_over(self, owner, &endpoint).await;
-                let source = ready.sources.get(&endpoint.application);
-                let setting = registry.setting(current, owner, source.map(AsRef::as_ref), self);
+                let setting = registry.setting(current, owner, source, self);
                 match assemble::endpoint_runtime(&setting, &endpoint, &vault) {
                     Ok(runtime) if delivers => ready.endpoints.push(runtime),
                     Ok(_) => self.acts.forget(endpoint.key),
@@ -287,21 +297,23 @@ impl Gateway {
         owner: Owner,
         endpoint: &Endpoint,
     ) {
-        self.lend(endpoint);
         if endpoint.state == EndpointState::Removed {
             registry.forget(endpoint, self.node.as_deref());
+            if let Some(node) = &self.node {
+                node.lend(endpoint.key, false);
+            }
             self.acts.forget(endpoint.key);
             self.engine.endpoint_remove(endpoint.key);
             return;
         }
         registry.know(endpoint, self.node.as_deref());
-        if !self.delivers_to(endpoint) {
+        let current = self.current.load();
+        let source = current.sources.get(&endpoint.application);
+        if !self.delivers_to(endpoint, source.map(AsRef::as_ref)) {
             self.acts.forget(endpoint.key);
             self.engine.endpoint_remove(endpoint.key);
             return;
         }
-        let current = self.current.load();
-        let source = current.sources.get(&endpoint.application);
         let setting = registry.setting(&current, owner, source.map(AsRef::as_ref), self);
         match assemble::endpoint_runtime(&setting, endpoint, &self.vault.load()) {
             Ok(runtime) => self.engine.endpoint_put(runtime),

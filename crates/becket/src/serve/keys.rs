@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::config::Config;
 
-use super::ServeError;
+use super::{FINGERPRINT_SETTING, ServeError};
 
 /// The file of the master key in the data folder.
 pub(super) const MASTER_KEY_FILE: &str = "master.key";
@@ -108,6 +108,44 @@ pub(super) fn admin_token(
     keep(&folder.join(ADMIN_TOKEN_FILE), || random_text("bkt_", noise))
 }
 
+/// The vault that opens and seals secrets, and the file of its keys if that is where they are.
+pub(super) fn vault(
+    config: &Config,
+    folder: &Path,
+    noise: &dyn Noise,
+) -> Result<(Vault, Option<PathBuf>), ServeError> {
+    let (keys, kept) = master_keys(config, folder, noise)?;
+    if let (true, Some(file)) = (kept.fresh, &kept.file) {
+        tracing::warn!(file = %file.display(), "a master key was made; keep a copy: stored secrets cannot be read without it");
+    }
+    Ok((Vault::with_keys(keys), config.master_key_file.clone().or(kept.file)))
+}
+
+/// Refuses a store that was made with another master key.
+pub(super) async fn check(vault: &Vault, store: &dyn Store) -> Result<(), ServeError> {
+    let fingerprint = vault.fingerprint().to_vec();
+    let known = store.setting_init(Owner::MAIN, FINGERPRINT_SETTING, fingerprint).await?;
+    match vault.fingerprints().iter().any(|own| own.as_slice() == known) {
+        true => Ok(()),
+        false => Err(ServeError::OtherMasterKey),
+    }
+}
+
+/// The operator's token, from wherever it comes.
+pub(super) async fn operators_token(
+    config: &Config,
+    folder: &Path,
+    noise: &dyn Noise,
+    store: &dyn Store,
+) -> Result<AdminToken, ServeError> {
+    if store.cluster().is_some() {
+        return shared_admin_token(config, folder, noise, store).await;
+    }
+    let kept = admin_token(config, folder, noise)?;
+    let hashes = vec![Auth::hash(&kept.text)];
+    Ok(AdminToken { kept: Some(kept), hashes })
+}
+
 /// The operator's token.
 pub(super) struct AdminToken {
     /// Its text, unless another node has made it.
@@ -121,7 +159,7 @@ const TOKEN_SETTING: &str = "admin_token_hash";
 
 /// The operator's token where several nodes share a store: the one that is given, else the one that
 /// the first node made, whose text is on that node's machine only.
-pub(super) async fn shared_admin_token(
+async fn shared_admin_token(
     config: &Config,
     folder: &Path,
     noise: &dyn Noise,

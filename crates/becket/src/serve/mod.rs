@@ -56,8 +56,7 @@ use becket_ingress::server::{Bind, Listener, ServeConfig, Server, Serves};
 use becket_ingress::{Ingress, ServerLimits, SourceTable};
 use becket_keys::{KeyFetcher, KeysConfig};
 use becket_model::{Clock, Noise};
-use becket_store::vault::Vault;
-use becket_store::{Owner, RetentionPolicy, Store};
+use becket_store::{RetentionPolicy, Store};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use tokio::sync::{Mutex, watch as channel};
@@ -103,46 +102,30 @@ async fn serve_once(
         tracing::warn!("{}", warning.one_line());
     }
     let folder = config.local_folder();
-    let (master_keys, master_key) = keys::master_keys(&config, &folder, noise.as_ref())?;
-    if let (true, Some(file)) = (master_key.fresh, &master_key.file) {
-        tracing::warn!(file = %file.display(), "a master key was made; keep a copy: stored secrets cannot be read without it");
-    }
-    let vault = Vault::with_keys(master_keys);
-    let open::Opened { store, clock, database_clock } =
-        open::open(&config, clock, &noise).await?;
-    let token = operators_token(&config, &folder, noise.as_ref(), store.as_ref()).await?;
-    let fingerprint = vault.fingerprint().to_vec();
-    let known = store.setting_init(Owner::MAIN, FINGERPRINT_SETTING, fingerprint).await?;
-    if !vault.fingerprints().iter().any(|own| own.as_slice() == known) {
-        return Err(ServeError::OtherMasterKey);
-    }
+    let (vault, master_key_file) = keys::vault(&config, &folder, noise.as_ref())?;
+    let open::Opened { store, clock, database_clock } = open::open(&config, clock, &noise).await?;
+    let token = keys::operators_token(&config, &folder, noise.as_ref(), store.as_ref()).await?;
+    keys::check(&vault, store.as_ref()).await?;
 
     let counting = activity::node_name(&config, noise.as_ref());
     let telemetry = Arc::new(Telemetry::new(lines, Arc::clone(&clock), &counting));
     let make_egress = make_egress(&config)?;
     let engine = start_engine(&config, &store, &clock, &noise, &telemetry, &make_egress)?;
-    let scheme =
-        if config.server.tls.is_some() || config.server.acme.is_some() { "https" } else { "http" };
-    let local_url = format!("{scheme}://{}", reachable(config.server.listen));
+    let local_url = local_url(&config);
     // Where several nodes share a store, each would have a secret of its own for it.
-    let alone = database_clock.is_none();
-    let demo = match config.is_empty_of_sources() && scheme == "http" && alone {
-        true => {
-            let secret = keys::demo_secret(&folder, noise.as_ref())?;
-            Some(demo::source(&secret.text, &local_url)?)
-        }
-        false => None,
+    let demo = match database_clock {
+        None => demo::of(&config, &folder, &local_url, noise.as_ref())?,
+        Some(_) => None,
     };
     let policies = Arc::new(Policies::of(&loaded.config));
     let keys = key_fetcher(&config, &policies, &clock, &noise, &telemetry)?;
     let relay: Arc<becket_api::Relay> = Arc::default();
     let sign_in =
         oidc::Held::new(extra_roots(&config)?, Arc::clone(&policies.operator), Arc::clone(&clock))?;
-    let node = match (store.cluster(), &database_clock) {
+    let node = match (store.cluster(), database_clock) {
         (Some(cluster), Some(clock)) => {
-            let sources = assemble::declared(&config, demo.as_ref());
-            let declared = node::Declared::of(&sources);
-            Some(node::Node::join(cluster, engine.clone(), Arc::clone(clock), &config, &declared).await?)
+            let declared = node::Declared::of(&assemble::declared(&config, demo.as_ref()));
+            Some(node::Node::join(cluster, engine.clone(), clock, &config, &declared).await?)
         }
         _ => None,
     };
@@ -160,7 +143,7 @@ async fn serve_once(
             sources: HashMap::new(),
         }),
         vault: ArcSwap::from_pointee(vault),
-        master_key_file: config.master_key_file.clone().or(master_key.file),
+        master_key_file,
         clock: Arc::clone(&clock),
         noise: Arc::clone(&noise),
         folder: folder.clone(),
@@ -268,21 +251,6 @@ fn watch_ends(gateway: &Arc<Gateway>) {
     });
 }
 
-/// The operator's token, from wherever it comes.
-async fn operators_token(
-    config: &Config,
-    folder: &std::path::Path,
-    noise: &dyn Noise,
-    store: &dyn Store,
-) -> Result<keys::AdminToken, ServeError> {
-    if store.cluster().is_some() {
-        return keys::shared_admin_token(config, folder, noise, store).await;
-    }
-    let kept = keys::admin_token(config, folder, noise)?;
-    let hashes = vec![Auth::hash(&kept.text)];
-    Ok(keys::AdminToken { kept: Some(kept), hashes })
-}
-
 fn start_engine(
     config: &Config,
     store: &Arc<dyn Store>,
@@ -371,6 +339,30 @@ struct Running {
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
+/// The API over everything that it asks for.
+fn api_router(
+    gateway: &Arc<Gateway>,
+    telemetry: &Telemetry,
+    token: &keys::AdminToken,
+    closing: channel::Receiver<bool>,
+) -> axum::Router {
+    becket_api::router(ApiState {
+        store: Arc::clone(&gateway.store),
+        directory: Arc::clone(gateway) as Arc<dyn becket_api::Directory>,
+        control: Arc::clone(gateway) as Arc<dyn becket_api::Control>,
+        clock: Arc::clone(&gateway.clock),
+        noise: Arc::clone(&gateway.noise),
+        auth: Auth::admin(token.hashes.clone()),
+        handoff: EngineHandoff::new(&gateway.engine, gateway.node.as_ref()),
+        elsewhere: Arc::clone(&gateway.elsewhere),
+        relay: Arc::clone(&gateway.relay),
+        activity: Arc::clone(&telemetry.activity),
+        lease_ms: gateway.engine.lease_ms(),
+        unfinished: Arc::clone(&gateway.unfinished),
+        closing,
+    })
+}
+
 async fn listen_and_serve(
     gateway: &Arc<Gateway>,
     telemetry: &Arc<Telemetry>,
@@ -399,23 +391,8 @@ async fn listen_and_serve(
         config.server.acme.as_ref().map(|acme| {
             acme::Keeper::new(acme.clone(), &gateway.folder, Arc::clone(&gateway.clock))
         });
-    let router = becket_api::router(ApiState {
-        store: Arc::clone(&gateway.store),
-        directory: Arc::clone(gateway) as Arc<dyn becket_api::Directory>,
-        control: Arc::clone(gateway) as Arc<dyn becket_api::Control>,
-        clock: Arc::clone(&gateway.clock),
-        noise: Arc::clone(&gateway.noise),
-        auth: Auth::admin(token.hashes.clone()),
-        handoff: EngineHandoff::new(&gateway.engine, gateway.node.as_ref()),
-        elsewhere: Arc::clone(&gateway.elsewhere),
-        relay: Arc::clone(&gateway.relay),
-        activity: Arc::clone(&telemetry.activity),
-        lease_ms: gateway.engine.lease_ms(),
-        unfinished: Arc::clone(&gateway.unfinished),
-        closing,
-    });
     let management = Arc::new(fallback::Management {
-        router,
+        router: api_router(gateway, telemetry, token, closing),
         gateway: Arc::clone(gateway),
         telemetry: Arc::clone(telemetry),
         serves_api: config.cluster.roles().api,
@@ -492,6 +469,13 @@ fn limits(config: &Config) -> ServerLimits {
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// The URL under which this machine reaches the gateway.
+fn local_url(config: &Config) -> String {
+    let secure = config.server.tls.is_some() || config.server.acme.is_some();
+    let scheme = if secure { "https" } else { "http" };
+    format!("{scheme}://{}", reachable(config.server.listen))
 }
 
 /// The address under which this machine reaches a listener of its own.

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use becket_ingress::server::Server;
+
 use super::gateway::ConfigSource;
 use super::handover::arrive::{self, Takeover};
 use super::handover::control::Again;
@@ -44,13 +46,12 @@ pub fn run(args: &ServeArgs, globals: &Globals) -> ExitCode {
     let lines = log::start(&loaded.config.log);
     let ended = runtime.block_on(serve(source, loaded, &lines, args, &takeover));
     let code = match ended {
-        Ok(Left::Lingering(server)) => {
-            // Whatever else goes on in the background has nothing to work with any more.
+        Ok(servers) => {
+            // Whatever goes on in the background has nothing to work with any more.
             runtime.shutdown_background();
-            leave::linger(server);
+            leave::linger(servers);
             ExitCode::SUCCESS
         }
-        Ok(Left::Stopped | Left::Back(..)) => ExitCode::SUCCESS,
         Err(error) => {
             lines.flush();
             eprintln!("error: {error}");
@@ -61,19 +62,21 @@ pub fn run(args: &ServeArgs, globals: &Globals) -> ExitCode {
     code
 }
 
+/// Serves until told to stop, or relieved; answers with the servers that still have connections.
 async fn serve(
     source: ConfigSource,
     mut loaded: Loaded,
     lines: &Arc<log::Lines>,
     args: &ServeArgs,
     takeover: &Takeover,
-) -> Result<Left, ServeError> {
+) -> Result<Vec<Server>, ServeError> {
     let again = Again::as_now()
         .map_err(|error| ServeError::system("finding out how this process was started", &error))?;
     let mut signals = watch::Signals::new(args.until_stdin_closes)?;
     let (folder, shares) = (folder_of(&loaded.config), shares_store(&loaded.config));
     let (mut doors, mut relieved) =
         arrive::arrive(&loaded.config, &folder, takeover, shares).await?;
+    let mut left_over = Vec::new();
     loop {
         let once = super::Once {
             doors,
@@ -84,8 +87,15 @@ async fn serve(
         };
         let ended = serve_once(source.clone(), loaded, Arc::clone(lines), once).await;
         match ended {
-            Ok(Left::Back(as_before, same)) => (loaded, doors) = (*as_before, same),
-            Ok(left) => return Ok(left),
+            Ok(Left::Back(back)) => {
+                (loaded, doors) = (back.loaded, back.doors);
+                left_over.push(back.server);
+            }
+            Ok(Left::Stopped) => return Ok(Vec::new()),
+            Ok(Left::Lingering(server)) => {
+                left_over.push(server);
+                return Ok(left_over);
+            }
             Err(error) => {
                 relieved.failed(&error).await;
                 return Err(error);

@@ -81,9 +81,7 @@ impl<'p> Chain<'p> {
 
     /// Waits until the log says that the serving process handed over, and answers to whom.
     pub fn wait_handed_over(&mut self, times: usize) {
-        let told = || -> Vec<u32> {
-            self.place.log().lines().filter_map(handed_over_to).collect()
-        };
+        let told = || -> Vec<u32> { self.place.log().lines().filter_map(handed_over_to).collect() };
         let done = wait_until(Duration::from_secs(30), || told().len() >= times);
         assert!(done, "handed over {} times:\n{}", told().len(), self.place.log_tail());
         let pid = told()[times - 1];

@@ -45,7 +45,8 @@ fn a_process_that_cannot_start_costs_nobody_anything() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("already listens there"), "{said}");
     std::fs::write(place.config(), &right).expect("it can be written");
-    assert!(place.log().contains("restart.failed"), "{}", place.log_tail());
+    let logged = wait_until(Duration::from_secs(5), || place.log().contains("restart.failed"));
+    assert!(logged, "{}", place.log_tail());
 
     let restarted = chain.restart();
     let seen = senders.finish();
@@ -147,7 +148,10 @@ fn vanish_after_yours(place: &Place) {
     say(r#"{"say":"hello","protocol":1,"version":"9.9.9","pid":1,"shares_store":false}"#);
     let mut heard = |wanted: &str| loop {
         let mut line = String::new();
-        assert!(reader.read_line(&mut line).expect("it says something") > 0, "gone before {wanted}");
+        assert!(
+            reader.read_line(&mut line).expect("it says something") > 0,
+            "gone before {wanted}"
+        );
         if line.contains(wanted) {
             return;
         }

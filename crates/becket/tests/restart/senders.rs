@@ -74,7 +74,8 @@ impl Senders {
                             seen.acknowledged.insert(number, load::event_id(&answer));
                         }
                         Ok(answer) => {
-                            let failure = format!("{:?} {} {}", sender.way, answer.status, answer.text());
+                            let failure =
+                                format!("{:?} {} {}", sender.way, answer.status, answer.text());
                             seen.failures.push(failure);
                         }
                         Err(error) => {
@@ -141,11 +142,18 @@ impl Seen {
         };
         wait_until(Duration::from_secs(30), || all(&counts()));
         let counts = counts();
-        let missing: Vec<u64> =
-            self.acknowledged.keys().copied().filter(|number| !counts.contains_key(number)).collect();
+        let missing: Vec<u64> = self
+            .acknowledged
+            .keys()
+            .copied()
+            .filter(|number| !counts.contains_key(number))
+            .collect();
         assert!(missing.is_empty(), "acknowledged and not delivered: {missing:?}");
         let twice: Vec<_> = counts.iter().filter(|(_, count)| **count > 1).collect();
-        assert!(twice.is_empty(), "attempts in flight are finished, so nothing comes twice: {twice:?}");
+        assert!(
+            twice.is_empty(),
+            "attempts in flight are finished, so nothing comes twice: {twice:?}"
+        );
     }
 }
 

@@ -12,6 +12,7 @@
 //! Where next: `statement` for the one statement, `writer` for batches and what can go wrong with
 //! them, `repeat` for events that have come before.
 
+mod doubt;
 mod repeat;
 mod statement;
 mod writer;
@@ -24,6 +25,7 @@ use becket_store::{Accepted, EventAccept, Result, Scope, StoreError};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
+use self::doubt::Doubts;
 pub(crate) use self::repeat::repeat_in;
 pub(crate) use self::statement::{Drawn, labels_column, store_in};
 use crate::options::Options;
@@ -67,6 +69,8 @@ pub(crate) struct Accepting {
     /// A writer has nothing to do any more.
     rest: Notify,
     events_max: usize,
+    /// Leases of commits whose outcome is not known.
+    pub(crate) doubts: Doubts,
 }
 
 struct Queue {
@@ -95,6 +99,7 @@ impl Accepting {
             work: Notify::new(),
             rest: Notify::new(),
             events_max: options.queue_max,
+            doubts: Doubts::default(),
         }
     }
 
@@ -188,6 +193,7 @@ pub(crate) fn start(shared: &Arc<Shared>) {
     for _ in 0..shared.options.writers.max(1) {
         shared.spawn(writer::work(Arc::clone(shared)));
     }
+    shared.spawn(doubt::work(Arc::clone(shared)));
 }
 
 /// Waits until what is queued is written.
@@ -227,6 +233,7 @@ mod tests {
             work: Notify::new(),
             rest: Notify::new(),
             events_max: 1_000,
+            doubts: Doubts::default(),
         }
     }
 

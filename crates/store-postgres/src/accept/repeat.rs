@@ -25,9 +25,12 @@ const NOTE: &str = "WITH first AS (
     SELECT one.place, one.received_at_ms, dedupe.event_seq, event.seq, event.tail
     FROM unnest($1::integer[], $2::integer[], $3::bytea[], $4::bigint[])
         AS one (place, application, key, received_at_ms)
-    JOIN dedupe ON dedupe.application = one.application AND dedupe.key = one.key
-        AND dedupe.until_ms > one.received_at_ms
-    LEFT JOIN event ON event.seq = dedupe.event_seq
+    -- Each is looked up by its index, whatever the planner thinks of the tables (OFFSET 0).
+    CROSS JOIN LATERAL (SELECT event_seq FROM dedupe
+        WHERE dedupe.application = one.application AND dedupe.key = one.key
+            AND dedupe.until_ms > one.received_at_ms OFFSET 0) AS dedupe
+    LEFT JOIN LATERAL (SELECT seq, tail FROM event
+        WHERE event.seq = dedupe.event_seq OFFSET 0) AS event ON true
 ), noted AS (
     INSERT INTO duplicate (event_seq, received_at_ms)
     SELECT seq, received_at_ms FROM first WHERE seq IS NOT NULL ORDER BY place

@@ -285,4 +285,3 @@ fn parameters<'a>(
         lent,
     ]
 }
-

@@ -123,6 +123,9 @@ impl Writer {
                 Err(failure) => failure,
             };
             tries += 1;
+            if failure.code().is_none() {
+                shared.accepting.doubts.add(&batch);
+            }
             if tries >= TRIES || !may_try_again(&shared, &failure, seqs.last().copied()) {
                 return Err(failure.into());
             }
@@ -203,8 +206,11 @@ fn may_try_again(shared: &Shared, failure: &Failure, last: Option<i64>) -> bool 
 
 async fn connect(shared: &Shared) -> Result<Session, StoreError> {
     let session = shared.connect_dedicated(OPERATION).await?;
-    // The server's own timer must not cut the wait for a standby short; ours ends the session.
-    session.batch(OPERATION, "SET statement_timeout TO 0").await?;
+    // The server's own timer must not cut the wait for a standby short; ours ends the session. Plans
+    // are made once, perhaps of tables that are still empty, and must do for full ones.
+    let setup = "SET statement_timeout TO 0; SET plan_cache_mode TO force_generic_plan;
+        SET enable_seqscan TO off";
+    session.batch(OPERATION, setup).await?;
     let row = session.row(OPERATION, "SELECT max(seq) FROM event", &[]).await?;
     if let Some(last) = row.and_then(|row| row.get(0)) {
         shared.partitions.rise_to(last);

@@ -155,7 +155,10 @@ fn notice(code: &'static str, text: impl Into<String>) -> Advice {
 
 /// What could not be looked at.
 pub(super) fn incomplete(missed: &[String]) -> Advice {
-    notice("advice_incomplete", format!("some things could not be looked at: {}", missed.join("; ")))
+    notice(
+        "advice_incomplete",
+        format!("some things could not be looked at: {}", missed.join("; ")),
+    )
 }
 
 fn durability(settings: &Settings, all: &mut Vec<Advice>) {
@@ -210,7 +213,8 @@ fn replication(settings: &Settings, standbys: Standbys, all: &mut Vec<Advice>) {
 
 fn upkeep(settings: &Settings, all: &mut Vec<Advice>) {
     if !settings.autovacuum {
-        let text = "autovacuum is off: tables grow and everything becomes slower; set autovacuum = on";
+        let text =
+            "autovacuum is off: tables grow and everything becomes slower; set autovacuum = on";
         all.push(urgent("autovacuum_off", text));
     }
     if settings.age > AGE {
@@ -251,14 +255,26 @@ fn holds(held: &Held) -> Option<Advice> {
     };
     let name = &held.name;
     let (who, what) = match held.kind {
-        Holder::Session => (format!("a transaction of `{name}` is open"), "end it (a backup, a report, \
-             a session that was left open)"),
-        Holder::Prepared => (format!("the prepared transaction `{name}` is there"), "COMMIT PREPARED or \
-             ROLLBACK PREPARED it"),
-        Holder::Standby => (format!("a query on the standby `{name}` holds old rows"), "end it, or turn \
-             hot_standby_feedback off"),
-        Holder::Slot => (format!("the replication slot `{name}` holds old rows"), "drop it, or let its \
-             consumer go on"),
+        Holder::Session => (
+            format!("a transaction of `{name}` is open"),
+            "end it (a backup, a report, \
+             a session that was left open)",
+        ),
+        Holder::Prepared => (
+            format!("the prepared transaction `{name}` is there"),
+            "COMMIT PREPARED or \
+             ROLLBACK PREPARED it",
+        ),
+        Holder::Standby => (
+            format!("a query on the standby `{name}` holds old rows"),
+            "end it, or turn \
+             hot_standby_feedback off",
+        ),
+        Holder::Slot => (
+            format!("the replication slot `{name}` holds old rows"),
+            "drop it, or let its \
+             consumer go on",
+        ),
     };
     let text = format!(
         "{who} {since}: what deliveries leave behind cannot be cleaned up and leasing becomes slower; \
@@ -336,7 +352,10 @@ mod tests {
     #[test]
     fn each_risk_has_its_advice() {
         let one_standby = Standbys { connected: 1, synchronous: 0 };
-        assert_eq!(told(|found, _| found.standbys = Some(one_standby)), [("standby_asynchronous", true)]);
+        assert_eq!(
+            told(|found, _| found.standbys = Some(one_standby)),
+            [("standby_asynchronous", true)]
+        );
         let named = |found: &mut Found, settings: &mut Settings| {
             settings.standby_names = "1 (b)".to_owned();
             found.standbys = Some(one_standby);
@@ -351,7 +370,10 @@ mod tests {
         assert_eq!(told(local), [("synchronous_commit_local", true)]);
         assert_eq!(told(|_, settings| settings.age = 700_000_000), [("transaction_age", false)]);
         assert_eq!(told(|_, settings| settings.age = 1_300_000_000), [("transaction_age", true)]);
-        assert_eq!(told(|_, settings| settings.connection_limits[1] = 50), [("connections_few", false)]);
+        assert_eq!(
+            told(|_, settings| settings.connection_limits[1] = 50),
+            [("connections_few", false)]
+        );
         assert_eq!(told(|found, _| found.nodes = 5), [("connections_few", false)]);
         let failing = Archive { on: true, failures: 3, failing: true };
         assert_eq!(told(|found, _| found.archive = Some(failing)), [("archive_failing", true)]);
@@ -381,7 +403,11 @@ mod tests {
             retained_bytes,
         };
         let small = abandoned(&slot(false, 32 << 20));
-        assert!(!small.urgent && small.text.contains("32 MiB of WAL, without a bound"), "{}", small.text);
+        assert!(
+            !small.urgent && small.text.contains("32 MiB of WAL, without a bound"),
+            "{}",
+            small.text
+        );
         assert!(abandoned(&slot(false, 3 << 30)).urgent);
         assert!(!abandoned(&slot(true, 3 << 30)).urgent);
     }

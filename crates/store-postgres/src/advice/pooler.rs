@@ -11,16 +11,18 @@ use crate::errors::Failure;
 use crate::session::Session;
 use crate::shared::Shared;
 
-const PROCESS: &str = "SELECT pg_backend_pid(), coalesce(current_setting('becket.probe', true), '')";
+const PROCESS: &str =
+    "SELECT pg_backend_pid(), coalesce(current_setting('becket.probe', true), '')";
 
 /// What to do about it.
 pub(super) fn advice() -> Advice {
     Advice {
         code: "pooler_transaction_mode",
-        text: "a pooler in transaction mode stands before the server: news between nodes, prepared \
+        text:
+            "a pooler in transaction mode stands before the server: news between nodes, prepared \
                statements and time limits do not work through it; let Becket connect to the server \
                itself, or through a pool in session mode"
-            .to_owned(),
+                .to_owned(),
         urgent: true,
     }
 }

@@ -20,8 +20,7 @@ use crate::transaction::Tx;
 const OPERATION: &str = "read changes";
 
 /// A transaction that sees one moment of the database.
-const ONE_MOMENT: &str =
-    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = '5s'";
+const ONE_MOMENT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = '5s'";
 
 pub(super) async fn changes(shared: &Arc<Shared>, after: u64) -> Result<Changes> {
     let after = i64::try_from(after).unwrap_or(i64::MAX);
@@ -33,11 +32,7 @@ pub(super) async fn changes(shared: &Arc<Shared>, after: u64) -> Result<Changes>
     Ok(changes)
 }
 
-async fn changes_in(
-    shared: &Shared,
-    transaction: &Tx<'_>,
-    after: i64,
-) -> Result<Changes, Failure> {
+async fn changes_in(shared: &Shared, transaction: &Tx<'_>, after: i64) -> Result<Changes, Failure> {
     let row = transaction.row("SELECT revision FROM installation", &[]).await?;
     let revision = row.map_or(0, |row| row.get::<_, i64>(0));
     let mut changes = Changes { revision: revision.unsigned_abs(), ..Changes::default() };

@@ -51,7 +51,8 @@ async fn hear(shared: Arc<Shared>, weak: &Weak<Shared>) -> becket_store::Result<
         match message {
             Ok(Some(message)) => {
                 let told = understand(message.payload());
-                for news in told.into_iter().filter(|told| told.0 != shared.node()).flat_map(|told| told.1)
+                for news in
+                    told.into_iter().filter(|told| told.0 != shared.node()).flat_map(|told| told.1)
                 {
                     pass_on(&shared, news);
                 }

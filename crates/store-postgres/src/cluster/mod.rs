@@ -20,8 +20,8 @@ use async_trait::async_trait;
 use becket_model::EndpointKey;
 use becket_store::Result;
 use becket_store::cluster::{
-    Advice, Changes, Cluster, Gauges, Look, Membership, NodeNew, NodeNumber, NodeRow, News, allowed,
-    surplus_of,
+    Advice, Changes, Cluster, Gauges, Look, Membership, News, NodeNew, NodeNumber, NodeRow,
+    allowed, surplus_of,
 };
 use tokio::sync::{MutexGuard, broadcast};
 use tokio_postgres::Row;
@@ -230,8 +230,11 @@ fn membership(me: NodeNumber, rows: &[Row]) -> Option<Membership> {
             shards: shards_of(row).len() as u16,
         })
         .collect();
-    let held: Vec<_> =
-        nodes.iter().filter(|node| node.roles.engine).map(|node| (node.number, node.shards)).collect();
+    let held: Vec<_> = nodes
+        .iter()
+        .filter(|node| node.roles.engine)
+        .map(|node| (node.number, node.shards))
+        .collect();
     let shards = shards_of(own);
     Some(Membership {
         node: me,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use becket_model::EndpointKey;
 use becket_store::LeaseToken;
-use becket_store::cluster::{NodeNumber, News};
+use becket_store::cluster::{News, NodeNumber};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::broadcast;
 

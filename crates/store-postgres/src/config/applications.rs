@@ -205,11 +205,7 @@ pub(super) async fn insert(
 }
 
 /// Writes what can change of an application.
-pub(super) async fn update(
-    tx: &Tx<'_>,
-    after: &Application,
-    revision: i64,
-) -> Result<(), Failure> {
+pub(super) async fn update(tx: &Tx<'_>, after: &Application, revision: i64) -> Result<(), Failure> {
     let sql = "UPDATE application SET uid = $2, origin = $3, settings = $4, credentials = $5,
                                       updated_at_ms = $6, removed = $7, revision = $8
                WHERE key = $1";

@@ -97,9 +97,8 @@ impl Declaring<'_> {
         let there = all.iter().position(|known| named(known) && !known.removed);
         // Otherwise the last one of the file that had the name.
         let at = there.or_else(|| {
-            all.iter().rposition(|known| {
-                named(known) && known.removed && known.origin == Origin::File
-            })
+            all.iter()
+                .rposition(|known| named(known) && known.removed && known.origin == Origin::File)
         });
         let Some(at) = at else { return self.new_source(declared).await };
         let known = &all[at];
@@ -152,9 +151,8 @@ impl Declaring<'_> {
         let removed = |known: &Endpoint| known.state == EndpointState::Removed;
         let there = all.iter().position(|known| named(known) && !removed(known));
         let at = there.or_else(|| {
-            all.iter().rposition(|known| {
-                named(known) && removed(known) && known.origin == Origin::File
-            })
+            all.iter()
+                .rposition(|known| named(known) && removed(known) && known.origin == Origin::File)
         });
         let at = match at {
             Some(at) => {

@@ -256,11 +256,7 @@ async fn rotate(
 }
 
 /// Writes a new endpoint and gives it its key.
-pub(super) async fn insert(
-    tx: &Tx<'_>,
-    new: &mut Endpoint,
-    revision: i64,
-) -> Result<(), Failure> {
+pub(super) async fn insert(tx: &Tx<'_>, new: &mut Endpoint, revision: i64) -> Result<(), Failure> {
     let sql = "INSERT INTO endpoint (application, uid, id, origin, settings, headers, state,
                                      state_reason, created_at_ms, updated_at_ms, revision)
                VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8, $8, $9) RETURNING key";
@@ -323,7 +319,8 @@ pub(super) async fn remove_all(
     now_ms: i64,
     revision: i64,
 ) -> Result<(), Failure> {
-    let sql = "UPDATE endpoint SET state = $3, state_reason = '', updated_at_ms = $2, revision = $4,
+    let sql =
+        "UPDATE endpoint SET state = $3, state_reason = '', updated_at_ms = $2, revision = $4,
                    uid = CASE WHEN origin = $5 THEN NULL ELSE uid END
                WHERE application = $1 AND state <> $3";
     let parameters: Parameters<'_> = &[

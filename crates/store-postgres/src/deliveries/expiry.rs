@@ -15,27 +15,37 @@ const WHOLE_EVERY: Duration = Duration::from_secs(30);
 /// hold for minutes.
 const STEP_MS: i64 = 1_000;
 
-/// Ends the leases that end after `$1` and not after `$2`; tells what waits again.
-pub(crate) const SQL: &str = "
-    WITH RECURSIVE holder AS (
+/// Who may hold a lease. In a node among others these are the nodes that are there (those that are gone
+/// lose theirs in the transaction that drops them); otherwise it is read off the index, one step for
+/// each.
+const NODES: &str = "holder AS (SELECT number::bigint FROM node)";
+const ANYBODY: &str = "holder AS (
         (SELECT lease >> 40 AS number FROM delivery WHERE lease <> 0 ORDER BY lease >> 40 LIMIT 1)
         UNION ALL
         SELECT (SELECT lease >> 40 FROM delivery
                 WHERE lease <> 0 AND lease >> 40 > holder.number ORDER BY lease >> 40 LIMIT 1)
         FROM holder WHERE number IS NOT NULL
-    ), ended AS MATERIALIZED (
-        SELECT event_seq, endpoint, generation
-        FROM holder CROSS JOIN LATERAL (
-            SELECT event_seq, endpoint, generation FROM delivery
-            WHERE lease <> 0 AND lease >> 40 = holder.number
-                AND lease_until_ms > $1 AND lease_until_ms <= $2
-            FOR UPDATE SKIP LOCKED
-        ) held
+    )";
+
+/// Ends the leases that end after `$1` and not after `$2`; tells what waits again.
+pub(super) fn sql(among_others: bool) -> String {
+    format!(
+        "WITH RECURSIVE {}, ended AS MATERIALIZED (
+            SELECT event_seq, endpoint, generation
+            FROM holder CROSS JOIN LATERAL (
+                SELECT event_seq, endpoint, generation FROM delivery
+                WHERE lease <> 0 AND lease >> 40 = holder.number
+                    AND lease_until_ms > $1 AND lease_until_ms <= $2
+                FOR UPDATE SKIP LOCKED
+            ) held
+        )
+        UPDATE delivery SET lease = 0, lease_until_ms = 0 FROM ended
+        WHERE delivery.event_seq = ended.event_seq AND delivery.endpoint = ended.endpoint
+            AND delivery.generation = ended.generation
+        RETURNING delivery.endpoint, delivery.due_ms",
+        if among_others { NODES } else { ANYBODY }
     )
-    UPDATE delivery SET lease = 0, lease_until_ms = 0 FROM ended
-    WHERE delivery.event_seq = ended.event_seq AND delivery.endpoint = ended.endpoint
-        AND delivery.generation = ended.generation
-    RETURNING delivery.endpoint, delivery.due_ms";
+}
 
 #[derive(Debug)]
 struct State {

@@ -112,7 +112,8 @@ pub(crate) async fn delivery_waiting(shared: &Arc<Shared>) -> Result<Vec<(Endpoi
             }
         }
     }
-    let told = waiting.into_iter().map(|(key, count)| (endpoint_from_column(key), count.unsigned_abs()));
+    let told =
+        waiting.into_iter().map(|(key, count)| (endpoint_from_column(key), count.unsigned_abs()));
     Ok(told.collect())
 }
 
@@ -143,12 +144,17 @@ pub(crate) async fn lease(
     }
     let node = claim::node_of(leasing.as_ref(), shared.node());
     let first = cluster.tokens(node, claim::tokens(&wanted));
-    let claimed =
-        claim::claim(session, &cluster.queue.day, leasing.as_ref(), first, &wanted).await;
+    let started = Instant::now();
+    let claimed = claim::claim(session, &cluster.queue.day, leasing.as_ref(), first, &wanted).await;
+    let took = started.elapsed();
     for (at, call) in calls.iter().enumerate() {
         let one = claimed.as_ref().ok().and_then(|claimed| claimed.get(at));
         let last = one.filter(|one| one.rows > 0 && one.rows >= call.limit);
-        cluster.queue.fronts.end(call.endpoint.cast_unsigned(), last.map(|one| one.last_due_ms));
+        cluster.queue.fronts.end(
+            call.endpoint.cast_unsigned(),
+            last.map(|one| one.last_due_ms),
+            took,
+        );
     }
     Ok(claimed?.into_iter().map(|claimed| claimed.deliveries).collect())
 }
@@ -162,7 +168,7 @@ async fn end_expired(
 ) -> Result<()> {
     let expiry = &shared.cluster.queue.expiry;
     let Some(from_ms) = expiry.begin(now_ms, patient, at) else { return Ok(()) };
-    let ended = session.rows("end leases", expiry::SQL, &[&from_ms, &now_ms]).await?;
+    let ended = session.rows("end leases", &expiry::sql(patient), &[&from_ms, &now_ms]).await?;
     expiry.end(from_ms, now_ms, at);
     for row in &ended {
         shared.cluster.put_back(row.get::<_, i32>(0).cast_unsigned(), row.get(1));

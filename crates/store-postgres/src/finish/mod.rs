@@ -1,6 +1,9 @@
 //! Recording attempts: calls that come together are one statement and one commit.
 //!
 //! Invariants:
+//! - The first writer never waits for company; another one joins while the others are at work, if
+//!   enough has come together or something has waited for [`PATIENCE`]. So a lone result is written at
+//!   once, and many share few commits.
 //! - The queue is bounded; what does not fit is refused as busy. A call is answered when its commit
 //!   is, with what became of it.
 //! - Two results under one lease never stand in the same statement; the second finds the lease used.
@@ -30,6 +33,10 @@ const OPERATION: &str = "attempt_finish";
 const CALLS_MAX: usize = 256;
 /// Bytes of details in one statement beyond which nothing is added.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
+/// So many results for each writer at work are enough for another one to join.
+const COMPANY: usize = 64;
+/// Nothing waits longer than this while a writer is free.
+const PATIENCE: Duration = Duration::from_millis(3);
 /// So often a batch that met another transaction is done again at once.
 const CONFLICTS_MAX: u32 = 5;
 /// What is set in the session. Its plans must not depend on how full the tables were when they were
@@ -51,6 +58,15 @@ pub(crate) struct Finishing {
     /// Calls that have not been answered.
     open: AtomicUsize,
     answered: Notify,
+    /// Writers at work.
+    busy: Arc<Busy>,
+}
+
+/// Writers at work, and a sign when one has finished.
+#[derive(Default)]
+struct Busy {
+    count: AtomicUsize,
+    done: Notify,
 }
 
 impl Finishing {
@@ -61,6 +77,7 @@ impl Finishing {
             receiver: Arc::new(tokio::sync::Mutex::new(receiver)),
             open: AtomicUsize::new(0),
             answered: Notify::new(),
+            busy: Arc::default(),
         }
     }
 }
@@ -86,7 +103,8 @@ impl Drop for Open<'_> {
 pub(crate) fn start(shared: &Arc<Shared>) {
     for _ in 0..shared.options.writers.max(1) {
         let receiver = Arc::clone(&shared.finishing.receiver);
-        shared.spawn(work(Arc::downgrade(shared), receiver));
+        let busy = Arc::clone(&shared.finishing.busy);
+        shared.spawn(work(Arc::downgrade(shared), receiver, busy));
     }
 }
 
@@ -125,24 +143,38 @@ pub(crate) async fn attempt_finish(
     }
 }
 
-async fn work(shared: Weak<Shared>, receiver: Arc<tokio::sync::Mutex<mpsc::Receiver<Call>>>) {
+async fn work(
+    shared: Weak<Shared>,
+    receiver: Arc<tokio::sync::Mutex<mpsc::Receiver<Call>>>,
+    busy: Arc<Busy>,
+) {
     let mut session: Option<Session> = None;
     loop {
-        let Some(calls) = gather(&receiver).await else { return };
+        let Some(mut calls) = gather(&receiver, &busy).await else { return };
         let Some(shared) = shared.upgrade() else { return };
-        let mut calls = calls;
         while !calls.is_empty() {
             let (batch, later) = distinct(calls);
             record(&shared, &mut session, batch).await;
             calls = later;
         }
+        busy.count.fetch_sub(1, Ordering::AcqRel);
+        busy.done.notify_one();
     }
 }
 
-/// What waits now, or the next that comes. While one writer gathers, the others are at work.
-async fn gather(receiver: &tokio::sync::Mutex<mpsc::Receiver<Call>>) -> Option<Vec<Call>> {
+/// What waits now, or the next that comes. One writer gathers at a time; it is at work afterwards.
+async fn gather(
+    receiver: &tokio::sync::Mutex<mpsc::Receiver<Call>>,
+    busy: &Busy,
+) -> Option<Vec<Call>> {
     let mut receiver = receiver.lock().await;
     let first = receiver.recv().await?;
+    let others = || busy.count.load(Ordering::Acquire);
+    if others() > 0 && receiver.len() < COMPANY * others() {
+        // Whether one of them finishes or the time is over, what has come by then is taken.
+        let _ = tokio::time::timeout(PATIENCE, busy.done.notified()).await;
+    }
+    busy.count.fetch_add(1, Ordering::AcqRel);
     let mut bytes = first.finish.attempt.detail.len();
     let mut calls = vec![first];
     while calls.len() < CALLS_MAX && bytes < BYTES_MAX {
@@ -262,8 +294,12 @@ mod tests {
             detail: Bytes::new(),
         };
         let delivery = DeliveryKey { event, endpoint: EndpointKey(endpoint), generation: 0 };
-        let finish =
-            AttemptFinish { delivery, lease: LeaseToken(lease), attempt, next: NextStep::Delivered };
+        let finish = AttemptFinish {
+            delivery,
+            lease: LeaseToken(lease),
+            attempt,
+            next: NextStep::Delivered,
+        };
         Call { finish, tail: [0; 6], reply: oneshot::channel().0 }
     }
 
@@ -286,16 +322,17 @@ mod tests {
         for _ in 0..CALLS_MAX + 1 {
             sender.try_send(call(1, 1)).unwrap_or_else(|_| panic!("there is room"));
         }
-        let receiver = tokio::sync::Mutex::new(receiver);
-        assert_eq!(gather(&receiver).await.unwrap().len(), CALLS_MAX);
-        assert_eq!(gather(&receiver).await.unwrap().len(), 1);
+        let (receiver, busy) = (tokio::sync::Mutex::new(receiver), Busy::default());
+        assert_eq!(gather(&receiver, &busy).await.unwrap().len(), CALLS_MAX);
+        assert_eq!(gather(&receiver, &busy).await.unwrap().len(), 1);
+        assert_eq!(busy.count.load(Ordering::Acquire), 2);
         let mut large = call(1, 1);
         large.finish.attempt.detail = vec![0; BYTES_MAX].into();
         let _ = sender.try_send(large);
         let _ = sender.try_send(call(1, 1));
-        assert_eq!(gather(&receiver).await.unwrap().len(), 1);
+        assert_eq!(gather(&receiver, &busy).await.unwrap().len(), 1);
         drop(sender);
-        assert_eq!(gather(&receiver).await.unwrap().len(), 1);
-        assert!(gather(&receiver).await.is_none());
+        assert_eq!(gather(&receiver, &busy).await.unwrap().len(), 1);
+        assert!(gather(&receiver, &busy).await.is_none());
     }
 }

@@ -55,7 +55,6 @@ impl Query {
     }
 }
 
-
 /// How the rows are found.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Drive<'a> {
@@ -77,9 +76,7 @@ pub(super) fn window(
     rows: i64,
 ) -> Query {
     let mut query = Query::default();
-    query.sql.push_str(&format!(
-        "WITH looked AS MATERIALIZED (SELECT {COLUMNS} FROM event WHERE "
-    ));
+    query.sql.push_str(&format!("WITH looked AS MATERIALIZED (SELECT {COLUMNS} FROM event WHERE "));
     query.with("seq > ?::bigint", gap.low);
     query.with(" AND seq < ?::bigint", gap.high);
     if let Drive::Listed(seqs) = drive {
@@ -95,9 +92,9 @@ pub(super) fn window(
     }
     query.with(&format!(" ORDER BY seq {} LIMIT ?::bigint", gap.order()), window);
     let last = if gap.ascending { "max" } else { "min" };
-    query.sql.push_str(&format!(
-        "), matching AS (SELECT 0::smallint AS what, * FROM looked WHERE true"
-    ));
+    query
+        .sql
+        .push_str(&format!("), matching AS (SELECT 0::smallint AS what, * FROM looked WHERE true"));
     conditions(&mut query, filter);
     query.with(&format!(" ORDER BY seq {} LIMIT ?::bigint)", gap.order()), rows);
     query.sql.push_str(&format!(

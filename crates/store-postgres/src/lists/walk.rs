@@ -163,8 +163,7 @@ impl Walk<'_> {
         let (scope, filter) = (self.scope, &self.search.filter);
         while !gap.is_empty() {
             let query = places(scope, filter, states, gap, CHUNK as i64);
-            let rows =
-                self.session.rows(self.operation, &query.sql, &query.parameters()).await?;
+            let rows = self.session.rows(self.operation, &query.sql, &query.parameters()).await?;
             let seqs: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
             let (Some(low), Some(high)) = (seqs.iter().min(), seqs.iter().max()) else {
                 return Ok(());
@@ -219,7 +218,8 @@ impl Walk<'_> {
             let most = if self.judges() { PART } else { wanted };
             let (mut part, mut bytes) = (Vec::new(), 0);
             while part.len() < most
-                && let Some(row) = rows.next_if(|row| bytes == 0 || bytes + row.size_bytes <= PART_BYTES)
+                && let Some(row) =
+                    rows.next_if(|row| bytes == 0 || bytes + row.size_bytes <= PART_BYTES)
             {
                 bytes += if self.search.record.is_some() { row.size_bytes } else { 0 };
                 part.push(row);

@@ -69,9 +69,8 @@ impl Day {
                  WHERE state = 3 AND origin = 1 AND updated_at_ms < {})",
             keep.removed_before_ms
         );
-        let pending = format!(
-            "EXISTS (SELECT FROM delivery WHERE delivery.event_seq = seq AND NOT {dead})"
-        );
+        let pending =
+            format!("EXISTS (SELECT FROM delivery WHERE delivery.event_seq = seq AND NOT {dead})");
         let failed = format!(
             "EXISTS (SELECT FROM attempt_{number} AS ended
                 WHERE ended.event_seq = seq AND next_kind >= {NEXT_FAILED})"
@@ -97,7 +96,7 @@ impl Day {
             (true, false) => format!("{pending_next} UNION {failed_next}"),
             (false, false) => pending_next,
         };
-        let next = format!("{next} ORDER BY 1 LIMIT $2");
+        let next = format!("SELECT seq FROM ({next}) AS all_next ORDER BY 1 LIMIT $2");
         Self { number, stays, next, dead }
     }
 
@@ -257,11 +256,7 @@ fn copy(day: &Day) -> String {
 }
 
 /// Puts the fresh tables in the place of the old ones.
-async fn exchange(
-    shared: &Shared,
-    session: &mut Session,
-    day: &Day,
-) -> Result<Went, Failure> {
+async fn exchange(shared: &Shared, session: &mut Session, day: &Day) -> Result<Went, Failure> {
     let number = day.number;
     let tx = session.begin(OPERATION).await?;
     tx.batch(LOCK).await?;
@@ -304,8 +299,8 @@ async fn exchange(
 
 /// What the tables of a day take on disk, as SQL.
 fn total_size(number: i32, suffix: &str) -> String {
-    let sizes = TABLES
-        .map(|table| format!("pg_total_relation_size('{table}_{number}{suffix}'::regclass)"));
+    let sizes =
+        TABLES.map(|table| format!("pg_total_relation_size('{table}_{number}{suffix}'::regclass)"));
     format!("({})::bigint", sizes.join(" + "))
 }
 

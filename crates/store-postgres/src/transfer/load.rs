@@ -176,15 +176,7 @@ async fn write_pending(tx: &Tx<'_>, list: &[EventItem]) -> Result<()> {
     let mut copy = Copy::into(
         tx,
         "delivery (event_seq, due_ms, lease, lease_until_ms, endpoint, attempts, generation)",
-        &[
-            Type::INT8,
-            Type::INT8,
-            Type::INT8,
-            Type::INT8,
-            Type::INT4,
-            Type::INT4,
-            Type::INT2,
-        ],
+        &[Type::INT8, Type::INT8, Type::INT8, Type::INT8, Type::INT4, Type::INT4, Type::INT2],
     )
     .await?;
     for event in list {

@@ -33,9 +33,11 @@ async fn each_change_is_told_once() {
     assert_eq!(all.applications, config.applications);
     let endpoints: Vec<_> = all.endpoints.iter().map(|(_, endpoint)| endpoint.clone()).collect();
     assert_eq!(endpoints, config.endpoints, "with their secrets");
-    assert!(all.endpoints.iter().all(|(owner, endpoint)| {
-        *owner == Owner::MAIN && endpoint.secrets.len() == 1
-    }));
+    assert!(
+        all.endpoints
+            .iter()
+            .all(|(owner, endpoint)| { *owner == Owner::MAIN && endpoint.secrets.len() == 1 })
+    );
     let none = group.cluster(1).changes(all.revision).await.unwrap();
     assert_eq!(none.revision, all.revision);
     assert!(none.applications.is_empty() && none.endpoints.is_empty() && none.documents.is_empty());
@@ -46,8 +48,11 @@ async fn each_change_is_told_once() {
     assert!(matches!(changed.await.unwrap(), Changed::Done(_)));
     let name = DocumentName::of_owner(DocumentKind::EventType, "a.b");
     let content = DocumentContent { body: "{}".to_owned(), ..DocumentContent::default() };
-    let written =
-        group.store(0).document_put(Owner::new(3), name, content, WriteIf::Always, T0).await.unwrap();
+    let written = group
+        .store(0)
+        .document_put(Owner::new(3), name, content, WriteIf::Always, T0)
+        .await
+        .unwrap();
     assert!(matches!(written, Written::Created(_)));
     let told = group.cluster(1).changes(all.revision).await.unwrap();
     assert!(told.revision > all.revision && told.applications.is_empty());

@@ -147,9 +147,8 @@ async fn a_lost_answer_is_found_out() {
     let stale = group.finish(0, held[2].0, held[2].1, NextStep::RetryAt(T0)).await;
     assert!(matches!(stale, FinishOutcome::Recorded(_)));
     proxy.swallow_answers();
-    let calls = held[1..].iter().map(|(key, token)| {
-        group.store(1).attempt_finish(finish_of(*key, *token))
-    });
+    let calls =
+        held[1..].iter().map(|(key, token)| group.store(1).attempt_finish(finish_of(*key, *token)));
     let outcomes = futures_util::future::join_all(calls).await;
     assert_eq!(proxy.cuts(), 1, "one answer was lost");
     for ((key, _), outcome) in held[1..].iter().zip(outcomes) {

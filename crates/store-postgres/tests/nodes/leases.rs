@@ -211,8 +211,12 @@ async fn a_long_queue_is_handed_out_in_its_order() {
         group.store(0).event_accept(MAIN, accept).await.unwrap();
     }
     let lease = async |limit| {
-        let leased = group.store(0).delivery_lease(endpoint, T0 + 100, LEASE_MS, limit).await.unwrap();
-        leased.into_iter().map(|one| (one.key, one.lease, one.received_at_ms - T0)).collect::<Vec<_>>()
+        let leased =
+            group.store(0).delivery_lease(endpoint, T0 + 100, LEASE_MS, limit).await.unwrap();
+        leased
+            .into_iter()
+            .map(|one| (one.key, one.lease, one.received_at_ms - T0))
+            .collect::<Vec<_>>()
     };
     let first = lease(10).await;
     assert_eq!(first.iter().map(|one| one.2).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());

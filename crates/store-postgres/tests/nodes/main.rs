@@ -53,8 +53,12 @@ struct Group {
 impl Group {
     async fn new(nodes: usize, endpoints: usize) -> Self {
         let schema = Schema::new();
-        let mut group =
-            Self { nodes: Vec::new(), application: ApplicationKey(0), endpoints: Vec::new(), schema };
+        let mut group = Self {
+            nodes: Vec::new(),
+            application: ApplicationKey(0),
+            endpoints: Vec::new(),
+            schema,
+        };
         for _ in 0..nodes {
             group.open().await;
         }

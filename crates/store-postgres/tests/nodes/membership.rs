@@ -44,8 +44,11 @@ async fn three_nodes_become_two_and_three_again() {
     assert_whole(&members);
     assert_eq!(counts(&members), [86, 85, 85]);
     let before = members;
-    assert_eq!(group.settle(&[0, 1, 2]).await.iter().map(|one| &one.shards).collect::<Vec<_>>(),
-        before.iter().map(|one| &one.shards).collect::<Vec<_>>(), "nothing moves without a reason");
+    assert_eq!(
+        group.settle(&[0, 1, 2]).await.iter().map(|one| &one.shards).collect::<Vec<_>>(),
+        before.iter().map(|one| &one.shards).collect::<Vec<_>>(),
+        "nothing moves without a reason"
+    );
 
     // The last one falls silent; the others go on.
     let silent = Instant::now();
@@ -125,9 +128,7 @@ async fn leaving_hands_over_at_once() {
     let waiting = group.endpoints.clone();
     group.accept(0, &waiting, false).await;
     group.cluster(0).leave().await.unwrap();
-    let told = async {
-        while news.recv().await.unwrap() != becket_store::cluster::News::Nodes {}
-    };
+    let told = async { while news.recv().await.unwrap() != becket_store::cluster::News::Nodes {} };
     tokio::time::timeout(Duration::from_secs(5), told).await.expect("it was told");
     assert!(group.cluster(1).look().await.unwrap().renew);
     let left = group.renew(1).await;

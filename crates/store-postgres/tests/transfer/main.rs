@@ -16,10 +16,8 @@ use becket_store::{
 };
 use becket_store_postgres::{PostgresStore, PostgresTransfer};
 use becket_store_test::{Numbers, random_operations, run_case};
+use moving::{At, Fragile, Kept, ThroughDatabase, ThroughFiles, compare, move_all, open_files};
 use support::Schema;
-use moving::{
-    At, Fragile, Kept, ThroughDatabase, ThroughFiles, compare, move_all, open_files,
-};
 
 /// Owners that random operations use.
 const OWNERS: [Owner; 2] = [Owner::MAIN, Owner::new(2)];
@@ -114,6 +112,29 @@ fn assert_told(whose: &str, expected: &[String], found: &[String]) {
         assert_eq!(expected, found, "{whose}");
     }
     assert_eq!(expected.len(), found.len(), "{whose}");
+}
+
+#[test]
+fn stores_move_within_their_kind() {
+    run_case(async {
+        let mut numbers = Numbers::new(13);
+        let folder = Kept::filled(350, 200).await;
+        let (copy, back) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (one, other) = (Schema::new(), Schema::new());
+        let ways = [
+            (At::Files(folder.path()), At::Files(copy.path())),
+            (At::Files(copy.path()), At::Database(&one)),
+            (At::Database(&one), At::Database(&other)),
+            (At::Database(&other), At::Files(back.path())),
+        ];
+        let mut seen = Vec::new();
+        for (from, to) in ways {
+            seen.push(with_stops(&mut numbers, from, to).await);
+        }
+        assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:?}");
+        let before = told_by_files(folder.path()).await;
+        assert_told("the files", &before, &told_by_files(back.path()).await);
+    });
 }
 
 /// Moves a few items at a time, broken off again and again; what was compared in the end.

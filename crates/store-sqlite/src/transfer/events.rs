@@ -82,9 +82,8 @@ impl Reading {
              ORDER BY event_seq, number",
         )?;
         let ask = |error| failed(error);
-        let mut records = Along::new(records.query([after]).map_err(ask)?, |row| {
-            row.get::<_, Vec<u8>>(1)
-        });
+        let mut records =
+            Along::new(records.query([after]).map_err(ask)?, |row| row.get::<_, Vec<u8>>(1));
         let mut replays = Along::new(replays.query([after]).map_err(ask)?, replay);
         let mut attempts = Along::new(attempts.query([after]).map_err(ask)?, attempt);
         let mut pending = Along::new(pending.query([after]).map_err(ask)?, pending_row);
@@ -96,12 +95,11 @@ impl Reading {
             let Some(row) = rows.next().map_err(failed)? else { break };
             let (mut event, size) = narrow(row).map_err(failed)?;
             let seq = event.id.seq().0;
-            let mut record = records.take(seq).map_err(failed)?.pop().ok_or_else(|| {
-                StoreError::Unusable {
+            let mut record =
+                records.take(seq).map_err(failed)?.pop().ok_or_else(|| StoreError::Unusable {
                     path: format!("event {}", event.id),
                     detail: "its bytes are missing; restore the segment from a backup".to_owned(),
-                }
-            })?;
+                })?;
             // Behind what is left of a removed payload there are zeros.
             record.truncate(size);
             event.record = Bytes::from(record);
@@ -295,8 +293,9 @@ impl Parts {
                 continue;
             }
             let connection = open_segment(&self.folder.segment(first), Role::Reader)?;
-            let mut statement =
-                connection.prepare("SELECT number, received_at_ms FROM released").map_err(failed)?;
+            let mut statement = connection
+                .prepare("SELECT number, received_at_ms FROM released")
+                .map_err(failed)?;
             let rows = statement
                 .query_map([], |row| {
                     Ok(Refused { number: row.get(0)?, received_at_ms: row.get(1)? })

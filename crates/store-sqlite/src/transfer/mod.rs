@@ -196,10 +196,9 @@ impl Transfer for SqliteTransfer {
     async fn close(&self) -> Result<()> {
         let parts = Arc::clone(&self.parts);
         let closed = tokio::task::spawn_blocking(move || drop(parts.lock().take()));
-        closed.await.map_err(|error| StoreError::Database {
-            operation: "close",
-            detail: error.to_string(),
-        })
+        closed
+            .await
+            .map_err(|error| StoreError::Database { operation: "close", detail: error.to_string() })
     }
 }
 

@@ -17,9 +17,7 @@ pub enum TransferError {
         what: String,
     },
     /// The target holds a part of another store.
-    #[error(
-        "{target_name} holds a part of another store ({source_name}); nothing was written"
-    )]
+    #[error("{target_name} holds a part of another store ({source_name}); nothing was written")]
     OtherSource {
         /// The target.
         target_name: String,
@@ -88,9 +86,9 @@ impl TransferError {
             Self::SourceChanged { .. } => {
                 Some("stop every gateway on the source, remove the target and begin again")
             }
-            Self::Differs { .. } | Self::Missing { .. } => Some(
-                "keep the source; was it used meanwhile? remove the target and begin again",
-            ),
+            Self::Differs { .. } | Self::Missing { .. } => {
+                Some("keep the source; was it used meanwhile? remove the target and begin again")
+            }
         }
     }
 }

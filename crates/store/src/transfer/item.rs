@@ -374,14 +374,16 @@ impl Chunk {
                 format!("application {}{name}", one.key.0)
             }),
             Self::Endpoints(list) => list.get(at).map(|one| format!("endpoint {}", one.id)),
-            Self::Documents(list) => list.get(at).map(|one| {
-                format!("document {} ({} `{}`)", one.number, one.kind, one.name)
-            }),
+            Self::Documents(list) => list
+                .get(at)
+                .map(|one| format!("document {} ({} `{}`)", one.number, one.kind, one.name)),
             Self::Settings(list) => {
                 list.get(at).map(|one| format!("setting `{}` of owner {}", one.name, one.owner))
             }
             Self::Events(list) => list.get(at).map(|one| format!("event {}", one.id)),
-            Self::Refused(list) => list.get(at).map(|one| format!("refused request {}", one.number)),
+            Self::Refused(list) => {
+                list.get(at).map(|one| format!("refused request {}", one.number))
+            }
         };
         name.unwrap_or_default()
     }

@@ -77,8 +77,7 @@ pub async fn move_store(
         }
         None if found.is_empty() => {
             let source = source.name();
-            let moving =
-                Moving { source, fingerprint: fingerprint.clone(), started_at_ms: now_ms };
+            let moving = Moving { source, fingerprint: fingerprint.clone(), started_at_ms: now_ms };
             target.begin(&moving).await?;
             false
         }

@@ -53,13 +53,17 @@ pub(in crate::serve) async fn arrive(
     };
     let running = connect(meet_in).await;
     let mut wire = match (running, takeover) {
-        (Some(_), Takeover::No) => {
+        // Where the database is shared, several nodes may have the same folder by default.
+        (Some(_), Takeover::No) if !shares_store => {
             return Err(ServeError::Running { folder: folder.display().to_string() });
         }
         (None, Takeover::From(_)) => {
-            return Err(ServeError::system("taking over", &"the gateway that runs cannot be reached"));
+            return Err(ServeError::system(
+                "taking over",
+                &"the gateway that runs cannot be reached",
+            ));
         }
-        (None, _) => {
+        (None, _) | (Some(_), Takeover::No) => {
             let doors = open_doors(config, listen::activated()?, Vec::new())?;
             let doors = Doors { doors, meeting: meet(folder) };
             return Ok((Arc::new(doors), Relieved(None)));
@@ -140,8 +144,8 @@ async fn take_over(
     wire.say(&Message::Ready).await.map_err(broken)?;
     match wire.hear().await {
         Ok(Message::Yours) => {}
-        // It has ended, and with it its hold on the store: there is nobody but this process.
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+        // It has ended, and with it its hold on the store, or opening that fails.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !shares_store => {
             tracing::warn!("the process that ran has ended before its turn was over");
         }
         Ok(other) => {

@@ -359,20 +359,21 @@ async fn offer(wire: &mut Wire, doors: &Doors, shares_store: bool) -> Result<(),
         doors.doors.iter().flat_map(|door| &door.sockets).map(std::os::fd::AsFd::as_fd).collect();
     sockets.extend([meeting.control.as_fd(), meeting.forward.as_fd()]);
     wire.say_sockets(&sockets).await.map_err(gone)?;
-    expect(wire, &Message::Ready).await?;
+    let late = |_| "the new process was not ready in time".to_owned();
+    timeout(READY_PATIENCE, expect(wire, &Message::Ready)).await.map_err(late)??;
     if shares_store {
         wire.say(&Message::Yours).await.map_err(gone)?;
+        // It may have to bring the tables up to date, which takes as long as it takes.
         expect(wire, &Message::Serving).await?;
     }
     Ok(())
 }
 
 async fn expect(wire: &mut Wire, wanted: &Message) -> Result<(), String> {
-    match timeout(READY_PATIENCE, wire.hear()).await {
-        Ok(Ok(said)) if said == *wanted => Ok(()),
-        Ok(Ok(Message::Failed { why })) => Err(why),
-        Ok(Ok(other)) => Err(format!("the new process said {other:?}")),
-        Ok(Err(error)) => Err(format!("the new process ended before it was ready ({error})")),
-        Err(_) => Err("the new process was not ready in time".to_owned()),
+    match wire.hear().await {
+        Ok(said) if said == *wanted => Ok(()),
+        Ok(Message::Failed { why }) => Err(why),
+        Ok(other) => Err(format!("the new process said {other:?}")),
+        Err(error) => Err(format!("the new process ended before it was ready ({error})")),
     }
 }

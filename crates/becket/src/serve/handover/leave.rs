@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::control::{Conversation, answer};
 use super::wire::Message;
-use super::{Doors, Left};
+use super::{Back, Doors, Left};
 use crate::serve::gateway::Gateway;
 use crate::serve::telemetry::Telemetry;
 use crate::serve::{ENGINE_GRACE_EXTRA, ServeError, finish, listen};
@@ -85,7 +85,10 @@ impl Leaving<'_> {
         mut conversation: Conversation,
         forward: Option<std::path::PathBuf>,
     ) -> Result<Left, ServeError> {
-        tracing::info!(pid = conversation.pid, "the new process serves; finishing what is in flight");
+        tracing::info!(
+            pid = conversation.pid,
+            "the new process serves; finishing what is in flight"
+        );
         self.server.hand_over();
         self.server.part(forward);
         become_of(&mut conversation, 0).await;
@@ -105,7 +108,10 @@ impl Leaving<'_> {
         mut conversation: Conversation,
         forward: Option<std::path::PathBuf>,
     ) -> Result<Left, ServeError> {
-        tracing::info!(pid = conversation.pid, "the new process is ready; finishing what is in flight");
+        tracing::info!(
+            pid = conversation.pid,
+            "the new process is ready; finishing what is in flight"
+        );
         // From now on a request occupies this process only when it has arrived whole.
         self.server.part(forward);
         self.end_engine().await;
@@ -146,9 +152,7 @@ impl Leaving<'_> {
                     while conversation.wire.hear().await.is_ok() {}
                 })
                 .await;
-                // Its connections wait for whoever serves next, which is this process again.
-                std::thread::spawn(move || server.linger(LINGER));
-                Ok(Left::Back(Box::new(loaded), doors))
+                Ok(Left::Back(Box::new(Back { loaded, doors, server })))
             }
         }
     }
@@ -193,16 +197,21 @@ async fn until(holds: impl Fn() -> bool, longest: Duration) {
 }
 
 /// Stays until the connections that are left have ended, or it is told to stop.
-pub(in crate::serve) fn linger(server: Server) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let Ok(runtime) = runtime else {
-        server.linger(LINGER);
-        return;
+pub(in crate::serve) fn linger(servers: Vec<Server>) {
+    let until = Instant::now() + LINGER;
+    let rest = move || {
+        for server in servers {
+            server.linger(until.saturating_duration_since(Instant::now()));
+        }
     };
-    runtime.block_on(async move {
-        let over = tokio::task::spawn_blocking(move || server.linger(LINGER));
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        // Nothing can be heard then; the time is limited all the same.
+        Err(_) => return rest(),
+    };
+    runtime.block_on(async {
         tokio::select! {
-            _ = over => {}
+            _ = tokio::task::spawn_blocking(rest) => {}
             () = crate::serve::watch::told_to_stop() => {}
         }
     });

@@ -166,8 +166,17 @@ pub(super) enum Left {
     Stopped,
     /// Another process serves; some connections are left.
     Lingering(Server),
-    /// Another process was to serve and could not: this one has to go on, as it was configured.
-    Back(Box<Loaded>, Arc<Doors>),
+    /// Another process was to serve and could not: this one has to go on.
+    Back(Box<Back>),
+}
+
+/// What is left of a gateway that has to be wired anew.
+pub(super) struct Back {
+    /// As it was configured.
+    pub(super) loaded: Loaded,
+    pub(super) doors: Arc<Doors>,
+    /// Connections that wait for whoever serves next.
+    pub(super) server: Server,
 }
 
 #[cfg(test)]

@@ -188,7 +188,8 @@ impl Wire {
             }
         }
         if self.sockets.len() != count {
-            let detail = "other sockets came than were announced; is the limit on open files too low?";
+            let detail =
+                "other sockets came than were announced; is the limit on open files too low?";
             return Err(io::Error::new(io::ErrorKind::InvalidData, detail));
         }
         Ok(self.sockets.drain(..).collect())

@@ -26,6 +26,9 @@ pub(in super::super) async fn follow(node: Arc<Node>, gateway: Weak<Gateway>) {
     loop {
         node.config_changed.notified().await;
         let Some(gateway) = gateway.upgrade() else { return };
+        if node.has_lost.swap(false, Ordering::AcqRel) {
+            gateway.elsewhere.node_gone();
+        }
         match gateway.catch_up(&node).await {
             Ok(Undone::Nothing) => {}
             Ok(Undone::OfTheFile) => {

@@ -55,10 +55,16 @@ impl Node {
 }
 
 impl Gateway {
-    /// Declares the file once more: another node has undone a part of it.
+    /// Declares the file once more, if another node has undone a part of it.
     pub(super) async fn declare_again(&self) -> Result<(), ServeError> {
+        // With the turn, so that nothing is taken for undone that is just being changed.
+        let mut registry = self.changing.lock().await;
+        let current = self.current.load_full();
+        let stored = self.store.config_list(Owner::MAIN).await?;
+        if !Declared::of(&current.declared).is_undone(&stored) {
+            return Ok(());
+        }
         tracing::warn!("file.undone: another node has removed what this file declares; it is declared again");
-        let loaded = self.current.load().loaded.as_ref().clone();
-        self.apply(loaded).await
+        self.apply_alone(current.loaded.as_ref().clone(), &mut registry).await
     }
 }

@@ -4,13 +4,16 @@
 //! store, what other live nodes declare is declared with it as it stands there, so that it is not
 //! removed; it goes when no live node declares it any more.
 //!
+//! What only some of the nodes that deliver declare, one of those delivers to, whatever its shard: the
+//! others do not know its headers and its secret.
+//!
 //! Invariant: of what two files declare, the one that was declared last counts. They should agree;
 //! during a change of the files they may differ for a while.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use becket_model::{ApplicationKind, EndpointState, Origin};
-use becket_store::cluster::NodeRow;
+use becket_store::cluster::{NodeNumber, NodeRow};
 use becket_store::{ConfigSnapshot, EndpointDeclaration, SourceDeclaration};
 
 use crate::config;
@@ -30,7 +33,7 @@ impl Declared {
     }
 
     /// What live nodes other than this one declare.
-    pub(super) fn of_others(nodes: &[NodeRow], own: becket_store::cluster::NodeNumber) -> Self {
+    pub(super) fn of_others(nodes: &[NodeRow], own: NodeNumber) -> Self {
         let mut all = Self::default();
         let others = nodes.iter().filter(|node| node.number != own && node.expires_in_ms > 0);
         for node in others {
@@ -58,9 +61,59 @@ impl Declared {
         self.0.get(source).is_some_and(|endpoints| endpoints.contains(endpoint))
     }
 
-    /// The sources that are named here and not (any more) in the store.
+    /// Whether something that is named here has been removed.
+    pub(super) fn is_undone(&self, stored: &ConfigSnapshot) -> bool {
+        self.0.iter().any(|(name, endpoints)| {
+            let Some(source) = stored.applications.iter().find(|one| is_of_file(one, name)) else {
+                return true;
+            };
+            let is_there = |uid: &String| {
+                stored.endpoints.iter().any(|endpoint| {
+                    endpoint.application == source.key
+                        && endpoint.uid.as_ref() == Some(uid)
+                        && endpoint.state != EndpointState::Removed
+                })
+            };
+            !endpoints.iter().all(is_there)
+        })
+    }
+
+    /// Whether a source that is named here is not (any more) in the store.
     pub(super) fn missing(&self, stored: &ConfigSnapshot) -> bool {
         self.0.keys().any(|name| !stored.applications.iter().any(|one| is_of_file(one, name)))
+    }
+}
+
+/// Endpoints that only some of the nodes that deliver declare, with the one of those that delivers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Split(BTreeMap<String, BTreeMap<String, NodeNumber>>);
+
+impl Split {
+    pub(super) fn of(nodes: &[NodeRow]) -> Self {
+        let deliver: Vec<(NodeNumber, Declared)> = nodes
+            .iter()
+            .filter(|node| node.roles.engine && node.expires_in_ms > 0)
+            .map(|node| (node.number, Declared::read(&node.declared)))
+            .collect();
+        let mut split = Self::default();
+        // The first that declares it is the one with the lowest number.
+        for (number, declared) in &deliver {
+            for (source, endpoints) in &declared.0 {
+                for endpoint in endpoints {
+                    if deliver.iter().all(|(_, other)| other.has_endpoint(source, endpoint)) {
+                        continue;
+                    }
+                    let known = split.0.entry(source.clone()).or_default();
+                    known.entry(endpoint.clone()).or_insert(*number);
+                }
+            }
+        }
+        split
+    }
+
+    /// Which node delivers to an endpoint of a file, if that is not its shard's.
+    pub(super) fn holder(&self, source: &str, endpoint: &str) -> Option<NodeNumber> {
+        self.0.get(source)?.get(endpoint).copied()
     }
 }
 
@@ -114,7 +167,7 @@ pub(super) fn add_others(
 
 #[cfg(test)]
 mod tests {
-    use becket_store::cluster::{NodeNumber, Roles};
+    use becket_store::cluster::Roles;
 
     use super::*;
 
@@ -130,6 +183,22 @@ mod tests {
             expires_in_ms,
             shards: 0,
         }
+    }
+
+    #[test]
+    fn what_not_all_declare_one_of_those_delivers_that_do() {
+        let mut nodes = [
+            node(1, r#"{"a":["x"]}"#, 5),
+            node(2, r#"{"a":["x","y"],"b":["z"]}"#, 5),
+            node(3, r#"{"a":["x","y"]}"#, 5),
+        ];
+        let split = Split::of(&nodes);
+        assert_eq!(split.holder("a", "x"), None, "all know it");
+        assert_eq!(split.holder("a", "y"), Some(NodeNumber(2)));
+        assert_eq!(split.holder("b", "z"), Some(NodeNumber(2)));
+        nodes[0].roles.engine = false;
+        nodes[1].expires_in_ms = 0;
+        assert_eq!(Split::of(&nodes), Split::default(), "one alone delivers to all it knows");
     }
 
     #[test]

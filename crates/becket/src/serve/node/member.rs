@@ -71,7 +71,7 @@ pub(super) async fn keep(node: Weak<Node>) {
             biased;
             () = tokio::time::sleep_until(renew_at) => true,
             heard = news.recv() => node.hear(heard),
-            _ = tick.tick() => node.look().await,
+            _ = tick.tick() => node.look(renew_at).await,
             () = tokio::time::sleep(LEAVING_LOOK), if is_leaving => node.has_left(),
         };
         if renew {
@@ -114,13 +114,16 @@ impl Node {
         }
     }
 
-    /// Looks how things stand; whether to renew at once.
-    async fn look(&self) -> bool {
+    /// Looks how things stand, not longer than until it is renewed anyway; whether to renew at once.
+    async fn look(&self, renew_at: Instant) -> bool {
         if self.has_others() {
             self.engine.look();
         }
         let asked = Instant::now();
-        match tokio::time::timeout(LOOK_EVERY, self.cluster.look()).await {
+        if self.renew_every <= LOOK_EVERY {
+            return false;
+        }
+        match tokio::time::timeout_at(renew_at, self.cluster.look()).await {
             Ok(Ok(look)) => {
                 self.clock.seen(look.now_ms, asked);
                 self.heard_of(look.revision);
@@ -149,6 +152,9 @@ impl Node {
         };
         let released = release.is_some();
         let Some(membership) = self.cluster.renew(release.unwrap_or_default()).await? else {
+            if self.stopping.load(Ordering::Acquire) {
+                return Ok(());
+            }
             return self.join_again().await;
         };
         if released {

@@ -81,6 +81,10 @@ pub(super) struct Node {
     /// As it joins.
     new: Mutex<NodeNew>,
     standing: ArcSwap<Standing>,
+    /// What only some files declare.
+    split: ArcSwap<declared::Split>,
+    /// Nodes have gone since somebody looked.
+    has_lost: AtomicBool,
     /// The shards whose lanes the engine has.
     lanes: Mutex<Shards>,
     /// Shards whose lanes are being taken out, to be given up.
@@ -151,6 +155,8 @@ impl Node {
             lease,
             renew_every: config.cluster.renew,
             new: Mutex::new(new),
+            split: ArcSwap::from_pointee(declared::Split::of(&standing.nodes)),
+            has_lost: AtomicBool::new(false),
             standing: ArcSwap::from_pointee(standing),
             lanes: Mutex::default(),
             leaving: Mutex::default(),
@@ -207,6 +213,11 @@ impl Node {
         }
     }
 
+    /// Which node delivers to an endpoint of a file, if that is not its shard's.
+    fn holder(&self, source: &str, endpoint: &str) -> Option<NodeNumber> {
+        self.split.load().holder(source, endpoint)
+    }
+
     /// The listener of an endpoint is connected here, or no longer.
     pub(super) fn lend(&self, endpoint: EndpointKey, lent: bool) {
         self.cluster.lend(endpoint, lent);
@@ -239,11 +250,18 @@ impl Node {
         let changed = before.shards != now.shards;
         for gone in before.nodes.iter().filter(|old| !now.knows(old.number)) {
             tracing::info!(node = gone.number.0, name = %gone.name, "node.gone");
+            self.has_lost.store(true, Ordering::Release);
+            self.config_changed.notify_one();
         }
         for come in now.nodes.iter().filter(|new| !before.knows(new.number)) {
             tracing::info!(node = come.number.0, name = %come.name, version = %come.version, "node.came");
         }
+        let split = declared::Split::of(&now.nodes);
         self.standing.store(Arc::new(now));
+        if split != **self.split.load() {
+            self.split.store(Arc::new(split));
+            self.begin_afresh();
+        }
         if changed {
             self.ownership_changed.notify_one();
         }

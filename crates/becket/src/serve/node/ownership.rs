@@ -7,12 +7,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use becket_model::{EndpointKey, EndpointKind, EndpointState};
+use becket_model::{EndpointKey, EndpointKind, EndpointState, Origin};
 use becket_store::Endpoint;
 use becket_store::cluster::shard_of;
 
 use super::super::ServeError;
-use super::super::gateway::{Current, Gateway};
+use super::super::gateway::{Current, Gateway, SourceInForce};
 use super::super::registry::Registry;
 use super::{Node, Shards};
 
@@ -60,22 +60,30 @@ pub(in super::super) async fn follow(node: Arc<Node>, gateway: Weak<Gateway>) {
 }
 
 impl Gateway {
-    /// Whether this node delivers to an endpoint.
-    pub(in super::super) fn delivers_to(&self, endpoint: &Endpoint) -> bool {
+    /// Whether this node delivers to an endpoint of a source, or of an application that is none. What
+    /// it delivers to although the shard is another's is lent to it.
+    pub(in super::super) fn delivers_to(
+        &self,
+        endpoint: &Endpoint,
+        source: Option<&SourceInForce>,
+    ) -> bool {
         let Some(node) = &self.node else { return true };
         if endpoint.settings.kind == EndpointKind::Listen {
-            return self.relay.is_connected(endpoint.key);
+            let connected = self.relay.is_connected(endpoint.key);
+            node.lend(endpoint.key, connected);
+            return connected;
         }
-        node.has(endpoint.key)
-    }
-
-    /// Deliveries to a listener that is connected here may be leased here, whatever their shard.
-    pub(in super::super) fn lend(&self, endpoint: &Endpoint) {
-        if let Some(node) = &self.node
-            && endpoint.settings.kind == EndpointKind::Listen
-        {
-            let present = endpoint.state != EndpointState::Removed;
-            node.lend(endpoint.key, present && self.relay.is_connected(endpoint.key));
+        if endpoint.origin == Origin::Api {
+            return node.has(endpoint.key);
+        }
+        // What this node's file does not declare it cannot deliver to.
+        let Some(source) = source else { return false };
+        let uid = endpoint.uid.as_deref().unwrap_or_default();
+        let holder = node.holder(&source.rules.id, uid);
+        node.lend(endpoint.key, holder == Some(node.number()));
+        match holder {
+            Some(holder) => holder == node.number(),
+            None => node.has(endpoint.key),
         }
     }
 

@@ -4,11 +4,13 @@
 //! on: only a member that had confirmed every commit can become primary.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::replicas::{open_to_all, processes_of, psql, signal};
+use crate::support::http::Client;
 use crate::support::{free_port, repository, wait_until};
 
 /// How many members there are: a primary, its synchronous standby, and one more.
@@ -27,6 +29,8 @@ pub struct Patroni {
 
 struct Member {
     port: u16,
+    /// Where its Patroni tells how things stand.
+    rest: SocketAddr,
     data: PathBuf,
     file: PathBuf,
     running: Option<Child>,
@@ -72,15 +76,13 @@ impl Patroni {
         })
     }
 
-    /// Waits until there is a primary with a synchronous standby; answers which it is.
+    /// Waits until there is a primary and Patroni knows of its synchronous standby, and every member
+    /// runs; answers which one is primary. Before that, nobody could be promoted.
     pub fn wait_settled(&self) -> usize {
         let mut primary = None;
         let settled = wait_until(SETTLE_MAX, || {
             std::thread::sleep(Duration::from_millis(200));
-            primary = self.primary().filter(|index| {
-                let sql = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'";
-                psql(self.members[*index].port, sql).is_ok_and(|rows| !rows.is_empty())
-            });
+            primary = self.primary().filter(|index| self.members[*index].sees_all_well());
             primary.is_some()
         });
         assert!(settled, "no primary with a synchronous standby:\n{}", self.logs());
@@ -148,7 +150,21 @@ impl Member {
             .replace("DATA", &data.display().to_string())
             .replace("BIN", &programs().display().to_string());
         std::fs::write(&file, text).expect("the folder is ours");
-        Self { port, data, file, running: None }
+        Self { port, rest: SocketAddr::from(([127, 0, 0, 1], rest)), data, file, running: None }
+    }
+
+    /// Whether its Patroni sees a leader, a synchronous standby and all others streaming.
+    fn sees_all_well(&self) -> bool {
+        let mut client = Client::closing(self.rest).patient(Duration::from_secs(5));
+        let Ok(answer) = client.send("GET", "/cluster", &[], b"") else { return false };
+        let members = answer.json()["members"].as_array().cloned().unwrap_or_default();
+        let count = |role: &str| members.iter().filter(|member| member["role"] == role).count();
+        let well = |member: &&serde_json::Value| {
+            ["running", "streaming"].iter().any(|state| member["state"] == *state)
+        };
+        count("leader") == 1
+            && count("sync_standby") == 1
+            && members.iter().filter(well).count() == MEMBERS
     }
 
     fn spawn(&mut self) {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::slow_line;
+use super::slow_line::{self, SlowLine};
 use crate::support::{free_port, repository, wait_until};
 
 /// How a standby follows.
@@ -16,7 +16,8 @@ use crate::support::{free_port, repository, wait_until};
 pub enum Following {
     /// A commit is answered when the standby has it on disk.
     Synchronous,
-    /// A commit is answered by the primary alone; the standby is so far away.
+    /// A commit is answered by the primary alone; the standby is so far away, and the line to it dies
+    /// with the primary.
     Asynchronous(Duration),
 }
 
@@ -25,6 +26,7 @@ pub struct Replicas {
     servers: [Server; 2],
     primary: usize,
     following: Following,
+    line: Option<SlowLine>,
     // Removes the data at the end.
     _folder: tempfile::TempDir,
 }
@@ -46,7 +48,7 @@ impl Replicas {
             running: None,
         };
         let servers = [server("one"), server("two")];
-        let mut replicas = Self { servers, primary: 0, following, _folder: guard };
+        let mut replicas = Self { servers, primary: 0, following, line: None, _folder: guard };
         replicas.servers[0].start();
         if following == Following::Synchronous {
             // Not on the command line, where nothing could change it. The standby gets it by the copy.
@@ -84,6 +86,9 @@ impl Replicas {
 
     /// Kills every process of the primary at once.
     pub fn kill_primary(&mut self) {
+        if let Some(line) = &self.line {
+            line.cut();
+        }
         self.servers[self.primary].kill();
     }
 
@@ -110,7 +115,9 @@ impl Replicas {
         let port = self.servers[self.primary].port;
         let reached_by = match self.following {
             Following::Synchronous => port,
-            Following::Asynchronous(delay) => slow_line::start(port, delay).port(),
+            Following::Asynchronous(delay) => {
+                self.line.insert(slow_line::start(port, delay)).address.port()
+            }
         };
         let standby = &mut self.servers[1 - self.primary];
         standby.kill();
