@@ -10,7 +10,7 @@ set -euo pipefail
 debian_commands=(gcc:gcc g++:g++ curl:curl openssl:openssl strace:strace pebble:pebble
     mount:mount node:nodejs npm:npm python3:python3 exim4:exim4-daemon-light tmux:tmux
     pgrep:procps psql:postgresql nats-server:nats-server redis-server:redis-server
-    rabbitmq-server:rabbitmq-server chromium:chromium)
+    rabbitmq-server:rabbitmq-server pgbouncer:pgbouncer chromium:chromium)
 # Debian keeps servers where not every user's path looks.
 PATH="$PATH:/usr/sbin:/sbin"
 

@@ -76,9 +76,8 @@ pub use source_state::{
 };
 pub use state::{
     AdviceShown, ApiState, Control, ControlError, Directory, EndpointSecret, KeysRotated, LetOut,
-    LetOutcome, NodeShown, NodesShown,
-    Person, PersonRole, ProviderCredential, ProviderDetails, ProviderRow, ProviderSample, SignIn,
-    SignInBegun, SignInError,
+    LetOutcome, NodeShown, NodesShown, Person, PersonRole, ProviderCredential, ProviderDetails,
+    ProviderRow, ProviderSample, SignIn, SignInBegun, SignInError,
 };
 
 /// The largest request body that the API reads, in bytes: an event's payload of 1 MiB and what

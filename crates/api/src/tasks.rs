@@ -185,7 +185,9 @@ async fn resume_all(shared: &Arc<Shared>, resumed: &mut usize) -> Result<()> {
             after = found.last().map(|document| document.name.name.clone());
             for document in found {
                 match Record::read(&document) {
-                    Ok(record) if record.status == TaskStatus::Running && is_left(shared, &record) => {
+                    Ok(record)
+                        if record.status == TaskStatus::Running && is_left(shared, &record) =>
+                    {
                         *resumed += usize::from(start(shared, owner, document, record));
                     }
                     Ok(_) => {}

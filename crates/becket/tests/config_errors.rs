@@ -122,11 +122,15 @@ fn wrong_values_show_the_right_form() {
             "cap = \"20 Gib\"",
             "2:7 `20 Gib` is not a size; write it like `64KiB`, `5MiB` or `20GiB`",
         ),
-        ("store", "url = \"data\"", "2:7 `data` is not a store; write `sqlite:FOLDER`"),
         (
             "store",
-            "url = \"postgres://db/x\"",
-            "2:7 this version keeps events in SQLite only; write `sqlite:FOLDER`",
+            "url = \"data\"",
+            "2:7 this is not a store; write `sqlite:FOLDER` or `postgres://USER@HOST/DATABASE`",
+        ),
+        (
+            "store",
+            "url = \"postgres://me@db/x?sslmode=no\"",
+            "2:7 the URL of the database has an unknown `sslmode`; there are disable, prefer, require, verify-full",
         ),
         (
             "log",

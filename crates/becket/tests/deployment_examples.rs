@@ -7,11 +7,8 @@ use std::path::{Path, PathBuf};
 use becket::config::{self, LoadArgs, Problem};
 
 /// The guides whose examples are tried.
-const GUIDES: [&str; 3] = [
-    "docs/guides/postgresql.md",
-    "docs/guides/high-availability.md",
-    "docs/guides/sizing.md",
-];
+const GUIDES: [&str; 3] =
+    ["docs/guides/postgresql.md", "docs/guides/high-availability.md", "docs/guides/sizing.md"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

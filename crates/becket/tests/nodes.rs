@@ -178,7 +178,8 @@ fn whoever_receives_the_owner_delivers_once() {
         assert!(place.log().contains("attempt.finished"), "both deliver");
         assert!(!place.log().contains("not-shown"), "no password in the log");
     }
-    let metrics = Client::closing(places[0].address).send("GET", "/metrics", &[], b"").unwrap().text();
+    let metrics =
+        Client::closing(places[0].address).send("GET", "/metrics", &[], b"").unwrap().text();
     for line in ["becket_nodes 2", "becket_node_shards 128", "becket_database_connections "] {
         assert!(metrics.contains(line), "{line} in {metrics}");
     }
@@ -211,7 +212,8 @@ fn what_is_made_at_one_node_is_known_at_the_others() {
     assert!(posted.elapsed() < Duration::from_secs(3), "{:?}", posted.elapsed());
     assert_eq!(arrivals(&sink).len(), 6);
 
-    let token = call(&places[0], "POST", "/api/v1/becket/token", &json!({ "name": "t", "role": "admin" }));
+    let token =
+        call(&places[0], "POST", "/api/v1/becket/token", &json!({ "name": "t", "role": "admin" }));
     let text = token["token"].as_str().expect("the token is shown once").to_owned();
     let asks = |place| call_as(place, &text, "GET", "/api/v1/becket/self", &Value::Null).status;
     assert_eq!(asks(&places[1]), 200);
@@ -308,7 +310,8 @@ fn a_listener_gets_its_deliveries_wherever_it_is_connected() {
     let _second = start(&places[1]);
     wait_even(&places[0], 2);
     for at in 0..2 {
-        let listener = Listener::start(&places[at], &["--forward-to", &to, "--name", &format!("ann-{at}")]);
+        let listener =
+            Listener::start(&places[at], &["--forward-to", &to, "--name", &format!("ann-{at}")]);
         listener.wait_connected();
         // What is made with the connection reaches the others within a moment.
         std::thread::sleep(Duration::from_secs(1));
@@ -326,8 +329,8 @@ fn two_files_do_not_undo_each_other() {
     let sink = Sink::start(|_| 200);
     let common = source("common", &sink, 2);
     let files = [("a", "only-a"), ("b", "only-b")];
-    let places =
-        files.map(|(name, own)| node(&server, name, "", &format!("{common}{}", source(own, &sink, 1))));
+    let places = files
+        .map(|(name, own)| node(&server, name, "", &format!("{common}{}", source(own, &sink, 1))));
     // Both at once, on an empty database.
     let spawn = |place| {
         let mut command = Place::command(place);
@@ -401,7 +404,8 @@ fn one_alert_is_told_whichever_node_delivers() {
     let text = format!(
         "[alerts]\nsettle = \"5s\"\n[[alerts.endpoint]]\nid = \"ops\"\nurl = \"{}\"\n{}",
         alerts.url("/alerts"),
-        source("open", &broken, 4).replace("[[source.endpoint]]", "[[source.endpoint]]\nretry = [\"1s\"]"),
+        source("open", &broken, 4)
+            .replace("[[source.endpoint]]", "[[source.endpoint]]\nretry = [\"1s\"]"),
     );
     let places = ["a", "b"].map(|name| node(&server, name, "", &text));
     let _first = start(&places[0]);

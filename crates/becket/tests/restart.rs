@@ -34,7 +34,7 @@ use support::{EVENTS, sign, wait_until};
 
 const RESTARTS: usize = 20;
 /// A request may wait for a closing store, an opening one, and a machine that tests keep busy.
-const DELAY_MAX: Duration = Duration::from_secs(2);
+const DELAY_MAX: Duration = Duration::from_secs(5);
 
 #[test]
 fn twenty_restarts_are_noticed_by_nobody() {

@@ -27,6 +27,9 @@ pub struct EngineConfig {
     pub lease_ms: u64,
     /// How long an endpoint may fail without a success before it is disabled, in milliseconds.
     pub failing_limit_ms: u64,
+    /// How long an endpoint has to fail before the store is told, in milliseconds. Where several nodes
+    /// share a store each such note reaches all of them, which short hiccups are not worth.
+    pub failing_noted_after_ms: u64,
     /// How long things are kept; `None` keeps everything.
     pub retention: Option<RetentionPolicy>,
 }
@@ -40,6 +43,7 @@ impl Default for EngineConfig {
             lane_queue_bytes_max: 16 * 1024 * 1024,
             lease_ms: 300_000,
             failing_limit_ms: 5 * 24 * 3_600_000,
+            failing_noted_after_ms: 0,
             retention: None,
         }
     }

@@ -100,6 +100,12 @@ pub(crate) fn ends_session(error: &Error) -> bool {
         || ["25006", "26000", "42P05", "0A000"].contains(&code)
 }
 
+/// Whether the server stops, or takes no writes any more: other sessions will meet the same.
+pub(crate) fn ends_server(error: &Error) -> bool {
+    let code = error.code().map(SqlState::code);
+    code.is_some_and(|code| ["25006", "57P01", "57P02", "57P03"].contains(&code))
+}
+
 /// Whether the driver was called in the wrong way.
 fn is_mistake(error: &Error) -> bool {
     let text = error.to_string();

@@ -20,7 +20,7 @@ use becket_model::{DeliveryKey, EndpointKey};
 use becket_store::{LeaseToken, LeasedDelivery, Result, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::deliveries::{self, Expiry, Fronts, INDEX_ONLY, LastDay};
+use crate::deliveries::{self, DOUBTS_EVERY, Doubts, Expiry, Fronts, INDEX_ONLY, LastDay};
 use crate::events::columns::endpoint_column;
 use crate::session::Session;
 use crate::shared::Shared;
@@ -121,10 +121,18 @@ async fn work(shared: Weak<Shared>, receiver: Arc<tokio::sync::Mutex<mpsc::Recei
     let mut receiver = receiver.lock_owned().await;
     let mut session: Option<Session> = None;
     let mut later: Vec<Call> = Vec::new();
+    let mut doubts = Doubts::default();
     loop {
         let mut calls = std::mem::take(&mut later);
-        if calls.is_empty() && receiver.recv_many(&mut calls, CALLS_MAX).await == 0 {
-            return;
+        if calls.is_empty() {
+            let came = receiver.recv_many(&mut calls, CALLS_MAX);
+            let came = match doubts.is_empty() {
+                true => Some(came.await),
+                false => tokio::time::timeout(DOUBTS_EVERY, came).await.ok(),
+            };
+            if came == Some(0) {
+                return;
+            }
         }
         while calls.len() < CALLS_MAX
             && let Ok(call) = receiver.try_recv()
@@ -134,7 +142,7 @@ async fn work(shared: Weak<Shared>, receiver: Arc<tokio::sync::Mutex<mpsc::Recei
         let batch;
         (batch, later) = one_of_each(calls);
         let Some(shared) = shared.upgrade() else { return };
-        if let Err((calls, error)) = lease(&shared, &mut session, batch).await {
+        if let Err((calls, error)) = lease(&shared, &mut session, &mut doubts, batch).await {
             calls.into_iter().for_each(|call| answer(call.reply, Err(error.clone())));
         }
     }
@@ -156,6 +164,7 @@ type Refused = (Vec<Call>, StoreError);
 async fn lease(
     shared: &Arc<Shared>,
     session: &mut Option<Session>,
+    doubts: &mut Doubts,
     calls: Vec<Call>,
 ) -> std::result::Result<(), Refused> {
     let connected = match session.take().filter(|session| !session.is_useless()) {
@@ -165,7 +174,10 @@ async fn lease(
             Err(error) => return Err((calls, error)),
         },
     };
-    match deliveries::lease(shared, connected, &calls).await {
+    if let Err(error) = doubts.end(shared, connected).await {
+        return Err((calls, error));
+    }
+    match deliveries::lease(shared, connected, doubts, &calls).await {
         Ok(answers) => {
             for (call, leased) in calls.into_iter().zip(answers) {
                 answer(call.reply, Ok(leased));
@@ -202,7 +214,7 @@ const RELEASE: &str = "
         given (event_seq, endpoint, generation, lease)
     WHERE delivery.event_seq = given.event_seq AND delivery.endpoint = given.endpoint
         AND delivery.generation = given.generation AND delivery.lease = given.lease
-        AND given.lease <> 0";
+        AND given.lease <> 0 AND delivery.event_seq = ANY($1::bigint[])";
 
 pub(crate) async fn delivery_release(
     shared: &Arc<Shared>,

@@ -160,6 +160,12 @@ async fn step(session: &mut Session, schema: &str, migration: &Migration) -> Res
 
 /// Makes the schema and the table of what was run. A user that may not make schemas can be given one.
 async fn prepare(tx: &Tx<'_>, schema: &str) -> Result<(), Failure> {
+    let encoding = tx.row("SELECT current_setting('server_encoding')", &[]).await?;
+    if encoding.is_some_and(|row| row.get::<_, &str>(0) != "UTF8") {
+        let problem = "its encoding is not UTF8, so it cannot hold every text; make another one with \
+                       CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0";
+        return Err(unusable(problem).into());
+    }
     let row = tx.row("SELECT to_regnamespace($1) IS NULL", &[&schema]).await?;
     if row.is_some_and(|row| row.get(0)) {
         tx.batch(&format!("CREATE SCHEMA \"{schema}\"")).await?;

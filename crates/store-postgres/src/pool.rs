@@ -19,7 +19,7 @@ use tokio_postgres::{Config, NoTls, Notification};
 
 use crate::errors::{self, unavailable};
 use crate::gauges::Meters;
-use crate::session::{Patience, Session, drive};
+use crate::session::{Patience, Session, Trust, drive};
 
 /// After the first failure the next try waits so long.
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
@@ -40,6 +40,7 @@ pub(crate) struct Door {
     meters: Arc<Meters>,
     noise: Arc<dyn Noise>,
     last_good: AtomicUsize,
+    trust: Arc<Trust>,
     reach: Mutex<Reach>,
 }
 
@@ -70,6 +71,7 @@ impl Door {
             meters,
             noise,
             last_good: AtomicUsize::new(0),
+            trust: Arc::default(),
             reach: Mutex::new(reach),
         }
     }
@@ -181,7 +183,8 @@ impl Door {
         client.batch_execute(&self.setup).await.map_err(failed)?;
         self.last_good.store(at, Ordering::Relaxed);
         let meters = Arc::clone(&self.meters);
-        Ok(Session::new(client, state, meters, self.patience, self.tls.clone()))
+        let (tls, trust) = (self.tls.clone(), Arc::clone(&self.trust));
+        Ok(Session::new(client, state, meters, self.patience, tls, trust))
     }
 }
 

@@ -108,14 +108,14 @@ const START: &str = "
         ) AS generation
         FROM (SELECT DISTINCT unnest($3::integer[]) AS endpoint) target
     ), pending AS MATERIALIZED (
-        SELECT delivery.endpoint, delivery.generation
+        SELECT delivery.endpoint, delivery.generation, delivery.lease
         FROM latest JOIN delivery ON delivery.event_seq = $1
             AND delivery.endpoint = latest.endpoint AND delivery.generation = latest.generation
         FOR UPDATE OF delivery
     ), hurried AS (
         UPDATE delivery SET due_ms = $4 FROM pending
         WHERE delivery.event_seq = $1 AND delivery.endpoint = pending.endpoint
-            AND delivery.generation = pending.generation AND delivery.lease = 0
+            AND delivery.generation = pending.generation AND pending.lease = 0
     ), fresh AS MATERIALIZED (
         SELECT endpoint, (coalesce(generation, 0) + 1)::smallint AS generation FROM latest
         WHERE NOT EXISTS (SELECT FROM pending WHERE pending.endpoint = latest.endpoint)

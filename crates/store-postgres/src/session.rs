@@ -1,13 +1,14 @@
 //! One connection to the database with its prepared statements.
 //!
 //! Invariants: every wait for an answer has an end, behind which the statement is cancelled and the
-//! session is useless; a useless session is never used again. A warning that comes with a commit
+//! session is useless; a useless session is never used again, and where the server itself hangs, stops
+//! or has become a standby, neither is any that was made before. A warning that comes with a commit
 //! makes it not acknowledged: that is how a cancelled wait for a synchronous standby is told.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use becket_postgres::Tls;
@@ -35,6 +36,23 @@ const CANCEL_MAX: Duration = Duration::from_secs(2);
 /// The parameters of a statement.
 pub(crate) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 
+/// Counts how often sessions turned out to lead to a server that is of no more use: those made before
+/// lead there too.
+#[derive(Debug, Default)]
+pub(crate) struct Trust(AtomicU64);
+
+impl Trust {
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Sessions of this age and older are not to be used again.
+    fn lose(&self, age: u64) {
+        // Many that find out the same count as one.
+        let _ = self.0.compare_exchange(age, age + 1, Ordering::AcqRel, Ordering::Acquire);
+    }
+}
+
 /// What the connection's own task tells the session.
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -58,6 +76,8 @@ pub(crate) struct Session {
     meters: Arc<Meters>,
     patience: Patience,
     tls: Option<Tls>,
+    trust: Arc<Trust>,
+    age: u64,
     dedicated: bool,
 }
 
@@ -68,9 +88,10 @@ impl Session {
         meters: Arc<Meters>,
         patience: Patience,
         tls: Option<Tls>,
+        trust: Arc<Trust>,
     ) -> Self {
-        let statements = Mutex::default();
-        Self { client, statements, state, meters, patience, tls, dedicated: false }
+        let (statements, age) = (Mutex::default(), trust.now());
+        Self { client, statements, state, meters, patience, tls, trust, age, dedicated: false }
     }
 
     /// A session outside the pool, counted as such.
@@ -82,7 +103,9 @@ impl Session {
 
     /// Whether it must not be used any more.
     pub(crate) fn is_useless(&self) -> bool {
-        self.state.useless.load(Ordering::Acquire) || self.client.is_closed()
+        self.state.useless.load(Ordering::Acquire)
+            || self.client.is_closed()
+            || self.age < self.trust.now()
     }
 
     /// Says that it must not be used any more.
@@ -253,10 +276,14 @@ impl Session {
                 if errors::ends_session(&error) {
                     self.give_up();
                 }
+                if errors::ends_server(&error) {
+                    self.trust.lose(self.age);
+                }
                 Err(errors::of(operation, &error))
             }
             Err(_) => {
                 self.give_up();
+                self.trust.lose(self.age);
                 tokio::spawn(cancel(self.client.cancel_token(), self.tls.clone()));
                 let detail = format!("no answer within {} s", limit.as_secs_f32());
                 Err(unavailable(operation, detail).into())

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio_postgres::{Row, Statement};
+use tokio_postgres::Row;
 
 use crate::errors::{Failure, unavailable};
 use crate::session::{Parameters, Session};
@@ -19,12 +19,6 @@ pub(crate) struct Tx<'a> {
 impl<'a> Tx<'a> {
     pub(super) fn new(session: &'a mut Session, operation: &'static str) -> Self {
         Self { session, operation, failed: AtomicBool::new(false), over: false }
-    }
-
-    /// See [`Session::prepare_cached`].
-    pub(crate) async fn prepare_cached(&self, sql: &str) -> Result<Statement, Failure> {
-        let prepared = self.session.prepare_cached(self.operation, sql).await;
-        self.watch(prepared)
     }
 
     /// See [`Session::rows`].

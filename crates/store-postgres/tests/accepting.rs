@@ -266,6 +266,7 @@ async fn a_commit_whose_answer_is_lost_is_not_acknowledged_and_its_repeat_is_rec
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_sessions_lose_nothing_that_was_acknowledged() {
     static KEYS: AtomicU16 = AtomicU16::new(0);
+    static BROKEN: AtomicU16 = AtomicU16::new(0);
     let schema = Schema::new();
     let store = Arc::new(schema.open().await);
     let (application, endpoints) = declare(&store).await;
@@ -282,7 +283,9 @@ async fn killed_sessions_lose_nothing_that_was_acknowledged() {
                     let accept = to(keyed(event(application, T0), key), &endpoints, true);
                     match store.event_accept(MAIN, accept).await {
                         Ok(accepted) => break told.push((key, accepted.event())),
-                        Err(StoreError::Unavailable { .. } | StoreError::Busy { .. }) => {}
+                        Err(StoreError::Unavailable { .. } | StoreError::Busy { .. }) => {
+                            BROKEN.fetch_add(1, Ordering::Relaxed);
+                        }
                         Err(other) => panic!("{other}"),
                     }
                 }
@@ -308,6 +311,10 @@ async fn killed_sessions_lose_nothing_that_was_acknowledged() {
         told.extend(task.await.unwrap());
     }
     assert!(told.len() > 50, "{} were acknowledged", told.len());
+    assert!(
+        BROKEN.load(Ordering::Relaxed) > 0,
+        "some sessions were killed in the middle of a batch"
+    );
     let stored = all(&store).await;
     let distinct: HashSet<_> = stored.iter().copied().collect();
     assert_eq!(stored.len(), distinct.len());

@@ -40,8 +40,7 @@ async fn make(store: &PostgresStore) -> (ApplicationKey, EndpointKey, EndpointId
         settings: ApplicationSettings::default(),
         credentials: None,
     };
-    let Created::New(application) =
-        store.application_create(Owner::MAIN, new, T0).await.unwrap()
+    let Created::New(application) = store.application_create(Owner::MAIN, new, T0).await.unwrap()
     else {
         panic!("it is new")
     };
@@ -238,7 +237,7 @@ async fn what_waits_for_an_endpoint_that_is_gone_for_good_goes_too() {
         store.event_get(MAIN, waiting).await.unwrap().is_some()
     };
     assert!(sweep(T0 + 60 * DAY_MS).await, "it waits for an endpoint");
-    let removed = EndpointChange::Remove;
+    let removed = EndpointChange::State { state: EndpointState::Removed, reason: String::new() };
     store.endpoint_change(Owner::MAIN, id, removed, T0 + 61 * DAY_MS).await.unwrap();
     assert!(sweep(T0 + 62 * DAY_MS).await, "that was removed only just now");
     assert!(!sweep(T0 + 93 * DAY_MS).await);

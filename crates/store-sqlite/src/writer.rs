@@ -334,7 +334,8 @@ impl Writer {
                 Effect::Stored { promise, event, accept, lease } => {
                     self.remember(memory, &event, &accept, lease);
                     count_kind(&mut kinds, accept.application.0, accept.event_type.as_deref());
-                    self.answers.accepted(promise, Ok(Accepted::Stored { event, lease, left: Vec::new() }));
+                    self.answers
+                        .accepted(promise, Ok(Accepted::Stored { event, lease, left: Vec::new() }));
                 }
                 Effect::Duplicate { promise, event, replayed, now_ms } => {
                     start_again(memory, &replayed, now_ms);

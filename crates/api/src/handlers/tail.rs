@@ -69,7 +69,17 @@ pub(crate) async fn tail(call: Call) -> Result<Response> {
     };
     let back = call.shared.api.control.node().is_some().then(|| Back::new(after));
     let waiting = VecDeque::new();
-    let mut follower = Follower { call, asked, after, waiting, limit, back, settled: false, resume: String::new(), _permit: permit };
+    let mut follower = Follower {
+        call,
+        asked,
+        after,
+        waiting,
+        limit,
+        back,
+        settled: false,
+        resume: String::new(),
+        _permit: permit,
+    };
     if wants_stream {
         let stream = stream::unfold(Some(follower), |follower| async {
             let mut follower = follower?;

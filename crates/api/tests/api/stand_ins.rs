@@ -40,6 +40,10 @@ pub struct TestControl {
     /// From where refused requests are let out.
     pub store: OnceLock<Arc<dyn Store>>,
     pub woken: Mutex<Vec<EndpointKey>>,
+    /// Tells the API what another node has changed.
+    pub elsewhere: Arc<becket_api::Elsewhere>,
+    /// The number of this node among several; 0 if there is only one.
+    pub node: std::sync::atomic::AtomicU32,
     pub changes: AtomicI64,
     /// Whether the event catalogue is for those with a token only.
     pub catalogue_closed: std::sync::atomic::AtomicBool,
@@ -57,6 +61,10 @@ pub struct TestControl {
 
 #[async_trait]
 impl Control for TestControl {
+    fn node(&self) -> Option<u32> {
+        Some(self.node.load(Ordering::SeqCst)).filter(|number| *number > 0)
+    }
+
     async fn wake(&self, endpoint: EndpointKey) {
         self.woken.lock().unwrap().push(endpoint);
     }

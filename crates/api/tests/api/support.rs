@@ -128,7 +128,7 @@ fn router(
         activity: Arc::clone(control.activity()),
         lease_ms: 60_000,
         closing,
-        elsewhere: Arc::default(),
+        elsewhere: Arc::clone(&control.elsewhere),
         unfinished: Arc::default(),
     })
 }

@@ -98,6 +98,26 @@ async fn a_long_poll_waits_and_goes_on() {
 }
 
 #[tokio::test]
+async fn of_several_nodes_a_poll_tells_only_what_nothing_comes_before() {
+    let world = World::new().await;
+    world.control.node.store(1, std::sync::atomic::Ordering::SeqCst);
+    let first = world.accept(world.push(1)).await.to_string();
+    // Just received: another node may store one with an earlier id yet.
+    let fresh = world.accept(world.push(3_600)).await.to_string();
+    let path = format!("/api/v1/becket/tail?after={first}&wait_ms=0");
+    let page = world.get(&path).await;
+    assert_eq!(page["data"], json!([]), "{page}");
+    let settled = page["iterator"].as_str().unwrap();
+    assert!(settled < fresh.as_str());
+    world.pass_ms(1_500);
+    let page = world.get(&format!("/api/v1/becket/tail?after={settled}&wait_ms=0")).await;
+    assert_eq!(page["data"][0]["id"], fresh.as_str());
+    // A stream tells it at once.
+    let mut stream = Stream::open(&world, "", Some(&first)).await;
+    assert_eq!(stream.next().await.unwrap().0, fresh);
+}
+
+#[tokio::test]
 async fn streams_are_bounded() {
     let world = World::new().await;
     let mut open = Vec::new();

@@ -281,3 +281,16 @@ async fn what_one_environment_defines_goes_to_another() {
     let (_, after) = world.post(export, json!({})).await;
     assert_eq!(after["eventTypes"], exported["eventTypes"]);
 }
+
+#[tokio::test]
+async fn what_another_node_revokes_ends_when_it_is_told() {
+    use becket_store::{DocumentKind, DocumentName, Owner};
+    let world = World::new().await;
+    let token = made(&world, json!({ "name": "ci", "role": "admin" })).await;
+    assert_eq!(status(&world, text(&token["token"]), SELF).await, 200);
+    let name = DocumentName::of_owner(DocumentKind::Token, text(&token["id"]));
+    assert!(world.store.document_remove(Owner::MAIN, name).await.unwrap());
+    assert_eq!(status(&world, text(&token["token"]), SELF).await, 200, "it is remembered");
+    world.control.elsewhere.documents_changed(Owner::MAIN, DocumentKind::Token);
+    assert_eq!(status(&world, text(&token["token"]), SELF).await, 401);
+}

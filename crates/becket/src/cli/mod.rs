@@ -41,8 +41,8 @@ pub use error::CliError;
 pub use output::{Paint, print};
 pub use sign::curl_command;
 
-use crate::serve::handover::arrive::Takeover;
 use crate::config::{ConfigErrors, Flag, LoadArgs, Loaded};
+use crate::serve::handover::arrive::Takeover;
 
 /// The file in the data folder that holds the admin token made on first start.
 pub const ADMIN_TOKEN_FILE: &str = "admin-token";

@@ -1,6 +1,6 @@
 //! `becket restart`: a new process takes the place of the running one on this machine.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::{CliError, Globals, ServeArgs, print};
@@ -63,7 +63,7 @@ pub fn run(args: &RestartArgs, globals: &Globals) -> Result<ExitCode, CliError> 
     }
 }
 
-async fn ask(folder: &PathBuf) -> Result<Message, CliError> {
+async fn ask(folder: &Path) -> Result<Message, CliError> {
     let Some(mut wire): Option<Wire> = connect(folder).await else {
         return Err(CliError::new(format!(
             "no gateway that could be restarted runs with the folder {}",

@@ -6,13 +6,13 @@ use std::time::Duration;
 use becket_store::cluster::Roles;
 use serde_json::{Value as Json, json};
 
+use super::Config;
 use super::kinds::choice;
 use super::problem::Severity;
 use super::reader::{Origin, Reader};
 use super::store_url::StoreUrl;
 use super::table::table;
 use super::value::Scalar;
-use super::Config;
 
 table! {
     /// One node among several that share a PostgreSQL database.

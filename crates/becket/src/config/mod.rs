@@ -209,8 +209,10 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
         Slot { path: String::new(), node: Some(&node), span: None, default: None, outside: true };
     let mut config = Config::load(reader, &slot);
     let known = reference::env_names();
-    reader
-        .unknown_env(&known, &["server", "store", "cluster", "egress", "log", "dashboard", "portal", "audit"]);
+    reader.unknown_env(
+        &known,
+        &["server", "store", "cluster", "egress", "log", "dashboard", "portal", "audit"],
+    );
     if let Some(config) = &mut config {
         check::check(reader, config);
     }

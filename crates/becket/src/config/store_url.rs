@@ -51,7 +51,9 @@ impl StoreUrl {
         let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
         let is_word = !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphabetic());
         let what = if is_word { format!("`{scheme}:`") } else { "this".to_owned() };
-        Err(format!("{what} is not a store; write `sqlite:FOLDER` or `postgres://USER@HOST/DATABASE`"))
+        Err(format!(
+            "{what} is not a store; write `sqlite:FOLDER` or `postgres://USER@HOST/DATABASE`"
+        ))
     }
 
     /// The URL as it can be shown: without a password.

@@ -11,8 +11,8 @@ use becket_ingress::{
     CompiledSchema, DedupeRules, OnInvalid, PayloadPath, Rules, SourceRuntime, SourceTable, Target,
 };
 use becket_model::{
-    ApplicationId, ApplicationSettings, EndpointId, EndpointKind, EndpointSettings,
-    Noise, Origin, RetrySchedule, Verification,
+    ApplicationId, ApplicationSettings, EndpointId, EndpointKind, EndpointSettings, Noise, Origin,
+    RetrySchedule, Verification,
 };
 use becket_signature::standard_webhooks::SigningKey;
 use becket_signature::{Ack, Entry, EntryError, Verifier, VerifierOptions};

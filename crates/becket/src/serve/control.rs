@@ -5,8 +5,8 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use becket_api::{
-    Control, ControlError, KeysRotated, LetOut, LetOutcome, NodesShown, SourceTest, SourceTested, Standing,
-    StoredTransformation, TestRefusal,
+    Control, ControlError, KeysRotated, LetOut, LetOutcome, NodesShown, SourceTest, SourceTested,
+    Standing, StoredTransformation, TestRefusal,
 };
 use becket_model::{EndpointKey, RetrySchedule};
 use becket_store::{Application, Endpoint, Owner, Scope, StoreError};

@@ -291,12 +291,7 @@ impl Gateway {
     }
 
     /// Gives an endpoint to the engine as it is now, or takes it away if another node delivers to it.
-    pub(super) fn put_endpoint(
-        &self,
-        registry: &mut Registry,
-        owner: Owner,
-        endpoint: &Endpoint,
-    ) {
+    pub(super) fn put_endpoint(&self, registry: &mut Registry, owner: Owner, endpoint: &Endpoint) {
         if endpoint.state == EndpointState::Removed {
             registry.forget(endpoint, self.node.as_deref());
             if let Some(node) = &self.node {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use becket_model::Noise;
 use becket_api::Auth;
+use becket_model::Noise;
 use becket_store::vault::Vault;
 use becket_store::{Owner, Store};
 use zeroize::Zeroizing;

@@ -75,6 +75,8 @@ use world::{SystemClock, SystemNoise};
 
 /// The longest that results in flight are waited for beyond the configured grace.
 const ENGINE_GRACE_EXTRA: Duration = Duration::from_secs(5);
+/// How long an endpoint has to fail before other nodes hear of it.
+const FAILING_NOTED_AFTER_MS: u64 = 10_000;
 /// The setting by which a store knows the master key it was made with.
 const FINGERPRINT_SETTING: &str = "master_key_fingerprint";
 
@@ -269,6 +271,10 @@ fn start_engine(
             cap_bytes: Some(config.store.cap.0),
         }),
         lease_ms: act::lease_ms(config),
+        failing_noted_after_ms: match config.store.url.folder() {
+            Some(_) => 0,
+            None => FAILING_NOTED_AFTER_MS,
+        },
         ..EngineConfig::default()
     };
     let environment = Environment {
@@ -521,7 +527,9 @@ fn announce(gateway: &Gateway, token: &keys::AdminToken, demo: Option<&crate::co
             text.push_str(&format!("  admin token         in {}\n", file.display()));
         }
         Some((_, None)) => text.push_str("  admin token         from BECKET_ADMIN_TOKEN\n"),
-        None => text.push_str("  admin token         made by another node, and kept on its machine\n"),
+        None => {
+            text.push_str("  admin token         made by another node, and kept on its machine\n")
+        }
     }
     if let Some(demo) = demo {
         let mut random = [0; 16];

@@ -20,7 +20,6 @@ pub struct Chain<'p> {
 /// What `becket restart` said.
 #[derive(Debug)]
 pub struct Restarted {
-    pub pid: u32,
     /// How long no request could be stored, as the old process measured it.
     pub pause_ms: u64,
     /// How long the command took.
@@ -56,7 +55,7 @@ impl<'p> Chain<'p> {
         let pid = u32::try_from(said["pid"].as_u64().expect("a process id")).expect("32 bits");
         self.goes_on_as(pid);
         let pause_ms = said["pauseMs"].as_u64().expect("a pause");
-        Restarted { pid, pause_ms, took: begun.elapsed() }
+        Restarted { pause_ms, took: begun.elapsed() }
     }
 
     /// Runs `becket restart --json`.
@@ -81,11 +80,18 @@ impl<'p> Chain<'p> {
 
     /// Waits until the log says that the serving process handed over, and answers to whom.
     pub fn wait_handed_over(&mut self, times: usize) {
-        let told = || -> Vec<u32> { self.place.log().lines().filter_map(handed_over_to).collect() };
+        let told = || -> Vec<u32> {
+            self.place.log().lines().filter_map(|line| pid_in(line, "handed over")).collect()
+        };
         let done = wait_until(Duration::from_secs(30), || told().len() >= times);
         assert!(done, "handed over {} times:\n{}", told().len(), self.place.log_tail());
         let pid = told()[times - 1];
         self.goes_on_as(pid);
+    }
+
+    /// The processes that were started to follow, as far as the log says.
+    pub fn started(&self) -> Vec<u32> {
+        self.place.log().lines().filter_map(|line| pid_in(line, "restarting: ")).collect()
     }
 
     /// Waits until the first process has ended; the others are no children of this test.
@@ -119,9 +125,10 @@ impl Drop for Chain<'_> {
     }
 }
 
-fn handed_over_to(line: &str) -> Option<u32> {
+/// The process that a line of the log is about, if its message begins like this.
+fn pid_in(line: &str, beginning: &str) -> Option<u32> {
     let said: serde_json::Value = serde_json::from_str(line).ok()?;
-    if said["message"] != "handed over" {
+    if !said["message"].as_str()?.starts_with(beginning) {
         return None;
     }
     said["pid"].as_u64()?.try_into().ok()

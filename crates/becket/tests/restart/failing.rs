@@ -3,12 +3,14 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::chain::Chain;
 use crate::senders::{Senders, Way};
 use crate::source;
 use crate::support::gateway::{Gateway, Place};
+use crate::support::http::Client;
+use crate::support::load;
 use crate::support::sink::Sink;
 use crate::support::wait_until;
 
@@ -106,6 +108,40 @@ fn a_process_that_fails_with_the_store_in_its_hands_gives_it_back() {
     chain.stop();
 }
 
+#[test]
+fn the_old_process_is_killed_before_it_has_finished() {
+    // What is being delivered keeps the old process from making room.
+    let sink = Sink::start(|_| {
+        std::thread::sleep(Duration::from_secs(4));
+        200
+    });
+    let place = Place::new();
+    place.configure("", &place.data(), "", &source(&sink));
+    let mut chain = Chain::start(&place);
+    let mut client = Client::closing(place.address);
+    assert!(load::send(&mut client, "/in/github", 1, 10).expect("it answers").is_success());
+    let new = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| chain.ask());
+        let started = || chain.started().len() == 1;
+        assert!(wait_until(Duration::from_secs(10), started), "{}", place.log_tail());
+        std::thread::sleep(Duration::from_millis(500));
+        chain.signal("KILL");
+        assert!(!asking.join().expect("no panic").status.success(), "there was nobody to say so");
+        chain.started()[0]
+    });
+    chain.goes_on_as(new);
+    let begun = Instant::now();
+    let answer = load::send(&mut client, "/in/github", 2, 10).expect("it waited in the queue");
+    assert!(answer.is_success(), "{} {}", answer.status, answer.text());
+    println!("the old process killed: the next request took {:?}", begun.elapsed());
+    let both = || {
+        let numbers = sink.deliveries().into_iter().filter_map(|one| load::number_in(&one.body));
+        numbers.collect::<std::collections::BTreeSet<u64>>() == [1, 2].into()
+    };
+    assert!(wait_until(Duration::from_secs(20), both), "{}", place.log_tail());
+    chain.stop();
+}
+
 fn senders(place: &Place) -> Senders {
     Senders::new(place.address)
         .with(3, &Way::Closing, Duration::from_millis(5))
@@ -145,7 +181,7 @@ fn vanish_after_yours(place: &Place) {
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time can be set");
     let mut reader = BufReader::new(stream.try_clone().expect("a descriptor can be copied"));
     let say = |text: &str| writeln!(&stream, "{text}").expect("it hears");
-    say(r#"{"say":"hello","protocol":1,"version":"9.9.9","pid":1,"shares_store":false}"#);
+    say(r#"{"say":"hello","protocol":1,"version":"9.9.9","pid":4999999,"shares_store":false}"#);
     let mut heard = |wanted: &str| loop {
         let mut line = String::new();
         assert!(

@@ -142,6 +142,8 @@ pub(crate) struct Lane {
     held: usize,
     releasing: usize,
     failing: Failing,
+    /// Whether the store has been told that it fails.
+    failing_noted: bool,
     changes: Changes,
     /// Counts the states that others have set.
     told_states: u32,
@@ -163,6 +165,7 @@ impl Lane {
         let look_at_ms = now.mono_ms + lease_ms + look_spread_ms(&shared);
         let state = prepared.runtime.state;
         let failing = Failing::since(prepared.runtime.failing_since_ms);
+        let failing_noted = prepared.runtime.failing_since_ms.is_some();
         let bucket = bucket_of(&prepared, now);
         shared.set(Closed::State, state != EndpointState::Enabled);
         if shared.wake_taken() {
@@ -189,6 +192,7 @@ impl Lane {
             held: 0,
             releasing: 0,
             failing,
+            failing_noted,
             changes: Changes::default(),
             told_states: 0,
             typical_bytes: 0,
@@ -264,6 +268,7 @@ impl Lane {
         if state == EndpointState::Enabled {
             self.changes.forget_disabling();
             self.failing = Failing::since(None);
+            self.failing_noted = false;
             self.standing = Standing::Unknown;
             self.breaker_reset();
             self.set_backlog(true);

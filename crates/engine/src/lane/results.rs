@@ -150,16 +150,25 @@ impl Lane {
     fn note_failing(&mut self, succeeded: bool, around: &mut Surroundings<'_>) {
         let limit_ms = around.config.failing_limit_ms;
         match self.failing.record(succeeded, around.now.wall_ms, limit_ms) {
-            FailingStep::Nothing => {}
-            FailingStep::Began(since_ms) => self.changes.failing_since(Some(since_ms)),
+            FailingStep::Nothing | FailingStep::Began(_) => {}
             FailingStep::Warn { percent, since_ms } => {
                 self.notify(EndpointEvent::Failing { percent, since_ms }, around);
             }
             FailingStep::GiveUp => self.disable(DisabledReason::FailingTooLong, around),
             FailingStep::Recovered { since_ms } => {
-                self.changes.failing_since(None);
-                self.notify(EndpointEvent::Recovered { since_ms }, around);
+                if std::mem::take(&mut self.failing_noted) {
+                    self.changes.failing_since(None);
+                    self.notify(EndpointEvent::Recovered { since_ms }, around);
+                }
             }
+        }
+        let noted_after_ms = around.config.failing_noted_after_ms;
+        if let Some(since_ms) = self.failing.since_ms()
+            && !self.failing_noted
+            && around.now.wall_ms >= since_ms.saturating_add_unsigned(noted_after_ms)
+        {
+            self.failing_noted = true;
+            self.changes.failing_since(Some(since_ms));
         }
     }
 

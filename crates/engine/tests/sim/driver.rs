@@ -157,6 +157,7 @@ impl Plan {
             lane_queue_max: usize::try_from(dice.between(1, 6)).expect("few"),
             lane_queue_bytes_max: if dice.chance(20) { 600 } else { 1 << 20 },
             lease_ms: LEASE_MS.unsigned_abs(),
+            failing_noted_after_ms: if dice.chance(50) { 10_000 } else { 0 },
             failing_limit_ms: if dice.chance(30) { 600_000 } else { 432_000_000 },
             retention: Some(RetentionPolicy {
                 delivered_ms: 1 << 40,

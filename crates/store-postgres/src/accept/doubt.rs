@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::statement::Drawn;
+use crate::events::columns::endpoint_from_column;
 use crate::shared::Shared;
 
 const OPERATION: &str = "end leases in doubt";
@@ -82,11 +83,22 @@ pub(super) async fn work(shared: Arc<Shared>) {
 
 async fn end(shared: &Shared, seqs: &[i64], tokens: &[i64]) -> becket_store::Result<()> {
     let conn = shared.write(OPERATION).await?;
-    let sql = "UPDATE delivery SET lease = 0, lease_until_ms = 0
-        WHERE event_seq = ANY($1::bigint[]) AND lease = ANY($2::bigint[])
-        RETURNING endpoint, due_ms";
+    // What waits already is told as well: the answer of an earlier round may have been lost.
+    let sql = "WITH ended AS (
+            UPDATE delivery SET lease = 0, lease_until_ms = 0
+            WHERE event_seq = ANY($1::bigint[]) AND lease = ANY($2::bigint[])
+            RETURNING endpoint, due_ms)
+        SELECT endpoint, due_ms FROM ended
+        UNION ALL SELECT endpoint, due_ms FROM delivery
+            WHERE event_seq = ANY($1) AND lease = 0";
+    let mut endpoints = Vec::new();
     for row in conn.commit_rows(OPERATION, sql, &[&seqs, &tokens]).await? {
-        shared.cluster.put_back(row.get::<_, i32>(0).unsigned_abs(), row.get(1));
+        let endpoint = endpoint_from_column(row.get(0));
+        shared.cluster.put_back(endpoint.0, row.get(1));
+        endpoints.push(endpoint);
+    }
+    if !endpoints.is_empty() {
+        shared.cluster.wake_own(endpoints);
     }
     Ok(())
 }

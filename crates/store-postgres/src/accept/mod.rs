@@ -10,7 +10,7 @@
 //! as unavailable; the sender's retry is recognised as a repeat by then, if it was stored after all.
 //!
 //! Where next: `statement` for the one statement, `writer` for batches and what can go wrong with
-//! them, `repeat` for events that have come before.
+//! them, `repeat` for events that have come before, `doubt` for commits whose outcome was not told.
 
 mod doubt;
 mod repeat;

@@ -123,12 +123,14 @@ impl Writer {
                 Err(failure) => failure,
             };
             tries += 1;
-            if failure.code().is_none() {
+            if tries < TRIES && may_try_again(&shared, &failure, seqs.last().copied()) {
+                continue;
+            }
+            let error = StoreError::from(failure);
+            if matches!(error, StoreError::Unavailable { .. }) {
                 shared.accepting.doubts.add(&batch);
             }
-            if tries >= TRIES || !may_try_again(&shared, &failure, seqs.last().copied()) {
-                return Err(failure.into());
-            }
+            return Err(error);
         }
     }
 

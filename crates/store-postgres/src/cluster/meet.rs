@@ -98,7 +98,8 @@ const END: &str = "
     )
     UPDATE delivery SET lease = 0, lease_until_ms = 0 FROM ended
     WHERE delivery.event_seq = ended.event_seq AND delivery.endpoint = ended.endpoint
-        AND delivery.generation = ended.generation;";
+        AND delivery.generation = ended.generation
+        AND delivery.event_seq = ANY(ARRAY(SELECT event_seq FROM ended));";
 
 fn enter(me: u32, node: &NodeNew) -> String {
     let gone = node.gone.iter().map(|gone| gone.0.to_string());

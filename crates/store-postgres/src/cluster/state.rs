@@ -113,6 +113,12 @@ impl ClusterState {
         self.queue.fronts.put_back(endpoint, due_ms);
     }
 
+    /// Tells the engine of this process that deliveries wait for these endpoints.
+    pub(crate) fn wake_own(&self, endpoints: Vec<EndpointKey>) {
+        // Without an engine nobody listens.
+        let _ = self.news.send(News::Wake(endpoints));
+    }
+
     /// The configuration has changed, as the other nodes are to know.
     pub(crate) fn config_changed(&self, shared: &std::sync::Arc<Shared>) {
         self.voice.say(shared, |said| said.changed = true);

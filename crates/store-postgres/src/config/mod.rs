@@ -81,9 +81,7 @@ impl Revision {
     pub(crate) async fn take(tx: &Tx<'_>) -> Result<Self, Failure> {
         let rows = tx.rows("SELECT revision FROM installation FOR UPDATE", &[]).await?;
         let row = rows.first().ok_or_else(|| {
-            StoreError::from(crate::errors::unusable(
-                "the table `installation` is empty; restore a backup",
-            ))
+            crate::errors::unusable("the table `installation` is empty; restore a backup")
         })?;
         Ok(Self { next: row.get::<_, i64>(0) + 1 })
     }

@@ -133,7 +133,8 @@ async fn run(
         .await
 }
 
-/// The statement; with the records of one day, unless it is 0.
+/// The statement; with the records of one day, unless it is 0. What is due is locked, so nobody leases
+/// it in between; saying `lease = 0` once more would only lead the planner to the wrong index.
 fn sql(day: i32) -> String {
     let may = may("wanted.endpoint", "$7::integer", "$8::integer[]");
     let mut sql = format!(
@@ -156,7 +157,8 @@ fn sql(day: i32) -> String {
             UPDATE delivery SET lease = $6::bigint + place - 1, lease_until_ms = placed.until_ms
             FROM placed
             WHERE delivery.event_seq = placed.event_seq AND delivery.endpoint = placed.endpoint
-                AND delivery.generation = placed.generation AND delivery.lease = 0
+                AND delivery.generation = placed.generation
+                AND delivery.event_seq = ANY(ARRAY(SELECT event_seq FROM due))
             RETURNING placed.nth, delivery.*
         )
         SELECT taken.nth, taken.event_seq, taken.endpoint, taken.generation, taken.lease,
@@ -169,6 +171,7 @@ fn sql(day: i32) -> String {
             sql,
             ", event.tail, event.application, event.received_at_ms, event.event_type, event.record
              FROM taken LEFT JOIN event_{day} event ON event.seq = taken.event_seq
+                AND event.seq = ANY(ARRAY(SELECT event_seq FROM due))
              ORDER BY taken.lease"
         ),
     };

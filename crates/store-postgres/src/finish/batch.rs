@@ -16,7 +16,9 @@ use crate::text::pack_some;
 
 use super::OPERATION;
 
-/// `$1` to `$14` are the columns of [`Columns`]; the answer is the place of each that was recorded.
+/// `$1` to `$14` are the columns of [`Columns`]; the answer is the place of each that was recorded. That
+/// the events are those of `$1` is said twice, so that whatever the planner thinks of the tables, it
+/// reads no more of them than that (see [`crate::deliveries::INDEX_ONLY`]).
 const SQL: &str = "
     WITH given AS MATERIALIZED (
         SELECT * FROM unnest($1::bigint[], $2::integer[], $3::smallint[], $4::bigint[],
@@ -28,7 +30,7 @@ const SQL: &str = "
         DELETE FROM delivery USING given
         WHERE given.next_kind <> 0 AND delivery.event_seq = given.event_seq
             AND delivery.endpoint = given.endpoint AND delivery.generation = given.generation
-            AND delivery.lease = given.lease
+            AND delivery.lease = given.lease AND delivery.event_seq = ANY($1::bigint[])
         RETURNING given.*
     ), again AS (
         UPDATE delivery SET lease = 0, lease_until_ms = 0, due_ms = given.next_at_ms,
@@ -36,7 +38,7 @@ const SQL: &str = "
         FROM given
         WHERE given.next_kind = 0 AND delivery.event_seq = given.event_seq
             AND delivery.endpoint = given.endpoint AND delivery.generation = given.generation
-            AND delivery.lease = given.lease
+            AND delivery.lease = given.lease AND delivery.event_seq = ANY($1::bigint[])
         RETURNING given.*
     ), moved AS (SELECT * FROM ended UNION ALL SELECT * FROM again
     ), written AS (
@@ -55,7 +57,8 @@ const FOUND: &str = "
             WITH ORDINALITY given (event_seq, endpoint, generation, number, tail, place)
         JOIN attempt ON attempt.event_seq = given.event_seq AND attempt.endpoint = given.endpoint
             AND attempt.generation = given.generation AND attempt.number = given.number
-            AND attempt.tail = given.tail";
+            AND attempt.tail = given.tail
+    WHERE attempt.event_seq = ANY($1::bigint[])";
 
 /// The results, by column.
 #[derive(Default)]

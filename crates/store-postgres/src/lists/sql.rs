@@ -92,9 +92,7 @@ pub(super) fn window(
     }
     query.with(&format!(" ORDER BY seq {} LIMIT ?::bigint", gap.order()), window);
     let last = if gap.ascending { "max" } else { "min" };
-    query
-        .sql
-        .push_str(&format!("), matching AS (SELECT 0::smallint AS what, * FROM looked WHERE true"));
+    query.sql.push_str("), matching AS (SELECT 0::smallint AS what, * FROM looked WHERE true");
     conditions(&mut query, filter);
     query.with(&format!(" ORDER BY seq {} LIMIT ?::bigint)", gap.order()), rows);
     query.sql.push_str(&format!(

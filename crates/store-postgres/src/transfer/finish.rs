@@ -1,5 +1,6 @@
 //! The end of a move into a schema.
 
+use becket_model::Noise;
 use becket_store::Result;
 use becket_store::transfer::{MOVING_SETTING, OWN_SETTINGS, Tally};
 
@@ -18,6 +19,13 @@ SELECT setval(pg_get_serial_sequence('application', 'key'),
        setval(pg_get_serial_sequence('quarantine', 'number'),
               greatest($2::bigint, (SELECT max(number) FROM quarantine), 0) + 1, false)";
 
+/// The nodes' numbers begin somewhere else than in any schema before, because the tokens of leases
+/// begin with them: whoever still holds one of another store's finds that it is none here.
+const NODES: &str = "
+SELECT setval('node_number', greatest($1::bigint, (SELECT last_value FROM node_number)))";
+/// They begin below this, half of what there may be.
+const NODES_FROM_MAX: u32 = 1 << 21;
+
 /// The newest event of each key, if repeats of it may still come.
 const REPEATS: &str = "
 INSERT INTO dedupe (application, key, event_seq, received_at_ms, until_ms)
@@ -34,10 +42,19 @@ INSERT INTO tally (day, slot, events)
 SELECT ((seq >> 20) / 86400000)::integer, 0, count(*) FROM event GROUP BY 1";
 
 /// Makes what follows from the events, sets the numbers, and takes the mark away.
-pub(super) async fn finish(session: &mut Session, source: &Tally, now_ms: i64) -> Result<()> {
+pub(super) async fn finish(
+    session: &mut Session,
+    source: &Tally,
+    now_ms: i64,
+    noise: &dyn Noise,
+) -> Result<()> {
+    let mut random = [0; 4];
+    noise.fill(&mut random);
+    let nodes_from = i64::from(u32::from_le_bytes(random) % NODES_FROM_MAX) + 1;
     let tx = session.begin(FINISH).await?;
     tx.batch("SET LOCAL work_mem = '128MB'; DELETE FROM dedupe; DELETE FROM tally").await?;
     tx.rows(NUMBERS, &[&source.document_number, &source.refused_number]).await?;
+    tx.rows(NODES, &[&nodes_from]).await?;
     tx.run(REPEATS, &[&now_ms]).await?;
     tx.run(DAYS, &[]).await?;
     tx.batch("UPDATE installation SET revision = revision + 1").await?;

@@ -17,9 +17,11 @@ mod load;
 mod small;
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use becket_model::Noise;
 use becket_postgres::Server;
 use becket_store::transfer::{
     Chunk, Kind, MOVING_SETTING, Moving, OWN_SETTINGS, Place, Tally, Transfer,
@@ -35,6 +37,9 @@ use crate::session::Session;
 const MOVE: &str = "move";
 /// Counting and indexing much takes long; a server that is gone is noticed by the connection itself.
 const ANSWER_MAX: Duration = Duration::from_secs(6 * 3_600);
+/// What a process that was killed has left behind is noticed by the server within this time.
+const LOCK_MAX: Duration = Duration::from_secs(2);
+const LOCK_EVERY: Duration = Duration::from_millis(100);
 
 /// A schema that is being moved.
 pub struct PostgresTransfer {
@@ -47,6 +52,7 @@ struct Parts {
     session: Session,
     /// Days that have partitions.
     days: HashSet<i32>,
+    noise: Arc<dyn Noise>,
 }
 
 impl PostgresTransfer {
@@ -87,7 +93,7 @@ impl PostgresTransfer {
         if !force {
             refuse_in_use(&session, &name).await?;
         }
-        let parts = Parts { session, days: HashSet::new() };
+        let parts = Parts { session, days: HashSet::new(), noise: options.noise };
         Ok(Self { name, parts: Mutex::new(Some(parts)) })
     }
 }
@@ -111,9 +117,15 @@ async fn has_store(session: &Session) -> Result<bool> {
 /// Keeps other moves away as long as the session lives.
 async fn lock(session: &Session, name: &str) -> Result<()> {
     let sql = "SELECT pg_try_advisory_lock(hashtext('becket move ' || current_schema()))";
-    let held = session.row(MOVE, sql, &[]).await?.is_some_and(|row| row.get(0));
-    if held {
-        return Ok(());
+    let started = Instant::now();
+    loop {
+        if session.row(MOVE, sql, &[]).await?.is_some_and(|row| row.get(0)) {
+            return Ok(());
+        }
+        if started.elapsed() >= LOCK_MAX {
+            break;
+        }
+        tokio::time::sleep(LOCK_EVERY).await;
     }
     Err(StoreError::Unusable {
         path: name.to_owned(),
@@ -208,7 +220,7 @@ impl Transfer for PostgresTransfer {
 
     async fn write(&self, chunk: Chunk) -> Result<()> {
         let mut parts = self.parts.lock().await;
-        let Parts { session, days } = parts.as_mut().ok_or(StoreError::Closed)?;
+        let Parts { session, days, .. } = parts.as_mut().ok_or(StoreError::Closed)?;
         match chunk {
             Chunk::Events(list) => load::write(session, days, &list).await,
             chunk => small::write(session, &chunk).await,
@@ -218,12 +230,14 @@ impl Transfer for PostgresTransfer {
     async fn finish(&self, source: &Tally, now_ms: i64) -> Result<()> {
         let mut parts = self.parts.lock().await;
         let parts = parts.as_mut().ok_or(StoreError::Closed)?;
-        finish::finish(&mut parts.session, source, now_ms).await
+        finish::finish(&mut parts.session, source, now_ms, &*parts.noise).await
     }
 
     async fn close(&self) -> Result<()> {
-        // The lock goes with the session.
-        drop(self.parts.lock().await.take());
+        let Some(parts) = self.parts.lock().await.take() else { return Ok(()) };
+        // It would go with the session, but only when the server has noticed its end.
+        let sql = "SELECT pg_advisory_unlock(hashtext('becket move ' || current_schema()))";
+        parts.session.rows(MOVE, sql, &[]).await?;
         Ok(())
     }
 }

@@ -231,3 +231,30 @@ async fn a_long_queue_is_handed_out_in_its_order() {
     assert_eq!(second.iter().map(|one| one.2).collect::<Vec<_>>(), expected);
     assert_eq!(lease(100).await.len(), 23);
 }
+
+#[tokio::test]
+async fn leases_of_which_nobody_was_told_are_ended() {
+    let mut group = Group::new(1, 1).await;
+    let endpoint = group.endpoints[0];
+    let proxy = proxy::Proxy::start(group.schema.options().url.as_str()).await;
+    let options = Options { url: proxy.url.clone(), ..group.schema.options() };
+    group.open_with(options).await;
+    for _ in 0..2 {
+        group.accept(0, &[endpoint], false).await;
+        assert_eq!(group.lease(1, endpoint).await.len(), 1, "its statements are prepared");
+    }
+    for _ in 0..3 {
+        group.accept(0, &[endpoint], false).await;
+    }
+    proxy.swallow_answers();
+    let lost = group.store(1).delivery_lease(endpoint, T0 + 1_000, LEASE_MS, 1_000).await;
+    assert!(lost.is_err());
+    assert_eq!(proxy.cuts(), 1, "the answer was lost");
+    let found = std::cell::Cell::new(0);
+    until(Duration::from_secs(5), || async {
+        let leased = group.store(1).delivery_lease(endpoint, T0 + 1_000, LEASE_MS, 1_000).await;
+        found.set(found.get() + leased.map_or(0, |leased| leased.len()));
+        found.get() == 3
+    })
+    .await;
+}

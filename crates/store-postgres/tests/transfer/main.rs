@@ -143,7 +143,7 @@ async fn with_stops(numbers: &mut Numbers, from: At<'_>, to: At<'_>) -> Vec<Veri
     loop {
         let source = Fragile::slow(from.open(false).await.unwrap(), 3);
         let target = Fragile {
-            writes: AtomicUsize::new(numbers.below(9) as usize),
+            writes: AtomicUsize::new(numbers.below(5) as usize),
             done_unheard: numbers.chance(50),
             ..Fragile::slow(to.open(true).await.unwrap(), 3)
         };
@@ -152,7 +152,7 @@ async fn with_stops(numbers: &mut Numbers, from: At<'_>, to: At<'_>) -> Vec<Veri
         target.close().await.unwrap();
         match moved {
             Ok(report) => {
-                assert!(stops > 2 && report.resumed, "it was broken off a few times");
+                assert!(stops > 0 && report.resumed, "it was broken off");
                 return report.verified;
             }
             Err(TransferError::Store(StoreError::Closed)) => stops += 1,

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use becket_develop::doctor::{Finding, counted};
 use becket_develop::doctor::traffic::{self, EndpointState, Histogram, Patience, Refused};
+use becket_develop::doctor::{Finding, counted};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};

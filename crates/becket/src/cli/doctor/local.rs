@@ -84,10 +84,14 @@ pub(super) fn machine(facts: &mut Facts, online: Option<&Online>) {
 /// Where the store is, if it is a database. Whether it can be reached is the gateway's to say.
 fn database(config: &Config) -> Finding {
     let shown = config.store.url.shown();
-    if shown.contains("sslmode=disable") && !shown.contains("@127.") && !shown.contains("@localhost")
+    if shown.contains("sslmode=disable")
+        && !shown.contains("@127.")
+        && !shown.contains("@localhost")
     {
         return Finding::warning("store", format!("{shown} is spoken to without encryption"))
-            .advise("write sslmode=verify-full, and sslrootcert=FILE for an authority of your own");
+            .advise(
+                "write sslmode=verify-full, and sslrootcert=FILE for an authority of your own",
+            );
     }
     Finding::fine("store", shown)
 }

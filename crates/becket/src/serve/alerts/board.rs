@@ -117,7 +117,7 @@ fn at_risk(gateway: &Gateway) -> Vec<Standing> {
         kind: StandingKind::DatabaseAtRisk,
         since_ms: None,
         title: "The database needs somebody".to_owned(),
-        detail: one.text.clone(),
+        detail: format!("{}.", one.text.trim_end_matches('.')),
         hint: "It is looked at once a minute; this goes away by itself when it is put right."
             .to_owned(),
         application: None,

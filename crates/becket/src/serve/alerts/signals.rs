@@ -67,7 +67,8 @@ impl Signals {
     /// Notes what another node has noted.
     pub(super) fn add(&self, passed: Passed) {
         for (owner, application, count) in passed.refused {
-            let at = Scope { owner: Owner::new(owner), application: application.map(ApplicationKey) };
+            let at =
+                Scope { owner: Owner::new(owner), application: application.map(ApplicationKey) };
             *self.refused.lock().entry(at).or_insert(0) += count;
         }
         for (endpoint, other) in passed.endpoints {
@@ -187,7 +188,9 @@ mod application_number {
         to.serialize_u32(key.0)
     }
 
-    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<ApplicationKey, D::Error> {
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(
+        from: D,
+    ) -> Result<ApplicationKey, D::Error> {
         u32::deserialize(from).map(ApplicationKey)
     }
 }

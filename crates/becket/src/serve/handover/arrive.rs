@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::wire::{Message, PROTOCOL, Wire};
-use super::{Door, Doors, Meeting, Place, Use};
+use super::{Door, Doors, Meeting, Place, Use, ended};
 use crate::config::{self, Config};
 use crate::serve::transforms::Transforms;
 use crate::serve::{self, ServeError, dashboard, listen, tls};
@@ -116,10 +116,10 @@ async fn take_over(
     wire.say(&hello).await.map_err(broken)?;
     let answer = timeout(ANSWER_PATIENCE, wire.hear()).await;
     let answer = answer.map_err(|_| broken(io::ErrorKind::TimedOut.into()))?.map_err(broken)?;
-    let words = match answer {
+    let (other, words) = match answer {
         Message::Have { version, pid, doors, .. } => {
             tracing::info!(pid, version, "taking over from the process that runs");
-            doors
+            (pid, doors)
         }
         Message::Refused { why } => return Err(ServeError::system("taking over", &why)),
         other => {
@@ -144,9 +144,11 @@ async fn take_over(
     wire.say(&Message::Ready).await.map_err(broken)?;
     match wire.hear().await {
         Ok(Message::Yours) => {}
-        // It has ended, and with it its hold on the store, or opening that fails.
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !shares_store => {
+        Ok(Message::Refused { why }) => return Err(ServeError::system("taking over", &why)),
+        // It has ended, and with it its hold on the store; had it given up, it would have said so.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             tracing::warn!("the process that ran has ended before its turn was over");
+            ended(other).await;
         }
         Ok(other) => {
             return Err(ServeError::system("taking over", &format!("{other:?} was not expected")));

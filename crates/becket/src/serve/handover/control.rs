@@ -259,7 +259,11 @@ impl Control {
                     asker: None,
                     begun,
                 })),
-                Err(why) => Happened::Failed(why),
+                Err(why) => {
+                    // It may be gone, which then is why.
+                    let _ = wire.say(&Message::Refused { why: why.clone() }).await;
+                    Happened::Failed(why)
+                }
             };
             // The queue's other end lives as long as the gateway serves.
             let _ = sender.send(happened).await;

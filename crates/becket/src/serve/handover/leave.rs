@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::control::{Conversation, answer};
 use super::wire::Message;
-use super::{Back, Doors, Left};
+use super::{Back, Doors, Left, ended};
 use crate::serve::gateway::Gateway;
 use crate::serve::telemetry::Telemetry;
 use crate::serve::{ENGINE_GRACE_EXTRA, ServeError, finish, listen};
@@ -29,9 +29,6 @@ const STORING: Duration = Duration::from_secs(5);
 /// request after it.
 const LINGER: Duration = Duration::from_secs(75 + 30);
 const LOOK_EVERY: Duration = Duration::from_millis(1);
-/// How long a process that gave up may take to end and let go of the store.
-const LET_GO: Duration = Duration::from_secs(10);
-
 /// Everything that has to end.
 pub(in crate::serve) struct Leaving<'g> {
     pub(in crate::serve) server: Server,
@@ -148,10 +145,7 @@ impl Leaving<'_> {
                 tracing::error!("restart.failed: {why}; this process goes on");
                 answer(conversation.asker.take(), why);
                 // Until its process has ended, it may hold the store.
-                let _ = tokio::time::timeout(LET_GO, async {
-                    while conversation.wire.hear().await.is_ok() {}
-                })
-                .await;
+                ended(conversation.pid).await;
                 Ok(Left::Back(Box::new(Back { loaded, doors, server })))
             }
         }

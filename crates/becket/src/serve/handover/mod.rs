@@ -34,9 +34,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use becket_ingress::server::Server;
 use serde::{Deserialize, Serialize};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::config::Loaded;
 
@@ -160,6 +163,27 @@ fn open_unix(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// How long a process may take to end.
+const ENDING_MAX: Duration = Duration::from_secs(10);
+
+/// Waits until a process has let go of everything, the store's lock too. That its end of a
+/// conversation is closed does not say so: what it had open is closed one after the other.
+async fn ended(pid: u32) {
+    let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
+        return;
+    };
+    // One that cannot be opened is gone.
+    let Ok(process) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK)
+    else {
+        return;
+    };
+    // Readable when the last of its threads has ended.
+    match AsyncFd::register_with_interest(process, Interest::READABLE) {
+        Ok(process) => drop(tokio::time::timeout(ENDING_MAX, process.readable()).await),
+        Err(error) => tracing::warn!(%error, "the end of the other process cannot be waited for"),
+    }
+}
+
 /// How a process came to its end, or not.
 pub(super) enum Left {
     /// It was told to stop and has.
@@ -195,6 +219,14 @@ mod tests {
         let mode = std::fs::metadata(folder.path().join(FORWARD)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         drop(again);
+    }
+
+    #[tokio::test]
+    async fn an_end_is_waited_for() {
+        let mut child = std::process::Command::new("sleep").arg("0.2").spawn().unwrap();
+        assert!(child.try_wait().unwrap().is_none());
+        ended(child.id()).await;
+        assert!(child.try_wait().unwrap().is_some(), "what is left is for its parent to see");
     }
 
     #[test]

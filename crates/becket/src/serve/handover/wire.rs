@@ -205,7 +205,7 @@ fn line(message: &Message) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
-    use std::os::fd::AsFd as _;
+    use std::os::fd::AsFd;
 
     use super::*;
 

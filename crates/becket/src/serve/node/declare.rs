@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::super::ServeError;
 use super::super::gateway::Gateway;
-use super::declared::{self, Declared};
 use super::Node;
+use super::declared::{self, Declared};
 
 /// How long a node waits for what others with lower numbers are about to declare.
 const OTHERS_MAX: Duration = Duration::from_secs(5);
@@ -64,7 +64,9 @@ impl Gateway {
         if !Declared::of(&current.declared).is_undone(&stored) {
             return Ok(());
         }
-        tracing::warn!("file.undone: another node has removed what this file declares; it is declared again");
+        tracing::warn!(
+            "file.undone: another node has removed what this file declares; it is declared again"
+        );
         self.apply_alone(current.loaded.as_ref().clone(), &mut registry).await
     }
 }

@@ -17,8 +17,11 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{Node, Shards, Standing, process};
 
-/// How often it is looked whether others have gone, and what is due.
+/// How often it is looked whether others have gone, and what is due if there are others.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often a node that is alone looks what is due: what was put back by a call whose answer was lost
+/// waits without anybody knowing.
+const ALONE_EVERY: u32 = 5;
 /// How often it is looked whether what leaves has gone.
 const LEAVING_LOOK: Duration = Duration::from_millis(50);
 /// How long attempts under way may take before their shard is given up all the same; they end and are
@@ -38,10 +41,7 @@ pub(super) struct Leaving {
 }
 
 /// Joins; nodes of this machine whose processes are gone are not waited for.
-pub(super) async fn join(
-    cluster: &dyn Cluster,
-    new: NodeNew,
-) -> Result<Membership, StoreError> {
+pub(super) async fn join(cluster: &dyn Cluster, new: NodeNew) -> Result<Membership, StoreError> {
     let joined = cluster.join(new.clone()).await?;
     let gone = process::gone(&joined.nodes, joined.node);
     if gone.is_empty() {
@@ -61,6 +61,7 @@ pub(super) async fn keep(node: Weak<Node>) {
     let mut tick = tokio::time::interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut renew_at = Instant::now() + renew_every;
+    let mut ticks = 0_u32;
     loop {
         let Some(node) = node.upgrade() else { return };
         if node.stopping.load(Ordering::Acquire) {
@@ -71,7 +72,13 @@ pub(super) async fn keep(node: Weak<Node>) {
             biased;
             () = tokio::time::sleep_until(renew_at) => true,
             heard = news.recv() => node.hear(heard),
-            _ = tick.tick() => node.look(renew_at).await,
+            _ = tick.tick() => {
+                ticks = ticks.wrapping_add(1);
+                if node.has_others() || ticks.is_multiple_of(ALONE_EVERY) {
+                    node.engine.look();
+                }
+                node.look(renew_at).await
+            }
             () = tokio::time::sleep(LEAVING_LOOK), if is_leaving => node.has_left(),
         };
         if renew {
@@ -116,9 +123,6 @@ impl Node {
 
     /// Looks how things stand, not longer than until it is renewed anyway; whether to renew at once.
     async fn look(&self, renew_at: Instant) -> bool {
-        if self.has_others() {
-            self.engine.look();
-        }
         let asked = Instant::now();
         if self.renew_every <= LOOK_EVERY {
             return false;
@@ -157,7 +161,8 @@ impl Node {
             }
             return self.join_again().await;
         };
-        if released {
+        // Without surplus others do not need any more what was about to be given up.
+        if released || membership.surplus.is_empty() {
             *self.leaving.lock() = None;
         }
         self.told(&membership, asked);
@@ -185,7 +190,10 @@ impl Node {
 
     /// The others have taken this node for dead: what it held is theirs, and it begins anew.
     async fn join_again(&self) -> Result<(), StoreError> {
-        tracing::warn!(node = self.number().0, "node.lost: the others took this node for dead; joining again");
+        tracing::warn!(
+            node = self.number().0,
+            "node.lost: the others took this node for dead; joining again"
+        );
         let now = Instant::now();
         self.engine.tenure_set(Tenure { may_start_until: now, first_lease: LeaseToken(u64::MAX) });
         *self.lanes.lock() = Shards::default();

@@ -51,12 +51,32 @@ impl Collector for StoreMetrics {
             ("database_connections", "Open connections to the database", gauges.connections as f64),
             ("database_connections_busy", "Those in use", gauges.connections_busy as f64),
             ("database_connections_max", "The most there may be", gauges.connections_max as f64),
-            ("database_waiting", "Calls that wait for a connection or a commit", gauges.waiting as f64),
-            ("database_partitions", "Partitions of events, one for each day", gauges.partitions as f64),
-            ("database_urgent", "Things about the database that put data or service at risk", sampled.urgent as f64),
+            (
+                "database_waiting",
+                "Calls that wait for a connection or a commit",
+                gauges.waiting as f64,
+            ),
+            (
+                "database_partitions",
+                "Partitions of events, one for each day",
+                gauges.partitions as f64,
+            ),
+            (
+                "database_urgent",
+                "Things about the database that put data or service at risk",
+                sampled.urgent as f64,
+            ),
             ("nodes", "Nodes that share the store", sampled.nodes as f64),
-            ("node_shards", "Shards of endpoints that this node delivers to, of 256", sampled.shards as f64),
-            ("node_membership_seconds", "For how long this node surely belongs to the others", sampled.lease_s),
+            (
+                "node_shards",
+                "Shards of endpoints that this node delivers to, of 256",
+                sampled.shards as f64,
+            ),
+            (
+                "node_membership_seconds",
+                "For how long this node surely belongs to the others",
+                sampled.lease_s,
+            ),
             ("lease_overdue_seconds", "How far the oldest lease is beyond its end", overdue_s),
         ];
         for (name, help, value) in levels {

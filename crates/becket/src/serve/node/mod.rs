@@ -25,6 +25,7 @@ mod rates;
 mod shards;
 mod shown;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,9 +33,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use becket_engine::{Engine, Tenure};
 use becket_model::EndpointKey;
-use becket_store::cluster::{
-    Advice, Cluster, Membership, NodeNew, NodeNumber, NodeRow, shard_of,
-};
+use becket_store::cluster::{Advice, Cluster, Membership, NodeNew, NodeNumber, NodeRow, shard_of};
 use becket_store::{LeaseToken, StoreError};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -87,6 +86,8 @@ pub(super) struct Node {
     has_lost: AtomicBool,
     /// The shards whose lanes the engine has.
     lanes: Mutex<Shards>,
+    /// Endpoints that it has whoever has their shard.
+    lent: Mutex<HashSet<EndpointKey>>,
     /// Shards whose lanes are being taken out, to be given up.
     leaving: Mutex<Option<member::Leaving>>,
     /// The engine has to be given all its endpoints anew.
@@ -159,6 +160,7 @@ impl Node {
             has_lost: AtomicBool::new(false),
             standing: ArcSwap::from_pointee(standing),
             lanes: Mutex::default(),
+            lent: Mutex::default(),
             leaving: Mutex::default(),
             afresh: AtomicBool::new(false),
             ownership_changed: Notify::new(),
@@ -189,13 +191,13 @@ impl Node {
     }
 
     /// Whether what only one of the nodes is to do is this one's: it is the first, by number, that
-    /// serves the API.
+    /// serves the API, if any does.
     pub(super) fn is_first(&self) -> bool {
         let standing = self.standing.load();
         let age = i64::try_from(standing.asked.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let lives =
-            |node: &&NodeRow| node.number == standing.own || node.expires_in_ms > age;
-        let first = standing.nodes.iter().filter(|node| node.roles.api).find(lives);
+        let lives = |node: &&NodeRow| node.number == standing.own || node.expires_in_ms > age;
+        let mut nodes = standing.nodes.iter().filter(lives);
+        let first = nodes.clone().find(|node| node.roles.api).or_else(|| nodes.next());
         Instant::now() < standing.until && first.is_some_and(|node| node.number == standing.own)
     }
 
@@ -218,9 +220,13 @@ impl Node {
         self.split.load().holder(source, endpoint)
     }
 
-    /// The listener of an endpoint is connected here, or no longer.
+    /// This node delivers to an endpoint, or ends what waits for it, whoever has its shard; or no longer.
     pub(super) fn lend(&self, endpoint: EndpointKey, lent: bool) {
-        self.cluster.lend(endpoint, lent);
+        let mut known = self.lent.lock();
+        let changed = if lent { known.insert(endpoint) } else { known.remove(&endpoint) };
+        if changed {
+            self.cluster.lend(endpoint, lent);
+        }
     }
 
     /// Something was changed here: what others changed meanwhile is taken over at once, too, so that
@@ -247,7 +253,6 @@ impl Node {
         self.clock.seen(membership.now_ms, asked);
         let before = self.standing.load_full();
         let now = Standing::of(membership, asked, self.lease);
-        let changed = before.shards != now.shards;
         for gone in before.nodes.iter().filter(|old| !now.knows(old.number)) {
             tracing::info!(node = gone.number.0, name = %gone.name, "node.gone");
             self.has_lost.store(true, Ordering::Release);
@@ -262,10 +267,18 @@ impl Node {
             self.split.store(Arc::new(split));
             self.begin_afresh();
         }
-        if changed {
+        self.check_ownership();
+        self.heard_of(membership.revision);
+    }
+
+    /// Has the lanes of the engine changed if they are not those that it should have. Asked with each
+    /// renewal, whatever seems to have changed: shards that are given up may come back with the answer.
+    fn check_ownership(&self) {
+        let wanted = self.wanted();
+        let has = *self.lanes.lock();
+        if has != wanted {
             self.ownership_changed.notify_one();
         }
-        self.heard_of(membership.revision);
     }
 
     /// The configuration has this revision now.
@@ -285,7 +298,11 @@ impl Node {
             Ok(Err(error)) => {
                 tracing::warn!(code = error.code(), %error, "the others could not be told; they notice it by themselves");
             }
-            Err(_) => tracing::warn!("the others could not be told in time; they notice it by themselves"),
+            Err(_) => {
+                tracing::warn!(
+                    "the others could not be told in time; they notice it by themselves"
+                );
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ const AGAIN: Duration = Duration::from_millis(200);
 
 impl Node {
     /// The shards whose lanes the engine is to have.
-    fn wanted(&self) -> Shards {
+    pub(super) fn wanted(&self) -> Shards {
         let own = self.standing.load().shards;
         match self.leaving.lock().as_ref() {
             Some(leaving) => own.without(&leaving.shards),
@@ -98,7 +98,9 @@ impl Gateway {
             self.put_in_force(Current::clone(&self.current.load()), &mut registry).await?;
         } else {
             *node.lanes.lock() = wanted;
-            for endpoint in registry.in_shards(|shard| lost.has(shard)) {
+            let lent = node.lent.lock().clone();
+            let gone = registry.in_shards(|shard| lost.has(shard)).into_iter();
+            for endpoint in gone.filter(|endpoint| !lent.contains(endpoint)) {
                 self.acts.forget(endpoint);
                 self.engine.endpoint_remove(endpoint);
             }

@@ -1,5 +1,6 @@
 //! Nodes: real gateways on one PostgreSQL, each with a folder, a port and a file of its own.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::gateway::{Gateway, Place};
@@ -111,11 +112,29 @@ impl<'p> Nodes<'p> {
         started.elapsed()
     }
 
-    /// The ends of all logs, for messages.
+    /// For messages: the ends of all logs without the lines of every request and attempt, and who the
+    /// nodes say is there. The whole logs are kept in the folder of the tests' own files.
     pub fn logs(&self) -> String {
-        let logs = self.places.iter().enumerate();
-        logs.map(|(index, place)| format!("--- node {}:\n{}\n", index + 1, place.log_tail()))
-            .collect()
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let mut text = String::new();
+        for (index, place) in self.places.iter().enumerate() {
+            let log = place.log();
+            let copy = folder.join(format!("node-{}.log", index + 1));
+            let kept = std::fs::write(&copy, &log);
+            let traffic = ["\"event.received\"", "\"attempt.finished\""];
+            let lines: Vec<&str> = log
+                .lines()
+                .filter(|line| !traffic.iter().any(|message| line.contains(message)))
+                .collect();
+            let tail = lines[lines.len().saturating_sub(30)..].join("\n");
+            text.push_str(&format!(
+                "--- node {} ({}, {kept:?}):\n{tail}\n",
+                index + 1,
+                copy.display()
+            ));
+        }
+        text.push_str(&format!("nodes: {}\n", self.any().api("GET", "/api/v1/becket/nodes")));
+        text
     }
 
     /// How often a text stands in the log of a node.

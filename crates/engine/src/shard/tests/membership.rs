@@ -75,6 +75,30 @@ fn what_was_withheld_is_given_back_and_says_nothing() {
 }
 
 #[test]
+fn a_short_hiccup_is_not_written_down_where_that_is_wanted() {
+    let mut rig = Rig::new(1, 128, &settings());
+    rig.shard.config = Arc::new(EngineConfig {
+        failing_noted_after_ms: 10_000,
+        ..EngineConfig::clone(&rig.shard.config)
+    });
+    let attempt = |rig: &mut Rig, status| {
+        assert!(rig.receive(0));
+        let started = rig.started();
+        rig.end(&started[0], Some(status));
+        rig.store_works().iter().filter(|name| **name == "change").count()
+    };
+    assert_eq!(attempt(&mut rig, 500), 0);
+    assert_eq!(attempt(&mut rig, 200), 0);
+    assert_eq!(rig.notices(), []);
+    assert_eq!(attempt(&mut rig, 500), 0);
+    rig.pass(10_000);
+    assert_eq!(attempt(&mut rig, 500), 1, "it lasts");
+    assert_eq!(attempt(&mut rig, 500), 0);
+    assert_eq!(attempt(&mut rig, 200), 1);
+    assert!(matches!(rig.notices()[..], [EndpointEvent::Recovered { .. }]));
+}
+
+#[test]
 fn a_removed_endpoint_leaves_when_its_last_result_is_recorded() {
     let mut rig = Rig::new(1, 128, &settings());
     let key = rig.lanes[0].key;

@@ -1,14 +1,12 @@
 //! The layout comes into being, once, whoever starts and whatever is killed.
 
-mod support;
-
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::support::{Schema, server};
 use becket_store::{Owner, Store as _, StoreError};
 use becket_store_postgres::PostgresStore;
-use support::{Schema, server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_start_at_once_make_one_schema() {

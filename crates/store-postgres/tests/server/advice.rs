@@ -1,9 +1,5 @@
 //! What an operator is told about a server that is not set up well.
 
-#[path = "../../becket/tests/support/postgres.rs"]
-mod postgres;
-mod support;
-
 use becket_store::Store as _;
 use becket_store::cluster::Advice;
 use becket_store_postgres::PostgresStore;
@@ -11,8 +7,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use postgres::Postgres;
-use support::Schema;
+use crate::postgres::Postgres;
+use crate::support::Schema;
 
 async fn advice(server: &Postgres, user: &str) -> Vec<Advice> {
     let mut options = Schema::new().options();
