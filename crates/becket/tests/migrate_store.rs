@@ -2,6 +2,7 @@
 //! middle; what was pending before is delivered after, once, under the same ids and secrets.
 
 #[path = "support/postgres.rs"]
+#[allow(dead_code, reason = "other drivers use the rest")]
 mod postgres;
 mod support;
 

@@ -38,8 +38,6 @@ use std::time::Duration;
 
 use becket_ingress::server::Server;
 use serde::{Deserialize, Serialize};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use crate::config::Loaded;
 
@@ -165,23 +163,25 @@ fn open_unix(path: &Path) -> io::Result<UnixListener> {
 
 /// How long a process may take to end.
 const ENDING_MAX: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// Waits until a process has let go of everything, the store's lock too. That its end of a
 /// conversation is closed does not say so: what it had open is closed one after the other.
 async fn ended(pid: u32) {
-    let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
-        return;
-    };
-    // One that cannot be opened is gone.
-    let Ok(process) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK)
-    else {
-        return;
-    };
-    // Readable when the last of its threads has ended.
-    match AsyncFd::register_with_interest(process, Interest::READABLE) {
-        Ok(process) => drop(tokio::time::timeout(ENDING_MAX, process.readable()).await),
-        Err(error) => tracing::warn!(%error, "the end of the other process cannot be waited for"),
+    let until = tokio::time::Instant::now() + ENDING_MAX;
+    while is_alive(pid) && tokio::time::Instant::now() < until {
+        tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Whether any thread of a process is left. The first one may have ended before the others, and what
+/// is open belongs to all.
+fn is_alive(pid: u32) -> bool {
+    let Ok(words) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    // The state follows the name, which stands in brackets and may hold anything.
+    let state = words.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    threads > 1 || !matches!(state, Some('Z' | 'X'))
 }
 
 /// How a process came to its end, or not.
@@ -224,7 +224,7 @@ mod tests {
     #[tokio::test]
     async fn an_end_is_waited_for() {
         let mut child = std::process::Command::new("sleep").arg("0.2").spawn().unwrap();
-        assert!(child.try_wait().unwrap().is_none());
+        assert!(is_alive(std::process::id()) && is_alive(child.id()));
         ended(child.id()).await;
         assert!(child.try_wait().unwrap().is_some(), "what is left is for its parent to see");
     }
