@@ -173,8 +173,7 @@ impl Ingress {
             return self.receive_and_tell(head, body, peer).await.0;
         }
         let peer = peer.into();
-        let remote =
-            client_address(peer.address.ip(), &head.headers, &self.limits.trusted_proxies);
+        let remote = client_address(peer.address.ip(), &head.headers, &self.limits.trusted_proxies);
         let mut telling = Telling::new(&*self.observer, remote);
         let reply = self.deny(&mut telling, denial::not_receiving(), None).await;
         telling.status = reply.status().as_u16();
