@@ -1,10 +1,12 @@
 //! Which process this is, so that nodes of the same machine can tell that another one is gone and need
 //! not wait for the end of its membership.
 //!
-//! Invariant: only a process that this one could see is ever called gone: same start of the machine,
-//! same space of process numbers.
+//! Invariant: only a process that this one would know of is ever called gone: same start of the machine,
+//! same space of process numbers. One that is merely hidden, because it is another user's, is not.
 
 use becket_store::cluster::{NodeNumber, NodeRow};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 /// A process among all of all machines.
@@ -29,7 +31,10 @@ impl Process {
             boot: boot.trim().to_owned(),
             space: space.display().to_string(),
             pid,
-            began: began(pid)?,
+            began: match seen(pid) {
+                Seen::Began(began) => began,
+                Seen::Ended | Seen::Hidden => return None,
+            },
         })
     }
 
@@ -38,21 +43,53 @@ impl Process {
         self.boot == other.boot
             && self.space == other.space
             && self != other
-            && began(other.pid) != Some(other.began)
+            && seen(other.pid).is_gone(other.began)
     }
 }
 
-/// When a process began, by its line in `/proc`; `None` if there is none or it has ended and only waits
-/// to be asked about.
-fn began(pid: u32) -> Option<u64> {
-    let line = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may hold anything; after its closing parenthesis come state and numbers.
+/// What can be seen of a process number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// A process that began then.
+    Began(u64),
+    /// None, or one that has ended and only waits to be asked about.
+    Ended,
+    /// One that this process may not look at.
+    Hidden,
+}
+
+impl Seen {
+    /// Whether the process that began at a moment has ended.
+    const fn is_gone(self, began: u64) -> bool {
+        match self {
+            Self::Began(other) => other != began,
+            Self::Ended => true,
+            Self::Hidden => false,
+        }
+    }
+}
+
+/// Looks at a process by its line in `/proc`, which may be set up to hide those of other users: then
+/// only a signal that is none tells whether there is one.
+fn seen(pid: u32) -> Seen {
+    let Ok(line) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        return match pid.map(test_kill_process) {
+            Some(Err(Errno::SRCH)) => Seen::Ended,
+            _ => Seen::Hidden,
+        };
+    };
+    began(&line).unwrap_or(Seen::Ended)
+}
+
+/// The name may hold anything; after its closing parenthesis come state and numbers.
+fn began(line: &str) -> Option<Seen> {
     let (_, rest) = line.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace();
     if matches!(fields.next()?, "Z" | "X") {
         return None;
     }
-    fields.nth(18)?.parse().ok()
+    fields.nth(18)?.parse().ok().map(Seen::Began)
 }
 
 /// The nodes whose processes were on this machine and are gone.
@@ -84,13 +121,15 @@ mod tests {
         let own = Process::own().unwrap();
         assert!(!own.knows_gone(&own));
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let other = Process { pid: child.id(), began: began(child.id()).unwrap(), ..own.clone() };
+        let Seen::Began(began) = seen(child.id()) else { panic!("it runs") };
+        let other = Process { pid: child.id(), began, ..own.clone() };
         assert!(!own.knows_gone(&other), "it runs");
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(own.knows_gone(&other));
         assert!(!own.knows_gone(&Process { boot: "another".to_owned(), ..other.clone() }));
         assert!(!own.knows_gone(&Process { space: "another".to_owned(), ..other.clone() }));
+        assert!(!Seen::Hidden.is_gone(own.began), "another user's may well run");
         let again = Process { pid: own.pid, began: own.began + 1, ..other };
         assert!(own.knows_gone(&again), "its number was used again");
     }
