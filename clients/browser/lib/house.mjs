@@ -33,7 +33,11 @@ function configuration(at, further) {
       ['id = "ledger"', `url = "${at}/status/503"`, 'retry = "standard"'],
     ]),
     source("slack", "slack", SECRETS.slack, [['id = "bot"', `url = "${at}/slack"`]]),
-    source("orders", "standardwebhooks", SECRETS.standard, [['id = "shop"', `url = "${at}/orders"`, 'event_types = ["order.*"]']]),
+    source("orders", "standardwebhooks", SECRETS.standard, [
+      ['id = "shop"', `url = "${at}/orders"`, 'event_types = ["order.*"]'],
+      // The waits are long enough to be looked at, and all alike: who looks too late sees the next one.
+      ['id = "patient"', `url = "${at}/later"`, 'event_types = ["late.*"]', 'retry = ["12s", "12s", "12s", "12s", "12s", "12s"]'],
+    ]),
   ].join("\n");
 }
 

@@ -275,8 +275,17 @@ fn rabbit_confirms_what_it_routed() {
     let promised = publish_across_a_restart(&action, "hooks", || {
         server.kill();
         server.resume();
-        let (status, queue) = server.http("GET", "/api/queues/%2F/hooks", None);
-        assert_eq!(status, 200, "the queue outlives the broker: {queue}");
+        // Its pages are there before it has read its queues again.
+        let started = Instant::now();
+        loop {
+            let (status, queue) = server.http("GET", "/api/queues/%2F/hooks", None);
+            if status == 200 {
+                break;
+            }
+            let waited = started.elapsed();
+            assert!(waited < Duration::from_secs(20), "the queue outlives the broker: {queue}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     });
     let found = server
         .messages("hooks")
