@@ -35,7 +35,7 @@ test: setup ## run every test: unit, conformance, real SDKs, crash, disk full, r
 
 check: ## formatting, lints with warnings as errors, and the repository's own rules
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --features becket-fuzz/targets -- -D warnings
 	cargo xtask tidy
 
 audit: ## licences, sources, duplicate versions; advisories where their database can be reached

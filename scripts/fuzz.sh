@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the libFuzzer targets in fuzz/ and runs each for a number of seconds.
-#   scripts/fuzz.sh --check     only that they compile
 #   scripts/fuzz.sh SECONDS     run each target; a crash leaves its input in fuzz/artifacts
+# That they compile is a part of `make check`.
 # The folder has cargo-fuzz's layout and works with it. The flags below are the ones cargo-fuzz
 # passes for coverage; set here because they work on the stable toolchain, without installing it.
 set -euo pipefail
@@ -11,12 +11,6 @@ set -euo pipefail
 targets=()
 for file in fuzz/fuzz_targets/*.rs; do targets+=("$(basename "$file" .rs)"); done
 
-if [ "${1:-}" = --check ]; then
-    CARGO_TARGET_DIR=target cargo check --quiet --manifest-path fuzz/Cargo.toml --bins
-    say "fuzz targets compile: ${targets[*]}"
-    exit
-fi
-
 seconds="${1:-60}"
 host="$(rustc -vV | sed -n 's/^host: //p')"
 coverage=(-Cpasses=sancov-module
@@ -24,11 +18,11 @@ coverage=(-Cpasses=sancov-module
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters
     -Cllvm-args=-sanitizer-coverage-pc-table
     -Cllvm-args=-sanitizer-coverage-trace-compares
-    -Ccodegen-units=1 -Cdebug-assertions -Coverflow-checks --cfg fuzzing)
+    -Ccodegen-units=1 -Cdebuginfo=line-tables-only -Cdebug-assertions -Coverflow-checks --cfg fuzzing)
 say "building ${targets[*]}"
 # --target keeps these flags away from build scripts and procedural macros.
 RUSTFLAGS="${coverage[*]}" CARGO_TARGET_DIR=fuzz/target \
-    cargo build --quiet --release --manifest-path fuzz/Cargo.toml --target "$host" --bins
+    cargo build --quiet --release --package becket-fuzz --features targets --target "$host" --bins
 
 for target in "${targets[@]}"; do
     mkdir -p "fuzz/corpus/$target" "fuzz/artifacts/$target"

@@ -10,9 +10,6 @@ features=(--features becket/queues)
 # First, so that what cargo builds has the dashboard in it.
 scripts/dashboard.sh
 
-say "checking that the fuzz targets build"
-scripts/fuzz.sh --check
-
 if cargo nextest --version >/dev/null 2>&1; then
     say "cargo nextest run --workspace"
     # Documentation examples are not nextest's business, so they go first and its summary is last.

@@ -12,15 +12,18 @@ const root = fileURLToPath(new URL("../../..", import.meta.url));
 /** The admin token of every gateway that is started here. */
 export const ADMIN_TOKEN = "browser-tests-only-admin-token-0123456789";
 
-/** A port of loopback that nobody listens on just now. */
+/** A port of loopback that nobody listens on just now, below those that the system gives to connections. */
 export function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
+  return new Promise((resolve) => {
+    const attempt = () => {
+      const server = net.createServer();
+      server.on("error", attempt);
+      server.listen(12_000 + Math.floor(Math.random() * 3_000), "127.0.0.1", () => {
+        const { port } = server.address();
+        server.close(() => resolve(port));
+      });
+    };
+    attempt();
   });
 }
 

@@ -33,6 +33,15 @@ async function making({ check, svix, stranger, run }) {
   });
   await check("application.create", "a uid in use is refused", () =>
     refused(svix.application.create({ name: "again", uid }), 409));
+  await check("application.create", "a uid may look like an id", async () => {
+    const old = (prefix) => `${prefix}_${`0${run}Moved`.replace(/[^A-Za-z0-9]/g, "").padEnd(27, "0").slice(0, 27)}`;
+    const made = await svix.application.create({ name: "moved", uid: old("app") });
+    assert.equal((await svix.application.get(old("app"))).id, made.id);
+    await svix.endpoint.create(old("app"), { url: "https://example.com/", uid: old("ep") });
+    assert.equal((await svix.endpoint.get(old("app"), old("ep"))).uid, old("ep"));
+    await refused(svix.application.create({ name: "taken", uid: made.id }), 409);
+    await svix.application.delete(old("app"));
+  });
   for (const [name, body, at] of [
     ["an empty name", { name: "" }, "body.name"],
     ["a name that is a number", { name: 5 }, "body.name"],

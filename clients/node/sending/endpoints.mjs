@@ -141,6 +141,9 @@ async function listing({ check, svix, other, run, receiver }, app) {
     assert.deepEqual(among(ascending), own);
     assert.deepEqual(among(await pages(list, { limit: 3, order: "descending" })), own.toReversed());
   });
+  await check("endpoint.list", "the newest comes first if nothing is said", async () => {
+    assert.deepEqual(among(await pages(list, { limit: 2 })), own.toReversed());
+  });
   await check("endpoint.list", "refusals", async () => {
     await refused(list({ limit: 0 }), 422, "query.limit");
     await refused(list({ iterator: "nonsense" }), 422, "query.iterator");

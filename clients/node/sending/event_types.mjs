@@ -123,6 +123,8 @@ async function removing({ check, svix, other, run }) {
     assert.equal(await listed(true), true);
     const { id } = await svix.application.create({ name: "archived types" });
     await refused(svix.message.create(id, { eventType: name, payload: {} }), 422);
+    const asks = { url: "https://example.com/", eventTypes: [name] };
+    await refused(svix.endpoint.create(id, asks), 422, "body.eventTypes");
     const again = await svix.eventType.create({ name, description: "two" });
     assert.equal(again.description, "two");
     assert.ok(!again.archived);

@@ -36,6 +36,21 @@ async function recovering({ check, svix, other, run, receiver }) {
     const again = await svix.endpoint.recover(app, "e", { since: ago(3_600) });
     assert.equal((await finished(svix, again.id)).data.messagesSent, 0);
   });
+  await check("endpoint.recover", "what still waits for its next attempt comes now", async () => {
+    const name = `${app}-waiting`;
+    await svix.endpoint.create(app, { url: receiver.url(name), uid: "w", channels: [name] });
+    let down = true;
+    receiver.on(name, () => (down ? { status: 500, headers: { "retry-after": "600" }, text: "down" } : {}));
+    const { id } = await svix.message.create(app, { eventType: "r.r", payload: {}, channels: [name] });
+    await until("one attempt has failed", async () => {
+      const { data } = await svix.messageAttempt.listByMsg(app, id, { endpointId: "w" });
+      return data.length === 1;
+    });
+    down = false;
+    const task = await svix.endpoint.recover(app, "w", { since: ago(3_600) });
+    assert.equal((await finished(svix, task.id)).data.messagesSent, 1);
+    assert.equal((await receiver.wait(name, 2))[1].headers["webhook-id"], id);
+  });
   await check("endpoint.recover", "refusals", async () => {
     await refused(svix.endpoint.recover(app, "e", {}), 422, "body");
     await refused(svix.endpoint.recover(app, "e", { since: "yesterday" }), 422, "body.since");

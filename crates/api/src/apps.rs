@@ -35,15 +35,12 @@ impl App {
         Scope::of(self.application.owner, self.application.key)
     }
 
-    /// The endpoint with this id or uid.
+    /// The endpoint with this id, or else with this uid, which may look like an id.
     pub fn endpoint(&self, name: &str) -> Result<&Endpoint> {
         let id: Option<EndpointId> = name.parse().ok();
-        self.endpoints
-            .iter()
-            .find(|endpoint| match id {
-                Some(id) => endpoint.id == id,
-                None => endpoint.uid.as_deref() == Some(name),
-            })
+        let by_id = id.and_then(|id| self.endpoints.iter().find(|endpoint| endpoint.id == id));
+        by_id
+            .or_else(|| self.endpoints.iter().find(|known| known.uid.as_deref() == Some(name)))
             .ok_or_else(|| ApiError::not_found("endpoint", name))
     }
 }
@@ -64,7 +61,7 @@ pub(crate) struct Apps {
     changes: AtomicU64,
 }
 
-/// How an application of a kind is named in a path: by its id, or by its uid.
+/// How an application of a kind is named in a path, by the look of it: by its id, or by its uid.
 pub(crate) fn name_of(kind: ApplicationKind, text: &str) -> Name<ApplicationId> {
     if kind == ApplicationKind::Source
         && let Ok(id) = text.parse::<SourceId>()
@@ -77,6 +74,37 @@ pub(crate) fn name_of(kind: ApplicationKind, text: &str) -> Name<ApplicationId> 
         Ok(id) => Name::Id(id),
         Err(_) => Name::Uid(text.to_owned()),
     }
+}
+
+/// The application of a kind with this id, or else with this uid: a uid may look like an id, as the
+/// ids do that another system gave.
+pub(crate) async fn look_up(
+    store: &dyn Store,
+    owner: Owner,
+    kind: ApplicationKind,
+    text: &str,
+) -> Result<Option<Application>> {
+    let name = name_of(kind, text);
+    let looks_like_id = matches!(name, Name::Id(_));
+    let found = store.application_get(owner, kind, name).await?;
+    if found.is_some() || !looks_like_id {
+        return Ok(found);
+    }
+    Ok(store.application_get(owner, kind, Name::Uid(text.to_owned())).await?)
+}
+
+/// Whether a uid is the id of another application of its kind: whoever gave it could never reach
+/// what has it, because an id in a path means what has the id.
+pub(crate) async fn is_others_id(
+    store: &dyn Store,
+    owner: Owner,
+    kind: ApplicationKind,
+    uid: Option<&str>,
+    own: Option<ApplicationKey>,
+) -> Result<bool> {
+    let Some(name @ Name::Id(_)) = uid.map(|uid| name_of(kind, uid)) else { return Ok(false) };
+    let found = store.application_get(owner, kind, name).await?;
+    Ok(found.is_some_and(|found| Some(found.key) != own))
 }
 
 impl Apps {
@@ -94,10 +122,7 @@ impl Apps {
             return Ok(Some(app));
         }
         let changes = self.changes.load(Ordering::Acquire);
-        let Some(application) = store.application_get(owner, kind, name_of(kind, name)).await?
-        else {
-            return Ok(None);
-        };
+        let Some(application) = look_up(store, owner, kind, name).await? else { return Ok(None) };
         let endpoints = all_endpoints(store, owner, application.key).await?;
         let app = Arc::new(App { application, endpoints, read_at_ms: now_ms });
         self.remember(by_name, &app, changes);
@@ -124,6 +149,13 @@ impl Apps {
         if let Some(old) = remembered.apps.insert(name, Arc::clone(app)) {
             remembered.endpoints -= old.endpoints.len();
         }
+    }
+
+    /// Forgets all applications.
+    pub fn forget_all(&self) {
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        *remembered = Remembered::default();
     }
 
     /// Forgets one application under all its names: it or one of its endpoints has changed.

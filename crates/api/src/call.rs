@@ -22,7 +22,6 @@ use crate::bodies::Bodies;
 use crate::cookies::{self, Arrival, Cookie, Way};
 use crate::event_types::EventTypes;
 use crate::handlers::oidc::Used;
-use crate::idempotency::Idempotency;
 use crate::operational::Desk;
 use crate::posting::Poster;
 use crate::problem::{ApiError, Result};
@@ -52,7 +51,6 @@ pub(crate) struct Shared {
     pub bodies: Bodies,
     pub tasks: BackgroundTasks,
     pub event_types: EventTypes,
-    pub idempotency: Idempotency,
     pub streams: Arc<tokio::sync::Semaphore>,
 }
 

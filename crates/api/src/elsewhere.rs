@@ -52,6 +52,15 @@ impl Elsewhere {
         }
     }
 
+    /// Anything may have changed: another database has taken the place of the one before.
+    pub fn everything_changed(&self) {
+        if let Some(shared) = self.shared() {
+            shared.apps.forget_all();
+            shared.event_types.forget_all();
+            shared.tokens.forget();
+        }
+    }
+
     /// Another node is gone: its tasks are taken up, if that is for this node to do.
     pub fn node_gone(&self) {
         if let Some(shared) = self.shared()

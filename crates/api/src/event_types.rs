@@ -193,6 +193,13 @@ impl EventTypes {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets what is remembered of all owners.
+    pub fn forget_all(&self) {
+        let mut remembered = self.lock();
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        remembered.clear();
+    }
+
     /// Forgets what is remembered of an owner: an event type or a setting has changed.
     pub fn forget(&self, owner: Owner) {
         let mut remembered = self.lock();

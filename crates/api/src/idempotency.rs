@@ -4,34 +4,45 @@
 //! and body is kept, so that the same key for something else is told apart from a repeat. The answer
 //! is sealed, because answers may show secrets.
 //!
-//! Invariants: an answer of success is on stable storage before it goes out, and for [`KEPT_MS`]; a
-//! request goes on when its client has gone, so that the repeat finds its answer; while it is under
-//! way its repeats are refused; refusals are not kept. If the process dies between the change and
-//! the keeping of its answer, a repeat is carried out again.
+//! Invariants: a request is carried out only by who has claimed its key in the store, so one node of
+//! all does it; a claim ends [`CLAIM_MS`] after its last renewal, so a node that dies keeps no key; an
+//! answer of success takes the claim's place before it goes out, and is kept for [`KEPT_MS`]; a
+//! request goes on when its client has gone, so that the repeat finds its answer. A refusal gives the
+//! key back. What failed without being known to be undone, and what died, leaves its claim to end by
+//! itself; a repeat after that is carried out again.
 //!
 //! Deliberately absent: posting an event, which keeps its key with the event itself.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use becket_store::vault::place;
-use becket_store::{DocumentContent, DocumentKind, DocumentName, Owner, WriteIf};
+use becket_store::{
+    Document, DocumentContent, DocumentKind, DocumentName, Owner, WriteIf, Written,
+};
 use bytes::Bytes;
+use http::response::Parts;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Access, Role, hex};
 use crate::call::Shared;
-use crate::problem::{ApiError, Place, Result};
+use crate::problem::{ApiError, Code, Place, Result};
 use crate::routes::Route;
 
 /// How long an answer is kept, in milliseconds.
 const KEPT_MS: i64 = 24 * 3_600_000;
+/// How long a key stays claimed when nobody renews the claim, in milliseconds.
+const CLAIM_MS: i64 = 60_000;
+/// How often the claim of a request that is under way is renewed.
+const RENEWED_EVERY: Duration = Duration::from_secs(20);
 /// The largest answer that is kept, in bytes.
 pub(crate) const ANSWER_BYTES_MAX: usize = 256 * 1024;
 const KEY_CHARACTERS_MAX: usize = 256;
@@ -44,43 +55,37 @@ const KEPT: HeaderName = HeaderName::from_static("idempotency-kept");
 /// Keeps its key by itself.
 const POSTING: &str = "v1.message.create";
 
-/// The keys whose first requests are under way in this process.
-#[derive(Debug, Default)]
-pub(crate) struct Idempotency(Mutex<HashSet<String>>);
-
 /// Whether repeats of a route's requests are recognised here.
 pub(crate) fn applies(route: &Route) -> bool {
     route.method == "post" && !route.public && route.id != POSTING
 }
 
-/// A key's turn; ends when dropped.
-struct Turn {
-    shared: Arc<Shared>,
-    key: String,
-}
-
-impl Turn {
-    fn take(shared: &Arc<Shared>, key: &str) -> Option<Self> {
-        let mut keys = shared.idempotency.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = keys.insert(key.to_owned());
-        fresh.then(|| Self { shared: Arc::clone(shared), key: key.to_owned() })
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let keys = &self.shared.idempotency.0;
-        keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
-    }
-}
-
-/// What is kept beside the sealed body of an answer.
+/// What is kept for a key, in clear.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
-    /// The hash of query and body that were answered.
-    asked: String,
-    status: u16,
-    content_type: Option<String>,
+#[serde(untagged)]
+enum Kept {
+    /// The request was carried out; the body of the answer is sealed beside it.
+    Answer {
+        /// The hash of query and body that were answered.
+        asked: String,
+        status: u16,
+        content_type: Option<String>,
+    },
+    /// Somebody carries the request out.
+    Claim {
+        /// The hash of query and body that are being carried out.
+        asked: String,
+        /// Tells this claim from every other.
+        claim: String,
+    },
+}
+
+impl Kept {
+    fn read(document: &Document) -> Result<Self> {
+        serde_json::from_str(&document.content.body).map_err(|error| {
+            ApiError::new("event_damaged", format!("a kept answer cannot be read: {error}"))
+        })
+    }
 }
 
 /// A request with a key.
@@ -138,24 +143,19 @@ async fn keyed(
         name: DocumentName::of_owner(DocumentKind::Answer, name),
         asked: hash([query.as_bytes(), &body, b"", b""]),
     };
-    let Some(turn) = Turn::take(&shared, &keyed.name.name) else {
-        return Err(ApiError::new(
-            "idempotency_conflict",
-            "a request with this idempotency key is under way",
-        )
-        .hint("wait for its answer, then repeat it"));
+    let claim = match Claim::take(&shared, keyed).await? {
+        Claimed::New(claim) => claim,
+        Claimed::Answered(answer) => return Ok(answer),
     };
-    if let Some(answer) = first_answer(&shared, &keyed).await? {
-        return Ok(answer);
-    }
     parts.extensions.insert(access);
     let request = Request::from_parts(parts, Body::from(body));
     // A task of its own: it has to end and be kept even if the client goes away.
     let carried_out = tokio::spawn(async move {
-        let response = next.run(request).await;
-        let response = keep(&turn.shared, &keyed, response).await;
-        drop(turn);
-        response
+        let response = tokio::select! {
+            response = next.run(request) => response,
+            never = claim.renew() => match never {},
+        };
+        claim.end(response).await
     });
     carried_out
         .await
@@ -163,7 +163,7 @@ async fn keyed(
 }
 
 /// Whose answers a key leads to: what admins of an owner ask is one, each portal token stands alone.
-fn scope_of(access: &Access) -> String {
+pub(crate) fn scope_of(access: &Access) -> String {
     match (&access.role, access.token) {
         (Role::Admin, _) => "admin".to_owned(),
         (Role::Developer { payloads }, _) => format!("developer/{payloads}"),
@@ -174,80 +174,209 @@ fn scope_of(access: &Access) -> String {
     }
 }
 
-/// The first answer to a key, if there is one; an error if it was to something else.
-async fn first_answer(shared: &Shared, keyed: &Keyed) -> Result<Option<Response>> {
-    let api = &shared.api;
-    let now_ms = api.clock.now_ms();
-    let found = api.store.document_get(keyed.owner, keyed.name.clone(), now_ms).await?;
-    let Some(document) = found else { return Ok(None) };
-    let kept: Kept = serde_json::from_str(&document.content.body).map_err(|error| {
-        ApiError::new("event_damaged", format!("a kept answer cannot be read: {error}"))
-    })?;
-    if kept.asked != keyed.asked {
-        let what = "the same idempotency key was used with another body or other parameters";
-        let place = Place::new("header", KEY.as_str(), what, "idempotency_mismatch");
-        return Err(ApiError::new("idempotency_mismatch", what)
-            .at(vec![place])
-            .hint("use a new key for each thing that is to be done"));
-    }
-    let status = StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK);
-    let body = match &document.content.sealed {
-        Some(sealed) => {
-            Bytes::from(api.directory.open(&place::document(&keyed.name), sealed)?.to_vec())
-        }
-        None => Bytes::new(),
-    };
-    let mut response = (status, Body::from(body)).into_response();
-    let headers = response.headers_mut();
-    headers.insert(REPLAYED, HeaderValue::from_static("true"));
-    if let Some(kind) = kept.content_type.and_then(|kind| HeaderValue::from_str(&kind).ok()) {
-        headers.insert(header::CONTENT_TYPE, kind);
-    }
-    Ok(Some(response))
+/// What asking for a key came to.
+enum Claimed {
+    /// It is ours: the request is to be carried out.
+    New(Claim),
+    /// The request was carried out before; its answer.
+    Answered(Response),
 }
 
-/// Keeps an answer of success; what cannot be kept says so.
-async fn keep(shared: &Shared, keyed: &Keyed, response: Response) -> Response {
-    if !response.status().is_success() {
-        return response;
-    }
-    let (mut parts, body) = response.into_parts();
-    let body = match to_bytes(body, usize::MAX).await {
-        Ok(body) => body,
-        Err(error) => {
-            let detail = format!("the answer broke off: {error}");
-            return ApiError::new("event_damaged", detail).into_response();
-        }
-    };
-    let content_type = parts.headers.get(header::CONTENT_TYPE);
-    let content_type = content_type.and_then(|kind| kind.to_str().ok()).map(str::to_owned);
-    let kept = Kept { asked: keyed.asked.clone(), status: parts.status.as_u16(), content_type };
-    let written = match body.len() {
-        0..=ANSWER_BYTES_MAX => write(shared, keyed, &kept, &body).await,
-        _ => Err(ApiError::new("body_too_large", "the answer is too large to be kept")),
-    };
-    // It has been done; telling otherwise would make the client do it again.
-    if let Err(error) = written {
-        tracing::error!(%error, "idempotency.not_kept");
-        parts.headers.insert(KEPT, HeaderValue::from_static("false"));
-    }
-    Response::from_parts(parts, Body::from(body))
+/// A key that one request has for itself, on all nodes.
+struct Claim {
+    shared: Arc<Shared>,
+    keyed: Keyed,
+    id: String,
+    /// The revision of the claim's document.
+    revision: AtomicU64,
 }
 
-async fn write(shared: &Shared, keyed: &Keyed, kept: &Kept, body: &[u8]) -> Result<()> {
-    let api = &shared.api;
-    let now_ms = api.clock.now_ms();
-    let sealed = match body {
-        [] => None,
-        _ => Some(api.directory.seal(&place::document(&keyed.name), body)?),
-    };
-    let body = serde_json::to_string(kept).map_err(|error| {
-        ApiError::new("event_damaged", format!("the answer cannot be written: {error}"))
-    })?;
-    let content = DocumentContent { body, sealed, expires_at_ms: Some(now_ms + KEPT_MS) };
-    let name = keyed.name.clone();
-    api.store.document_put(keyed.owner, name, content, WriteIf::Always, now_ms).await?;
-    Ok(())
+impl Claim {
+    /// Claims a key, or finds what is kept for it; an error if that is not for this request.
+    async fn take(shared: &Arc<Shared>, keyed: Keyed) -> Result<Claimed> {
+        let mut random = [0; 16];
+        shared.api.noise.fill(&mut random);
+        let shared = Arc::clone(shared);
+        let claim = Self { shared, keyed, id: hex(&random), revision: AtomicU64::new(0) };
+        let content = claim.content(CLAIM_MS)?;
+        match claim.put(content, WriteIf::Absent).await? {
+            Written::Created(document) | Written::Replaced(document) => {
+                claim.revision.store(document.revision, Ordering::Release);
+                Ok(Claimed::New(claim))
+            }
+            Written::Refused(Some(document)) => claim.answered(&document).map(Claimed::Answered),
+            Written::Refused(None) => Err(in_use("the idempotency key could not be claimed")),
+        }
+    }
+
+    /// The first answer, if what is kept for the key is one and was to this request.
+    fn answered(&self, document: &Document) -> Result<Response> {
+        let kept = Kept::read(document)?;
+        let (Kept::Answer { asked, .. } | Kept::Claim { asked, .. }) = &kept;
+        if *asked != self.keyed.asked {
+            let what = "the same idempotency key was used with another body or other parameters";
+            let place = Place::new("header", KEY.as_str(), what, "idempotency_mismatch");
+            return Err(ApiError::new("idempotency_mismatch", what)
+                .at(vec![place])
+                .hint("use a new key for each thing that is to be done"));
+        }
+        let Kept::Answer { status, content_type, .. } = kept else {
+            let what = "a request with this idempotency key is under way, or has ended without \
+                        saying how";
+            return Err(in_use(what));
+        };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+        let body = match &document.content.sealed {
+            Some(sealed) => {
+                let place = place::document(&self.keyed.name);
+                Bytes::from(self.shared.api.directory.open(&place, sealed)?.to_vec())
+            }
+            None => Bytes::new(),
+        };
+        let mut response = (status, Body::from(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+        if let Some(kind) = content_type.and_then(|kind| HeaderValue::from_str(&kind).ok()) {
+            headers.insert(header::CONTENT_TYPE, kind);
+        }
+        Ok(response)
+    }
+
+    /// Keeps the claim alive until the future is dropped.
+    async fn renew(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(RENEWED_EVERY).await;
+            let renewed = match self.content(CLAIM_MS) {
+                Ok(content) => self.replace(content).await,
+                Err(error) => Err(error),
+            };
+            match renewed {
+                Ok(true) => {}
+                Ok(false) => {
+                    // It has ended, because it could not be renewed in time.
+                    tracing::warn!("idempotency.claim_lost");
+                    return std::future::pending().await;
+                }
+                Err(error) => tracing::warn!(%error, "idempotency.claim_not_renewed"),
+            }
+        }
+    }
+
+    /// Keeps an answer of success, gives the key back after a refusal, and leaves the claim to end by
+    /// itself if it is not known what was done.
+    async fn end(&self, response: Response) -> Response {
+        if response.status().is_success() {
+            return self.keep(response).await;
+        }
+        if response.status().is_server_error() && !is_undone(&response) {
+            return response;
+        }
+        let released = match self.content(0) {
+            Ok(content) => self.replace(content).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = released {
+            tracing::warn!(%error, "idempotency.not_released");
+        }
+        response
+    }
+
+    /// Keeps an answer of success; what cannot be kept says so.
+    async fn keep(&self, response: Response) -> Response {
+        let (mut parts, body) = response.into_parts();
+        let body = match to_bytes(body, usize::MAX).await {
+            Ok(body) => body,
+            Err(error) => {
+                let detail = format!("the answer broke off: {error}");
+                return ApiError::new("event_damaged", detail).into_response();
+            }
+        };
+        // It has been done; telling otherwise would make the client do it again.
+        if let Err(error) = self.write(&parts, &body).await {
+            tracing::error!(%error, "idempotency.not_kept");
+            parts.headers.insert(KEPT, HeaderValue::from_static("false"));
+        }
+        Response::from_parts(parts, Body::from(body))
+    }
+
+    async fn write(&self, parts: &Parts, body: &[u8]) -> Result<()> {
+        if body.len() > ANSWER_BYTES_MAX {
+            self.replace(self.content(0)?).await?;
+            return Err(ApiError::new("body_too_large", "the answer is too large to be kept"));
+        }
+        let content_type = parts.headers.get(header::CONTENT_TYPE);
+        let content_type = content_type.and_then(|kind| kind.to_str().ok()).map(str::to_owned);
+        let (asked, status) = (self.keyed.asked.clone(), parts.status.as_u16());
+        let mut content = self.kept(&Kept::Answer { asked, status, content_type }, KEPT_MS)?;
+        if !body.is_empty() {
+            let place = place::document(&self.keyed.name);
+            content.sealed = Some(self.shared.api.directory.seal(&place, body)?);
+        }
+        match self.replace(content).await? {
+            true => Ok(()),
+            false => Err(in_use("another request has claimed the idempotency key meanwhile")),
+        }
+    }
+
+    /// The claim as it is kept for so long; a claim that is over at once gives the key back.
+    fn content(&self, for_ms: i64) -> Result<DocumentContent> {
+        let asked = self.keyed.asked.clone();
+        self.kept(&Kept::Claim { asked, claim: self.id.clone() }, for_ms)
+    }
+
+    fn kept(&self, kept: &Kept, for_ms: i64) -> Result<DocumentContent> {
+        let body = serde_json::to_string(kept).map_err(|error| {
+            ApiError::new("event_damaged", format!("the answer cannot be written: {error}"))
+        })?;
+        let expires_at_ms = Some(self.shared.api.clock.now_ms() + for_ms);
+        Ok(DocumentContent { body, sealed: None, expires_at_ms })
+    }
+
+    /// Writes in place of the claim; false if somebody else has the key now.
+    async fn replace(&self, content: DocumentContent) -> Result<bool> {
+        let mut condition = WriteIf::Revision(self.revision.load(Ordering::Acquire));
+        for _ in 0..3 {
+            match self.put(content.clone(), condition).await? {
+                Written::Created(document) | Written::Replaced(document) => {
+                    self.revision.store(document.revision, Ordering::Release);
+                    return Ok(true);
+                }
+                // It has ended, and nobody has asked for the key since.
+                Written::Refused(None) => condition = WriteIf::Absent,
+                // A renewal was done, though its answer never came.
+                Written::Refused(Some(document)) if self.is(&document) => {
+                    condition = WriteIf::Revision(document.revision);
+                }
+                Written::Refused(Some(_)) => return Ok(false),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a document is this claim.
+    fn is(&self, document: &Document) -> bool {
+        matches!(Kept::read(document), Ok(Kept::Claim { claim, .. }) if claim == self.id)
+    }
+
+    async fn put(&self, content: DocumentContent, condition: WriteIf) -> Result<Written> {
+        let (api, name) = (&self.shared.api, self.keyed.name.clone());
+        let now_ms = api.clock.now_ms();
+        Ok(api.store.document_put(self.keyed.owner, name, content, condition, now_ms).await?)
+    }
+}
+
+/// Somebody else has the key.
+fn in_use(what: &str) -> ApiError {
+    ApiError::new("idempotency_conflict", what).hint(
+        "wait for its answer, then repeat it; if there was none, look whether it was done: after a \
+         minute a repeat is carried out",
+    )
+}
+
+/// Whether a request that failed is known to have changed nothing: the store had no room for it.
+fn is_undone(response: &Response) -> bool {
+    let code = response.extensions().get::<Code>();
+    code.is_some_and(|Code(code)| ["store_full", "store_busy"].contains(code))
 }
 
 /// The hash of several texts, each with its length, so that none runs into the next.

@@ -100,7 +100,6 @@ pub fn router(api: ApiState) -> Router {
         bodies: bodies::Bodies::new(),
         tasks: tasks::Tasks::default(),
         event_types: event_types::EventTypes::default(),
-        idempotency: idempotency::Idempotency::default(),
         streams: Arc::new(tokio::sync::Semaphore::new(handlers::tail::STREAMS_MAX)),
     });
     shared.api.elsewhere.told_to(&shared);

@@ -168,7 +168,7 @@ fn operation(route: &Route) -> Value {
         parameters.push(json!({
             "name": "idempotency-key",
             "in": "header",
-            "description": "A repeat with the same key and body gets the first answer, for 24 hours; the same key with another body is refused.",
+            "description": "A repeat with the same key and body gets the first answer, for 24 hours; while the first request is under way it is refused (409). The same key with another body is refused (422).",
             "schema": reference("Text"),
         }));
     }

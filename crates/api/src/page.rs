@@ -21,10 +21,25 @@ pub(crate) struct Asked<Id> {
 }
 
 impl<Id> Asked<Id> {
-    /// Reads the parameters; `parse` reads an id.
+    /// Reads the parameters of a list that is in ascending order unless asked otherwise; `parse`
+    /// reads an id.
     pub fn read(call: &Call, parse: impl Fn(&str) -> Option<Id>) -> Result<Self> {
+        Self::read_with(call, parse, false)
+    }
+
+    /// The same for a list that is in descending order unless asked otherwise.
+    pub fn read_newest_first(call: &Call, parse: impl Fn(&str) -> Option<Id>) -> Result<Self> {
+        Self::read_with(call, parse, true)
+    }
+
+    fn read_with(
+        call: &Call,
+        parse: impl Fn(&str) -> Option<Id>,
+        descending: bool,
+    ) -> Result<Self> {
         let descending = match call.text("order") {
-            None | Some("ascending") => false,
+            None => descending,
+            Some("ascending") => false,
             Some("descending") => true,
             Some(other) => {
                 let what = format!("`{other}` is not ascending or descending");

@@ -66,6 +66,10 @@ pub const CODES: &[(&str, u16, &str)] = &[
 /// The result of a handler.
 pub(crate) type Result<T, E = ApiError> = std::result::Result<T, E>;
 
+/// The stable code of a refusal, beside its response.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Code(pub &'static str);
+
 /// Where in a request something is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -139,6 +143,11 @@ impl ApiError {
         self.code == "not_found"
     }
 
+    /// Whether somebody else has changed what was to be changed, between reading and writing.
+    pub fn is_meanwhile(&self) -> bool {
+        self.code == "changed_meanwhile"
+    }
+
     /// Says what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -203,6 +212,7 @@ impl IntoResponse for ApiError {
             tracing::error!(code = self.code, detail = %self.detail, "api.failed");
         }
         let mut response = (status, self.document().to_string()).into_response();
+        response.extensions_mut().insert(Code(self.code));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after_s {

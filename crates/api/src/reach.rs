@@ -11,7 +11,6 @@ use crate::apps::App;
 use crate::call::Call;
 use crate::handlers::access::app_named;
 use crate::handlers::create::event_id_key;
-use crate::handlers::event_by_id;
 use crate::names::Names;
 use crate::problem::{ApiError, Result};
 
@@ -74,10 +73,13 @@ impl Reached {
         }
     }
 
-    /// The event that a path names: by its id, by its `eventId`, or by the sender's delivery id.
+    /// The event that a path names: by its id, or else by its `eventId` or the sender's delivery id,
+    /// which may look like an id.
     pub async fn event(&self, call: &Call, name: &str) -> Result<EventRow> {
-        if name.parse::<EventId>().is_ok() {
-            return event_by_id(call, self.scope(), name).await;
+        if let Ok(id) = name.parse::<EventId>()
+            && let Some(found) = call.store().event_get(self.scope(), id).await?
+        {
+            return Ok(found);
         }
         let dedupe = match self.app.application.kind {
             ApplicationKind::Source => call.shared.api.directory.dedupe_key(self.app.key(), name),

@@ -131,7 +131,7 @@ pub struct CapturedSecret {
     pub received_at_ms: i64,
 }
 
-/// How many accepted secrets of handshakes are kept.
+/// How many secrets of handshakes are kept, of those that are accepted and of those that wait.
 const CAPTURED_MAX: usize = 8;
 
 impl std::fmt::Debug for SourceCredentials {
@@ -141,18 +141,28 @@ impl std::fmt::Debug for SourceCredentials {
 }
 
 impl SourceCredentials {
-    /// Forgets the oldest captured secrets beyond a limit, and all but the newest that waits.
-    pub fn keep_newest(&mut self) {
-        let count =
-            |accepted: bool| self.captured.iter().filter(|c| c.accepted == accepted).count();
-        let mut over_accepted = count(true).saturating_sub(CAPTURED_MAX);
-        let mut over_waiting = count(false).saturating_sub(1);
+    /// Forgets the oldest accepted secrets of handshakes beyond a limit, and the newest that wait: anybody
+    /// can send more of those, and must not push the provider's out.
+    pub fn keep_some(&mut self) {
+        let accepted = self.captured.iter().filter(|captured| captured.accepted).count();
+        let mut over = accepted.saturating_sub(CAPTURED_MAX);
+        let mut waiting = 0;
         self.captured.retain(|captured| {
-            let over = if captured.accepted { &mut over_accepted } else { &mut over_waiting };
-            let goes = *over > 0;
-            *over = over.saturating_sub(1);
-            !goes
+            if captured.accepted {
+                let stays = over == 0;
+                over = over.saturating_sub(1);
+                stays
+            } else {
+                waiting += 1;
+                waiting <= CAPTURED_MAX
+            }
         });
+    }
+
+    /// Whether as many secrets of handshakes wait as are kept.
+    #[must_use]
+    pub fn waiting_is_full(&self) -> bool {
+        self.captured.iter().filter(|captured| !captured.accepted).count() >= CAPTURED_MAX
     }
 }
 

@@ -43,7 +43,7 @@ const RUNNING_MAX: usize = 4;
 /// How many tasks of this process may be unfinished.
 const UNFINISHED_MAX: usize = 1_000;
 /// How long an ended task can be looked up, in milliseconds.
-const KEPT_MS: i64 = 30 * 24 * 3_600_000;
+const KEPT_MS: i64 = 90 * 24 * 3_600_000;
 /// How long a task waits when the store cannot take its work at the moment.
 const PAUSE: Duration = Duration::from_secs(2);
 const SLICE: usize = 200;

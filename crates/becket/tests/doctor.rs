@@ -329,8 +329,9 @@ fn the_question_is_limited_and_answered_on_both_listeners() {
     let (inside, outside) = (ask(admin).unwrap(), ask(place.address).unwrap());
     assert_eq!((outside.status, outside.text()), (200, inside.text()));
     assert_eq!(inside.text().trim().len(), 64);
-    // Nothing else of management is there, and what is no question is no answer.
+    // Of management only what balancers ask is there, and what is no question is no answer.
     let mut client = Client::closing(place.address);
+    assert_eq!(client.send("GET", "/readyz", &[], b"").unwrap().text(), "ready\n");
     assert_eq!(client.send("GET", "/healthz", &[], b"").unwrap().status, 404);
     assert_eq!(client.send("GET", "/in/.well-known/becket", &[], b"").unwrap().status, 400);
     assert_eq!(client.send("POST", &path, &[], b"{}").unwrap().status, 404);

@@ -129,12 +129,18 @@ fn a_secret_that_has_to_be_confirmed_waits_for_the_operator() {
     assert!(fine && shown.contains(secret) && shown.contains("waits"), "{shown}");
     let (listed, _) = becket(&place, &["sources", "show", "own"]);
     assert!(listed.contains("becket sources secret"), "{listed}");
-    let (accepted, fine) = becket(&place, &["sources", "secret", "accept", "own"]);
+    // A stranger's handshake comes after the operator has looked: what was seen is accepted.
+    let strange = "secret_of_a_stranger";
+    assert!(wait_until(Duration::from_secs(15), || shake(&place, strange).status == 204));
+    let (_, fine) = becket(&place, &["sources", "secret", "accept", "own"]);
+    assert!(!fine, "which one is not said");
+    let (accepted, fine) = becket(&place, &["sources", "secret", "accept", "own", secret]);
     assert!(fine && accepted.contains("accepted"), "{accepted}");
     assert_eq!(event(&place, secret, "{\"n\":2}"), 200);
-    assert!(!waits(&gateway));
-    let (_, fine) = becket(&place, &["sources", "secret", "accept", "own"]);
-    assert!(!fine, "nothing waits any more");
+    assert_eq!(event(&place, strange, "{\"n\":3}"), 401);
+    assert!(waits(&gateway), "the stranger's");
+    let (_, fine) = becket(&place, &["sources", "secret", "accept", "own", secret]);
+    assert!(!fine, "it waits no more");
     let log = place.log();
     assert!(log.contains("source.secret.waits") && !log.contains(secret), "{log}");
 }

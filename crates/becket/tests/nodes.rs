@@ -3,10 +3,19 @@
 //!
 //! `cluster_crash.rs` does the same under load and by chance; here each thing is looked at alone.
 
+#[path = "nodes/coming_and_going.rs"]
+mod coming_and_going;
+#[path = "support/cluster/cut_proxy.rs"]
+#[allow(dead_code, reason = "other drivers use the rest")]
+mod cut_proxy;
+#[path = "nodes/lost_reads.rs"]
+mod lost_reads;
 #[path = "support/postgres.rs"]
 #[allow(dead_code, reason = "other drivers use the rest")]
 mod postgres;
 mod support;
+#[path = "nodes/two_files.rs"]
+mod two_files;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};

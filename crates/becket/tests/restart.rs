@@ -270,6 +270,29 @@ fn a_process_from_elsewhere_takes_over_only_if_told_to() {
 }
 
 #[test]
+fn a_resting_connection_finds_the_next_process_however_long_the_path_is() {
+    let sink = Sink::start(|_| 200);
+    let place = Place::new();
+    let data = place.folder.join("a".repeat(120)).join("data");
+    place.configure("", &data, "", &source(&sink));
+    let mut chain = Chain::start(&place);
+    let mut resting = Client::keeping(place.address);
+    assert!(load::send(&mut resting, "/in/github", 1, 10).expect("it answers").is_success());
+    chain.restart();
+    let said = || place.log().contains("waiting for connections to end");
+    assert!(wait_until(Duration::from_secs(10), said), "{}", place.log_tail());
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(chain.first.is_running(), "a connection is left:\n{}", place.log_tail());
+    let begun = Instant::now();
+    let answer = load::send(&mut resting, "/in/github", 2, 10).expect("it answers");
+    assert!(answer.is_success(), "{} {}\n{}", answer.status, answer.text(), place.log_tail());
+    assert_eq!(answer.header("connection"), Some("close"), "by way of the old process");
+    assert!(begun.elapsed() < DELAY_MAX, "after {:?}", begun.elapsed());
+    assert!(wait_until(DELAY_MAX, || sink.count() == 2), "{}", sink.count());
+    chain.stop();
+}
+
+#[test]
 fn a_changed_address_is_opened_and_an_unchanged_one_kept() {
     let sink = Sink::start(|_| 200);
     let place = Place::new();
@@ -281,7 +304,8 @@ fn a_changed_address_is_opened_and_an_unchanged_one_kept() {
     chain.restart();
     let ask = |address, path| Client::closing(address).send("GET", path, &[], b"");
     assert_eq!(ask(admin, "/readyz").expect("management has moved").status, 200);
-    assert_eq!(ask(place.address, "/readyz").expect("receiving stays").status, 404);
+    assert_eq!(ask(place.address, "/readyz").expect("balancers ask there").status, 200);
+    assert_eq!(ask(place.address, "/healthz").expect("receiving stays").status, 404);
     chain.stop();
 }
 

@@ -77,8 +77,13 @@ pub(crate) fn prepare(
         None => fact(facts.delivery_id),
         Some(place) => fact(overridden_id(place, received, &mut payload)),
     };
-    let observed = matches!(how.verdict, Verdict::Refused(_)) && how.released.is_none();
-    let dedupe = dedupe_of(received, observed, delivery_id.as_deref(), event_type.as_deref());
+    let trust = match how.verdict {
+        Verdict::Genuine(genuine) if source.entry.proves(genuine) => Trust::Proven,
+        Verdict::Genuine(_) => Trust::Anybody,
+        Verdict::Refused(_) if how.released.is_some() => Trust::Proven,
+        Verdict::Refused(_) => Trust::Observed,
+    };
+    let dedupe = dedupe_of(received, trust, delivery_id.as_deref(), event_type.as_deref());
     let record = pack(
         received.head,
         &RecordFacts {
@@ -147,31 +152,53 @@ fn overridden_id(
     (!text.is_empty()).then_some(text)
 }
 
-/// `observed` says that the request is only let in because the source refuses nothing: it must not
-/// be able to pass for the first of two and keep the sender's own event out.
+/// How much is known about who sent a request that becomes an event. What is not proven must not be
+/// able to pass for the first of two and keep the sender's own event out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// A secret or a key proves it, or an operator has let it out of quarantine.
+    Proven,
+    /// The source verifies nothing: whoever knows the URL may have sent it.
+    Anybody,
+    /// It is only let in because the source refuses nothing.
+    Observed,
+}
+
 fn dedupe_of(
     received: &Received<'_>,
-    observed: bool,
+    trust: Trust,
     delivery_id: Option<&str>,
     event_type: Option<&str>,
 ) -> Option<(DedupeKey, DedupeKind, u64)> {
-    let source = received.source;
-    let rules = &source.rules.dedupe;
+    let (key, body) = (received.source.key, &received.body);
+    let rules = &received.source.rules.dedupe;
     if !rules.enabled {
         return None;
     }
-    Some(match delivery_id {
-        Some(id) => {
-            let unproven = observed.then(|| format!("unverified {id}"));
-            let key = dedupe::delivery_id_key(source.key, unproven.as_deref().unwrap_or(id));
+    let chosen = rules.id_chosen || rules.id_at.is_some();
+    let found = match (delivery_id, trust) {
+        (Some(id), Trust::Observed) => {
+            let id = format!("unverified {id}");
+            (dedupe::delivery_id_key(key, &id), DedupeKind::DeliveryId, rules.id_window_ms)
+        }
+        // Anybody can write an id of somebody else's event: it only counts with the whole body.
+        (Some(_), Trust::Anybody) if !chosen && rules.bodies_recur => return None,
+        (Some(id), Trust::Anybody) if !chosen => {
+            let key = dedupe::body_key(key, "unproven", id, None, body);
             (key, DedupeKind::DeliveryId, rules.id_window_ms)
         }
-        None => {
+        (Some(id), _) => {
+            (dedupe::delivery_id_key(key, id), DedupeKind::DeliveryId, rules.id_window_ms)
+        }
+        (None, _) if rules.bodies_recur => return None,
+        (None, _) => {
             let method = received.head.method.as_str();
             let path = path_and_query(received.head);
-            let method = if observed { format!("unverified {method}") } else { method.to_owned() };
-            let key = dedupe::body_key(source.key, &method, path, event_type, &received.body);
+            let unverified = if trust == Trust::Observed { "unverified " } else { "" };
+            let method = format!("{unverified}{method}");
+            let key = dedupe::body_key(key, &method, path, event_type, body);
             (key, DedupeKind::BodyHash, rules.hash_window_ms)
         }
-    })
+    };
+    Some(found)
 }

@@ -111,12 +111,14 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// The defaults for a provider: its entry may raise the body limit.
+    /// The defaults for a provider: its entry may raise the body limit, and say that equal bodies are
+    /// no repeats.
     #[must_use]
     pub fn for_entry(entry: &Entry) -> Self {
         let rules = Self::default();
         let body_limit_bytes = entry.body_limit().unwrap_or(rules.body_limit_bytes);
-        Self { body_limit_bytes, ..rules }
+        let dedupe = DedupeRules { bodies_recur: entry.bodies_recur, ..rules.dedupe };
+        Self { body_limit_bytes, dedupe, ..rules }
     }
 }
 
@@ -143,6 +145,12 @@ pub struct DedupeRules {
     pub hash_window_ms: u64,
     /// Where the id is, if not where the provider's entry says.
     pub id_at: Option<IdPlace>,
+    /// Whether the operator chose the place of the id in the entry: it then counts for requests that
+    /// nothing proves, too.
+    pub id_chosen: bool,
+    /// Whether different events come with equal bodies, so that a body tells no repeat (default no,
+    /// or as the entry says).
+    pub bodies_recur: bool,
 }
 
 impl Default for DedupeRules {
@@ -152,6 +160,8 @@ impl Default for DedupeRules {
             id_window_ms: 72 * 60 * 60 * 1000,
             hash_window_ms: 5 * 60 * 1000,
             id_at: None,
+            id_chosen: false,
+            bodies_recur: false,
         }
     }
 }

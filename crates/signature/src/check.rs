@@ -264,6 +264,17 @@ fn handshake_problem(rule: &HandshakeRule, schemes: &[Scheme]) -> Option<String>
     if rule.verify_first {
         return None;
     }
+    let brings = |condition: &Condition| {
+        condition.present != Some(false)
+            && condition.at.variables().any(|place| !matches!(place, Expr::Credential(_)))
+    };
+    if (200..300).contains(&rule.respond.status) && !rule.when.iter().any(brings) {
+        return Some(
+            "`when` only asks for what is absent, so that every unsigned event would be answered and dropped: name \
+             something that the handshake brings, or an empty body"
+                .to_owned(),
+        );
+    }
     // Answering with a keyed hash of whatever is sent would sign forgeries for anybody.
     let templates = std::iter::once(&rule.respond.body).chain(rule.respond.headers.values());
     let hashed = templates.flat_map(|template| template.parts()).flat_map(keyed_hashes);
@@ -276,10 +287,8 @@ fn handshake_problem(rule: &HandshakeRule, schemes: &[Scheme]) -> Option<String>
             .iter()
             .filter(|condition| condition.at.single() == Some(argument))
             .find_map(|condition| condition.charset);
-        let bounded = charset.is_some_and(|charset| {
-            charset == Charset::Hex
-                || schemes.iter().all(|scheme| never_consists_of(scheme, charset))
-        });
+        let bounded = charset
+            .is_some_and(|charset| schemes.iter().all(|scheme| never_consists_of(scheme, charset)));
         if !bounded {
             return Some(
                 "it answers with a keyed hash without `verify_first`: bound the hashed text with a `charset` condition, and make sure that no scheme signs such texts (a literal in `message`, or `when` with `starts_with`), or anybody could have messages signed"

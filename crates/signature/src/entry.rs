@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::answers::{AckSpec, HandshakeRule};
 use crate::error::EntryError;
 use crate::scheme::{Class, Scheme};
-use crate::template::{OneOrMany, Place};
+use crate::template::{Expr, OneOrMany, Place};
+use crate::verdict::Genuine;
 
 /// How well an entry is backed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -99,6 +100,10 @@ pub struct Entry {
     /// Where the id is found that stays the same when the provider sends again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery_id: Option<FactSpec>,
+    /// Whether different events come with equal bodies, as bare notifications do. A request without a delivery id is
+    /// then never taken for a repeat.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bodies_recur: bool,
     /// The schemes, strongest first: the first that fits and whose signature is present decides alone.
     #[serde(default, rename = "scheme")]
     pub schemes: Vec<Scheme>,
@@ -302,6 +307,27 @@ impl Entry {
     /// The events that come with the entry, for trying things out.
     pub fn samples(&self) -> &[Sample] {
         &self.samples
+    }
+
+    /// Whether what made a request genuine proves anything: the class `none` lets everybody in.
+    pub fn proves(&self, genuine: &Genuine) -> bool {
+        let decided = self.schemes.iter().find(|scheme| scheme.label() == &*genuine.scheme);
+        decided.is_some_and(|scheme| scheme.class != Class::None)
+    }
+
+    /// The optional named credentials that are compared with the request where they are given. Where the provider
+    /// signs for all its customers with one key, only they keep the events of other customers out.
+    pub fn pins(&self) -> impl Iterator<Item = &CredentialSpec> {
+        let demanded = |name: &str| {
+            self.schemes.iter().flat_map(|scheme| &scheme.require).any(|rule| {
+                rule.equals
+                    .variables()
+                    .any(|variable| matches!(variable, Expr::Credential(wanted) if wanted == name))
+            })
+        };
+        self.credentials.iter().filter(move |spec| {
+            spec.optional && spec.kind == CredentialKind::Named && demanded(&spec.name)
+        })
     }
 
     /// Whether the delivery id is covered by the signature; if not, whoever resends a genuine request

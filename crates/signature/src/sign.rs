@@ -11,6 +11,7 @@ use crate::builders::{BuildSpec, CanonicalHeaders};
 use crate::candidates::compose;
 use crate::draft::{Draft, set_json, unusable_header};
 use crate::encoding;
+use crate::entry::FactSpec;
 use crate::error::SignError;
 use crate::judging::{hmac_tag, plain_hash};
 use crate::jwt::{self, Token};
@@ -96,16 +97,24 @@ impl Verifier {
         if !request.content_type.is_empty() {
             draft.set_header(&http::header::CONTENT_TYPE, request.content_type.to_owned())?;
         }
-        let facts = [
-            (&self.entry.event_type, request.event_type),
-            (&self.entry.delivery_id, Some(delivery_id.as_str())),
-        ];
-        for (fact, value) in facts {
-            let place = fact.as_ref().and_then(|fact| fact.at.first());
-            if let (Some(Expr::Header(name)), Some(value)) = (place.and_then(Place::single), value)
-            {
-                draft.set_header(name, value.to_owned())?;
-            }
+        let first =
+            |fact: &Option<FactSpec>| fact.as_ref().and_then(|fact| fact.at.first()).cloned();
+        let type_at = first(&self.entry.event_type);
+        if let (Some(Expr::Header(name)), Some(value)) =
+            (type_at.as_ref().and_then(Place::single), request.event_type)
+        {
+            draft.set_header(name, value.to_owned())?;
+        }
+        // Of an id that is put together the first header is the one that may be chosen.
+        let id_at = first(&self.entry.delivery_id);
+        let chosen = id_at.as_ref().and_then(|place| {
+            place.variables().find_map(|variable| match variable {
+                Expr::Header(name) => Some(name),
+                _ => None,
+            })
+        });
+        if let Some(name) = chosen {
+            draft.set_header(name, delivery_id)?;
         }
         Ok(draft)
     }

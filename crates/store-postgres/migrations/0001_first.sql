@@ -178,7 +178,8 @@ CREATE TABLE retention_day (
     day integer PRIMARY KEY,
     looked_at_ms bigint NOT NULL,
     node integer NOT NULL, -- which node has it in hand, and until when
-    claimed_until timestamptz NOT NULL
+    claimed_until timestamptz NOT NULL,
+    run bigint NOT NULL -- drawn by whoever took it in hand: it is in nobody else's any more
 );
 
 -- While what has to stay of a day is copied, this notes which events of it change.
@@ -232,6 +233,15 @@ CREATE TABLE node (
     joined_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     renewed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     expires_at timestamptz NOT NULL
+);
+
+-- Endpoints that another node delivers to than their shard's, because the nodes' files differ. A row that
+-- is not ready keeps everybody from beginning anything there.
+CREATE TABLE held (
+    endpoint integer PRIMARY KEY,
+    node integer NOT NULL,
+    ready boolean NOT NULL DEFAULT false,
+    since timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
 -- Who delivers: every endpoint belongs to one of 256 shards, every shard to at most one node.

@@ -64,8 +64,11 @@ pub(crate) async fn attempt_rewrite(
 ) -> Result<bool> {
     let Some(known) = attempt_get(shared, scope, attempt).await? else { return Ok(false) };
     let Parts { seq, started_at_ms, tail } = parts(attempt);
-    let sql = "UPDATE attempt SET detail = $5
-        WHERE event_seq = $1 AND endpoint = $2 AND started_at_ms = $3 AND tail = $4";
+    let sql = concat!(
+        "UPDATE attempt SET detail = $5
+         WHERE event_seq = $1 AND endpoint = $2 AND started_at_ms = $3 AND tail = $4 AND ",
+        crate::disk::durable!()
+    );
     let endpoint = known.delivery.endpoint.0.cast_signed();
     let conn = shared.write("attempt_rewrite").await?;
     let changed = conn

@@ -4,7 +4,7 @@
 //! - Who may lease what is the database's word ([`may`]), checked in the statement that leases.
 //! - One task leases, in a session of its own; while it waits for the database, further calls gather
 //!   for the next statement. An endpoint is in it once.
-//! - It does not wait for the disk (`synchronous_commit = off`). A lease that a crash of the database
+//! - It does not wait for the disk (`disk::hasty`). A lease that a crash of the database
 //!   undoes leaves the delivery waiting: it is leased again under another token (none is ever given
 //!   twice, because they are drawn in memory below a number that the database has given on stable
 //!   storage), the first result is stale, and the receiver may get the event twice under one id. What
@@ -21,9 +21,11 @@ use becket_store::{LeaseToken, LeasedDelivery, Result, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::deliveries::{self, DOUBTS_EVERY, Doubts, Expiry, Fronts, INDEX_ONLY, LastDay};
+use crate::errors::Failure;
 use crate::events::columns::endpoint_column;
 use crate::session::Session;
-use crate::shared::Shared;
+use crate::shared::{LEASE_COUNTER_BITS, Shared};
+use crate::transaction::Tx;
 
 /// Calls in one statement, at most.
 const CALLS_MAX: usize = 128;
@@ -33,16 +35,36 @@ const DELIVERIES_MAX: usize = 1_024;
 const LIMIT_MAX: usize = 100_000;
 /// What is set in the session: its plans are for queues of any length, whatever the statistics of a
 /// moment say.
-const SETUP: &str = "SET synchronous_commit = off; SET statement_timeout = 0;
-    SET plan_cache_mode = force_generic_plan;";
+const SETUP: &str = "SET statement_timeout = 0; SET plan_cache_mode = force_generic_plan;";
 
 /// A condition on an endpoint: that node `node` may lease its deliveries, or it is one of `lent`. All
-/// are SQL.
+/// are SQL. That is one node at a time: who holds the endpoint (as soon as it is ready, and until then
+/// nobody), otherwise who has its shard.
 pub(crate) fn may(endpoint: &str, node: &str, lent: &str) -> String {
     format!(
-        "({endpoint} = ANY({lent}) OR EXISTS (SELECT FROM shard
-            WHERE shard.number = ({endpoint} & 255)::smallint AND shard.node = {node}))"
+        "({endpoint} = ANY({lent}) OR {node} = coalesce(
+            (SELECT CASE WHEN held.ready THEN held.node ELSE 0 END FROM held
+                WHERE held.endpoint = {endpoint}
+                    AND EXISTS (SELECT FROM node WHERE node.number = held.node)),
+            (SELECT shard.node FROM shard WHERE shard.number = ({endpoint} & 255)::smallint)))"
     )
+}
+
+/// Whether the node that leased something of an endpoint under this token still delivers to it.
+pub(crate) async fn still_delivers(
+    shared: &Shared,
+    tx: &Tx<'_>,
+    endpoint: i32,
+    lease: LeaseToken,
+) -> std::result::Result<bool, Failure> {
+    let Some(leasing) = shared.cluster.leasing() else { return Ok(true) };
+    let node = i32::try_from(lease.0 >> LEASE_COUNTER_BITS).unwrap_or(0);
+    let lent = if node == leasing.node { leasing.lent } else { Vec::new() };
+    let sql = format!(
+        "SELECT FROM node WHERE number = $2::integer AND {}",
+        may("$1::integer", "node.number", "$3::integer[]")
+    );
+    Ok(tx.row(&sql, &[&endpoint, &node, &lent]).await?.is_some())
 }
 
 /// A call that waits.

@@ -25,6 +25,7 @@ mod config;
 mod connect;
 mod counts;
 mod deliveries;
+mod disk;
 mod documents;
 mod duplicates;
 mod envelopes;

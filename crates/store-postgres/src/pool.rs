@@ -200,8 +200,8 @@ impl managed::Manager for Manager {
     }
 
     async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<StoreError> {
-        if session.is_useless() {
-            return Err(RecycleError::message("the connection is closed"));
+        if !session.settle().await {
+            return Err(RecycleError::message("the connection is of no more use"));
         }
         Ok(())
     }

@@ -2,7 +2,9 @@
 //!
 //! Invariants: every wait for an answer has an end, behind which the statement is cancelled and the
 //! session is useless; a useless session is never used again, and where the server itself hangs, stops
-//! or has become a standby, neither is any that was made before. A warning that comes with a commit
+//! or has become a standby, neither is any that was made before. Whoever stops waiting leaves no
+//! statement running and no transaction open: the session serves nobody before that is over and rolled
+//! back, and if it takes longer it is cancelled, and the session useless. A warning that comes with a commit
 //! makes it not acknowledged: that is how a cancelled wait for a synchronous standby is told.
 
 use std::collections::HashMap;
@@ -15,6 +17,7 @@ use becket_postgres::Tls;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_postgres::error::{DbError, Severity};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{
@@ -22,6 +25,7 @@ use tokio_postgres::{
     Statement,
 };
 
+use crate::disk::durable;
 use crate::errors::{self, Failure, unavailable};
 use crate::gauges::Meters;
 use crate::transaction::Tx;
@@ -32,6 +36,12 @@ const STATEMENTS_MAX: usize = 256;
 const LONG_MAX: Duration = Duration::from_secs(3_600);
 /// How long a cancellation may take, which is a connection of its own.
 const CANCEL_MAX: Duration = Duration::from_secs(2);
+
+/// What commits a transaction, in one message.
+const COMMIT: &str = concat!("SELECT ", durable!(), "; COMMIT");
+
+/// A statement for which nobody waits may go on for so long before it is cancelled.
+const ENDING_MAX: Duration = Duration::from_millis(100);
 
 /// The parameters of a statement.
 pub(crate) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -70,7 +80,7 @@ pub(crate) struct Patience {
 
 /// A connection that is ready for statements.
 pub(crate) struct Session {
-    client: Client,
+    client: Arc<Client>,
     statements: Mutex<HashMap<Box<str>, Statement>>,
     state: Arc<State>,
     meters: Arc<Meters>,
@@ -79,6 +89,8 @@ pub(crate) struct Session {
     trust: Arc<Trust>,
     age: u64,
     dedicated: bool,
+    /// Ends under way of statements for whose answers nobody waits any more.
+    abandoned: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Session {
@@ -90,8 +102,9 @@ impl Session {
         tls: Option<Tls>,
         trust: Arc<Trust>,
     ) -> Self {
-        let (statements, age) = (Mutex::default(), trust.now());
-        Self { client, statements, state, meters, patience, tls, trust, age, dedicated: false }
+        let (statements, abandoned, age) = (Mutex::default(), Mutex::default(), trust.now());
+        let (client, dedicated) = (Arc::new(client), false);
+        Self { client, statements, state, meters, patience, tls, trust, age, dedicated, abandoned }
     }
 
     /// A session outside the pool, counted as such.
@@ -106,6 +119,34 @@ impl Session {
         self.state.useless.load(Ordering::Acquire)
             || self.client.is_closed()
             || self.age < self.trust.now()
+            || !self.abandoned.lock().is_empty()
+    }
+
+    /// Whether it can serve somebody else. What its last user left behind is over by then.
+    pub(super) async fn settle(&mut self) -> bool {
+        for ending in std::mem::take(self.abandoned.get_mut()) {
+            if ending.await.is_err() {
+                self.give_up();
+            }
+        }
+        !self.is_useless()
+    }
+
+    /// Somebody has sent a statement and does not wait for the answer.
+    fn abandon(&self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return self.give_up() };
+        let (client, state, tls) =
+            (Arc::clone(&self.client), Arc::clone(&self.state), self.tls.clone());
+        let ending = runtime.spawn(async move {
+            // Nobody knows whether a transaction was begun; without one this does nothing.
+            let rolled_back = client.batch_execute("ROLLBACK");
+            if !matches!(tokio::time::timeout(ENDING_MAX, rolled_back).await, Ok(Ok(()))) {
+                // A cancellation may reach the server late, so nothing else may run in the session.
+                state.useless.store(true, Ordering::Release);
+                cancel(client.cancel_token(), tls).await;
+            }
+        });
+        self.abandoned.lock().push(ending);
     }
 
     /// Says that it must not be used any more.
@@ -228,20 +269,20 @@ impl Session {
     pub(crate) async fn begin(&mut self, operation: &'static str) -> Result<Tx<'_>, Failure> {
         // The wait for a standby must not end by the server's own timer: the answer would be a
         // commit that is not safe.
-        self.batch(
-            operation,
-            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0",
-        )
-        .await?;
-        Ok(Tx::new(self, operation))
+        let tx = Tx::new(self, operation);
+        tx.batch("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0").await?;
+        Ok(tx)
     }
 
     pub(super) async fn commit(&self, operation: &'static str) -> Result<(), Failure> {
         self.state.warned.store(false, Ordering::Release);
         let started = Instant::now();
-        let commit = self.client.batch_execute("COMMIT");
+        let commit = self.client.batch_execute(COMMIT);
         let outcome = self.within(operation, self.patience.commit, commit).await;
         self.meters.commit(started.elapsed());
+        if outcome.is_err() && !self.is_useless() {
+            self.roll_back();
+        }
         outcome?;
         self.check_warning(operation)
     }
@@ -270,7 +311,10 @@ impl Session {
         limit: Duration,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Failure> {
-        match tokio::time::timeout(limit, answer).await {
+        let mut waiting = Waiting(Some(self));
+        let answer = tokio::time::timeout(limit, answer).await;
+        waiting.0 = None;
+        match answer {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
                 if errors::ends_session(&error) {
@@ -292,6 +336,17 @@ impl Session {
     }
 }
 
+/// Somebody who waits in a session; dropped before the answer has come, it ends the statement.
+struct Waiting<'a>(Option<&'a Session>);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(session) = self.0 {
+            session.abandon();
+        }
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         if self.dedicated {
@@ -309,7 +364,7 @@ async fn cancel(token: CancelToken, tls: Option<Tls>) {
         }
     });
     if !matches!(asked.await, Ok(Ok(()))) {
-        tracing::debug!("a statement that took too long could not be cancelled");
+        tracing::debug!("a statement could not be cancelled");
     }
 }
 
@@ -360,6 +415,10 @@ fn note(state: &State, notice: &DbError) {
         return;
     }
     let code = notice.code().code();
+    // There was no transaction to roll back, which is asked for where that is not known.
+    if code == "25P01" {
+        return;
+    }
     if code == "01000" || code.starts_with("57") {
         state.warned.store(true, Ordering::Release);
     }

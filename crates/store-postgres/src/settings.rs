@@ -5,6 +5,7 @@ use std::sync::Arc;
 use becket_store::{Owner, Result};
 
 use crate::config::columns;
+use crate::disk::durable;
 use crate::shared::Shared;
 use crate::text::pack;
 
@@ -30,8 +31,12 @@ pub(crate) async fn setting_init(
     let conn = shared.write("write setting").await?;
     // Two at the same time: the second waits for the first, changes nothing, and is told its value,
     // which is committed with this statement if it was not before.
-    let sql = "INSERT INTO setting (owner, name, value) VALUES ($1, $2, $3)
-               ON CONFLICT (owner, name) DO UPDATE SET value = setting.value RETURNING value";
+    let sql = concat!(
+        "INSERT INTO setting (owner, name, value)
+         SELECT $1::integer, $2::text, $3::bytea WHERE ",
+        durable!(),
+        " ON CONFLICT (owner, name) DO UPDATE SET value = setting.value RETURNING value"
+    );
     let parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
         &[&columns::owner(owner), &pack(name), &value];
     let rows = conn.commit_rows("write setting", sql, parameters).await?;
@@ -46,8 +51,12 @@ pub(crate) async fn setting_put(
     value: Vec<u8>,
 ) -> Result<()> {
     let conn = shared.write("write setting").await?;
-    let sql = "INSERT INTO setting (owner, name, value) VALUES ($1, $2, $3)
-               ON CONFLICT (owner, name) DO UPDATE SET value = excluded.value";
+    let sql = concat!(
+        "INSERT INTO setting (owner, name, value)
+         SELECT $1::integer, $2::text, $3::bytea WHERE ",
+        durable!(),
+        " ON CONFLICT (owner, name) DO UPDATE SET value = excluded.value"
+    );
     let parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
         &[&columns::owner(owner), &pack(name), &value];
     conn.run("write setting", sql, parameters).await?;

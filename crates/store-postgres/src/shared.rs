@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use becket_model::{ApplicationKey, Clock, EndpointKey, Noise};
 use becket_store::cluster::NodeNumber;
@@ -74,7 +74,9 @@ pub(crate) struct Shared {
     leases: AtomicU64,
     closed: AtomicBool,
     tasks: Mutex<Vec<JoinHandle<()>>>,
-    /// Whose an application is, and which an endpoint belongs to: neither ever changes.
+    /// The server that configuration was read from last; 0 is none yet.
+    server: AtomicI64,
+    /// Whose an application is, and which an endpoint belongs to: neither ever changes on one server.
     owners: RwLock<HashMap<u32, Owner>>,
     applications: RwLock<HashMap<u32, ApplicationKey>>,
 }
@@ -103,6 +105,7 @@ impl Shared {
             closed: AtomicBool::new(false),
             tasks: Mutex::default(),
             listed: Listed::default(),
+            server: AtomicI64::new(0),
             owners: RwLock::default(),
             applications: RwLock::default(),
             pool,
@@ -216,6 +219,15 @@ impl Shared {
     pub(crate) fn end_tasks(&self) {
         for task in self.tasks.lock().drain(..) {
             task.abort();
+        }
+    }
+
+    /// Configuration is read from this server. Another one than before may have lost what was made last,
+    /// and have given its keys to others.
+    pub(crate) fn meet_server(&self, server: i64) {
+        if self.server.swap(server, Ordering::AcqRel) != server {
+            self.owners.write().clear();
+            self.applications.write().clear();
         }
     }
 

@@ -32,6 +32,10 @@ use crate::{
     settings, stats, transfer,
 };
 
+/// Draws a node's number, for good.
+pub(crate) const NUMBER: &str =
+    concat!("SELECT nextval('node_number')::integer WHERE ", crate::disk::durable!());
+
 /// A store in a schema of a PostgreSQL database.
 pub struct PostgresStore {
     shared: Arc<Shared>,
@@ -49,7 +53,7 @@ impl PostgresStore {
         let mut session = door.connect("open", None).await?;
         migrate::migrate(&mut session, &schema, options.migrate).await?;
         transfer::refuse_half(&session, &schema).await?;
-        let drawn = session.row("open", "SELECT nextval('node_number')::integer", &[]).await?;
+        let drawn = session.row("open", NUMBER, &[]).await?;
         let node = drawn.map_or(0, |row| row.get::<_, i32>(0).cast_unsigned());
         drop(session);
         let pool = Pool::builder(Manager(Arc::clone(&door))).max_size(options.pool_max.max(1));
@@ -153,7 +157,18 @@ impl Store for PostgresStore {
         change: EndpointChange,
         now_ms: i64,
     ) -> Result<Changed<Endpoint>> {
-        config::endpoint_change(&self.shared, owner, endpoint, change, now_ms).await
+        config::endpoint_change(&self.shared, owner, endpoint, change, None, now_ms).await
+    }
+
+    async fn endpoint_conclude(
+        &self,
+        owner: Owner,
+        endpoint: EndpointId,
+        change: EndpointChange,
+        lease: LeaseToken,
+        now_ms: i64,
+    ) -> Result<Changed<Endpoint>> {
+        config::endpoint_change(&self.shared, owner, endpoint, change, Some(lease), now_ms).await
     }
 
     async fn document_get(

@@ -11,15 +11,17 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use becket_model::{
-    ApplicationId, ApplicationKey, Disposition, EndpointId, EndpointKey, EndpointSettings, EventId,
-    EventLabels, EventRecord, PackedHeaders,
+    ApplicationId, ApplicationKey, DeliveryKey, Disposition, EndpointId, EndpointKey,
+    EndpointSettings, EventId, EventLabels, EventRecord, FailureReason, NextStep, PackedHeaders,
+    Trigger,
 };
 use becket_store::{
-    Accepted, DedupeKey, DedupeKind, EndpointDeclaration, EventAccept, EventFilter, Owner, Page,
-    Planned, Scope, SourceDeclaration, Store, StoreError,
+    Accepted, AttemptFinish, AttemptWrite, DedupeKey, DedupeKind, EndpointDeclaration, EventAccept,
+    EventFilter, FinishOutcome, Owner, Page, Planned, Scope, SourceDeclaration, Store, StoreError,
 };
 use becket_store_postgres::PostgresStore;
 use becket_store_test::FixedNoise;
+use bytes::Bytes;
 use support::Schema;
 
 const T0: i64 = 1_750_000_000_000;
@@ -319,4 +321,86 @@ async fn killed_sessions_lose_nothing_that_was_acknowledged() {
     let distinct: HashSet<_> = stored.iter().copied().collect();
     assert_eq!(stored.len(), distinct.len());
     assert_eq!(distinct, told.into_values().collect(), "each key has its one event");
+}
+
+/// Stores events of which everything fails for good.
+async fn failed(store: &PostgresStore, accepts: &[EventAccept]) -> Vec<EventId> {
+    let mut events = Vec::new();
+    for accept in accepts {
+        let accepted = store.event_accept(MAIN, accept.clone()).await.unwrap();
+        let Accepted::Stored { event, lease, .. } = accepted else { panic!("{accepted:?}") };
+        for planned in &accept.planned {
+            let attempt = AttemptWrite {
+                number: 1,
+                trigger: Trigger::Receipt,
+                started_at_ms: T0,
+                duration_ms: 1,
+                status: Some(500),
+                error_code: None,
+                detail: Bytes::from_static(b"{}"),
+            };
+            let delivery = DeliveryKey { event, endpoint: planned.endpoint, generation: 0 };
+            let next = NextStep::Failed(FailureReason::Exhausted);
+            let finish = AttemptFinish { delivery, lease, attempt, next };
+            let finished = store.attempt_finish(finish).await.unwrap();
+            assert!(matches!(finished, FinishOutcome::Recorded(_)), "{finished:?}");
+        }
+        events.push(event);
+    }
+    events
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repeats_of_what_has_failed_hold_up_nobody_and_start_it_again() {
+    let schema = Schema::new();
+    let mut options = schema.options();
+    options.writers = 1;
+    let store = Arc::new(PostgresStore::open(options).await.unwrap());
+    let (application, endpoints) = declare(&store).await;
+    let accepts: Vec<_> = (0..150)
+        .map(|number| to(keyed(event(application, T0), number), &endpoints, true))
+        .collect();
+    let events = failed(&store, &accepts).await;
+    // Somebody holds one of them for a while.
+    let mut holder = std::process::Command::new("psql")
+        .args(["-X", "-q", "-d", &support::server()])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("psql can be run");
+    let mut input = holder.stdin.take().expect("it was piped");
+    let seq = events[140].seq().0;
+    let name = &schema.name;
+    let hold =
+        format!("BEGIN; SELECT seq FROM {name}.event WHERE seq = {seq} FOR UPDATE \\g /dev/null\n");
+    input.write_all(hold.as_bytes()).unwrap();
+    let held = "SELECT count(*) FROM pg_locks WHERE relation = 'event'::regclass \
+                AND mode = 'RowShareLock' AND granted";
+    while schema.query(held) != ["1"] {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let repeats: Vec<_> = accepts
+        .into_iter()
+        .map(|accept| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.event_accept(MAIN, accept).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!repeats[140].is_finished());
+    for number in 1_000..1_010 {
+        let started = Instant::now();
+        let new = to(keyed(event(application, T0), number), &endpoints, true);
+        let new = store.event_accept(MAIN, new).await.unwrap();
+        assert!(matches!(new, Accepted::Stored { .. }), "{new:?}");
+        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    }
+    drop(input);
+    holder.wait().unwrap();
+    for (number, repeat) in repeats.into_iter().enumerate() {
+        let repeat = repeat.await.unwrap().unwrap();
+        let Accepted::Duplicate { event, replayed } = repeat else { panic!("{repeat:?}") };
+        assert_eq!((event, replayed.len()), (events[number], 2), "{number}");
+    }
+    assert_eq!(schema.query("SELECT count(*) FROM delivery WHERE generation = 1"), ["300"]);
+    store.close().await.unwrap();
 }

@@ -275,3 +275,53 @@ async fn above_the_cap_the_oldest_days_go() {
     assert_eq!(left.events, 4 + 40, "today is left alone");
     assert_eq!(left.pending, 5);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_sweep_whose_day_another_has_taken_in_hand_exchanges_nothing() {
+    let schema = Schema::new();
+    let store = Arc::new(schema.open().await);
+    let (application, endpoint, _) = make(&store).await;
+    for key in 0..40 {
+        let next = (key % 2 == 0).then_some(NextStep::Delivered);
+        old(&store, (application, endpoint), key, next).await;
+    }
+    let day = T0 / DAY_MS;
+    // The exchange waits for this, and is tried again for some seconds.
+    let mut holder = std::process::Command::new("psql")
+        .args(["-X", "-q", "-d", &support::server()])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("psql can be run");
+    let mut input = holder.stdin.take().expect("it was piped");
+    let name = &schema.name;
+    let hold = format!("BEGIN; UPDATE {name}.tally SET events = events WHERE day = {day};\n");
+    std::io::Write::write_all(&mut input, hold.as_bytes()).unwrap();
+    let held = "SELECT count(*) FROM pg_locks WHERE relation = 'tally'::regclass \
+                AND mode = 'RowExclusiveLock' AND granted";
+    while schema.query(held) != ["1"] {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let sweep = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.retention_sweep(POLICY, T0 + 12 * DAY_MS).await }
+    });
+    let begun = format!("SELECT to_regclass('event_{day}_kept') IS NOT NULL");
+    let started = Instant::now();
+    while schema.query(&begun) != ["t"]
+        || schema.query(&format!("SELECT count(*) FROM event_{day}_kept")) != ["20"]
+    {
+        assert!(started.elapsed() < Duration::from_secs(10), "nothing was copied");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // As the next sweep of the same node does when it begins anew.
+    schema.query(&format!(
+        "UPDATE retention_day SET run = run # 1 WHERE day = {day}; DELETE FROM event_{day}_kept"
+    ));
+    drop(input);
+    holder.wait().unwrap();
+    assert_eq!(sweep.await.unwrap().unwrap().events, 0);
+    assert_eq!(schema.query("SELECT count(*) FROM event"), ["40"]);
+    let swept = store.retention_sweep(POLICY, T0 + 12 * DAY_MS).await.unwrap();
+    assert_eq!(swept.events, 20, "the next one does what it left");
+    assert_eq!(schema.query("SELECT count(*) FROM event"), ["20"]);
+}

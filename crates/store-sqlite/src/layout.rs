@@ -85,6 +85,24 @@ pub(crate) fn with_companions(path: &Path) -> [PathBuf; 3] {
     [path.to_path_buf(), log.into(), index.into()]
 }
 
+/// Whether a segment holds any event.
+pub(crate) fn has_events(segment: &Connection) -> Result<bool> {
+    segment
+        .query_row("SELECT EXISTS(SELECT 1 FROM event)", [], |row| row.get(0))
+        .map_err(database("read segment"))
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove_file(file: &Path) -> Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::Database {
+            operation: "remove old events",
+            detail: format!("{}: {error}", file.display()),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// The bytes in a database's log; 0 if there is none.
 pub(crate) fn log_bytes(path: &Path) -> u64 {
     let [_, log, _] = with_companions(path);

@@ -14,7 +14,9 @@ use crate::catalog::{Catalog, SealedRow};
 use crate::dedupe::{DedupeIndex, SealedFilter};
 use crate::errors::database;
 use crate::keeper::{Keeper, Late, Task};
-use crate::layout::{Folder, Role, log_bytes, open_segment};
+use crate::layout::{
+    Folder, Role, has_events, log_bytes, open_segment, remove_file, with_companions,
+};
 use crate::load;
 use crate::memory::Memory;
 use crate::quarantine::Quarantine;
@@ -90,6 +92,8 @@ pub(crate) fn open(options: Options) -> Result<Parts> {
             late.push(Late::found(segment));
         }
     }
+    let dropped = drop_hiding(&shared, &mut dedupe)?;
+    late.retain(|left_over| !dropped.contains(&left_over.segment.first));
     let hot = match reused {
         Some(segment) => segment,
         None => {
@@ -150,6 +154,31 @@ fn remove_leftovers(folder: &Folder) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Drops empty segments that begin within another one and would hide its later events. Such a file is
+/// left where a new segment could not be begun, and could not be removed either.
+fn drop_hiding(shared: &Shared, dedupe: &mut DedupeIndex) -> Result<Vec<i64>> {
+    let (mut last, mut dropped) = (i64::MIN, Vec::new());
+    for segment in shared.segments.all() {
+        let within = segment.first <= last && segment.events.load(Ordering::Relaxed) == 0;
+        if within && !has_events(&open_segment(&segment.path, Role::Reader)?)? {
+            shared.catalog.segment_remove(segment.first)?;
+            shared.segments.remove(segment.first);
+            dedupe.remove(segment.first);
+            for file in with_companions(&segment.path) {
+                if let Err(error) = remove_file(&file) {
+                    // Out of sight it does no harm.
+                    tracing::warn!(error = %error, "an empty segment is left behind");
+                }
+            }
+            tracing::warn!(path = %segment.path.display(), "an empty segment within another one was dropped");
+            dropped.push(segment.first);
+        } else {
+            last = last.max(segment.last.load(Ordering::Relaxed));
+        }
+    }
+    Ok(dropped)
 }
 
 fn insert_sealed(shared: &Shared, dedupe: &mut DedupeIndex, row: SealedRow, now_ms: i64) {

@@ -2,16 +2,16 @@
 //!
 //! One call does one step on one segment. What is pending is never removed.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use becket_store::{Result, RetentionPolicy, StoreError, Swept};
 use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 
+use crate::edit::empty_log;
 use crate::errors::database;
 use crate::keeper::Keeper;
-use crate::layout::{Role, bytes_on_disk, open_segment, with_companions};
+use crate::layout::{Role, bytes_on_disk, open_segment, remove_file, with_companions};
 use crate::load;
 use crate::seal;
 use crate::segment::Segment;
@@ -19,6 +19,8 @@ use crate::tables::SEAL_STEPS;
 use crate::writer::{Op, checkpoint};
 
 const DAY_MS: i64 = 86_400_000;
+/// A segment that could not be swept is tried again after this time.
+const TRY_EVERY_MS: i64 = 3_600_000;
 
 /// Which events of a segment have to stay, as SQL over `event`. ?1: failed ones received before
 /// this may go; ?2: all others received before this may go.
@@ -27,46 +29,27 @@ const STAYS: &str = "
     OR seq IN (SELECT event_seq FROM pending)
     OR (received_at_ms >= ?1 AND seq IN (SELECT event_seq FROM failed))";
 
-/// Does one step.
+/// Does one step. A segment that cannot be read or rewritten is passed over for a while, and told of
+/// when there is nothing else to do.
 pub(crate) fn sweep(keeper: &mut Keeper, policy: RetentionPolicy, now_ms: i64) -> Result<Swept> {
+    keeper.count_missing();
     let before_ms = now_ms.saturating_sub_unsigned(policy.delivered_ms);
     let failed_before_ms =
         now_ms.saturating_sub_unsigned(policy.failed_ms.max(policy.delivered_ms));
+    let mut failure = None;
     for segment in keeper.shared.segments.all() {
-        if !segment.sealed.load(Ordering::Acquire) {
+        if !is_due(&segment, before_ms, now_ms) {
             continue;
         }
-        if segment.received_min_ms.load(Ordering::Relaxed) >= before_ms {
-            continue;
+        match step(keeper, &segment, (failed_before_ms, before_ms), now_ms) {
+            Ok(Some(swept)) => return Ok(swept),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(error = %error, path = %segment.path.display(), "a segment cannot be swept yet");
+                segment.unswept_at_ms.store(now_ms, Ordering::Relaxed);
+                failure = Some(error);
+            }
         }
-        // Looked into once a day at most, unless something has changed meanwhile.
-        let whole = segment.received_max_ms.load(Ordering::Relaxed) < before_ms;
-        let last_ms = segment.compacted_at_ms.load(Ordering::Relaxed);
-        let changed = segment.ended_since_look.load(Ordering::Relaxed) && segment.pending() == 0;
-        if last_ms > now_ms.saturating_sub(DAY_MS) && !(whole && changed) {
-            continue;
-        }
-        segment.ended_since_look.store(false, Ordering::Relaxed);
-        let staying = keeper.with(&segment, |connection| {
-            connection
-                .query_row(
-                    &format!("SELECT count(*) FROM event WHERE {STAYS}"),
-                    params![failed_before_ms, before_ms],
-                    |row| row.get::<_, i64>(0),
-                )
-                .map_err(database("look for old events"))
-        })?;
-        let events = segment.events.load(Ordering::Relaxed);
-        let going = events.saturating_sub(staying.unsigned_abs());
-        if going == 0 {
-            segment.compacted_at_ms.store(now_ms, Ordering::Relaxed);
-            continue;
-        }
-        if staying == 0 && whole {
-            return remove(keeper, &segment).map(|bytes| Swept { events, bytes, more: true });
-        }
-        let bytes = rewrite(keeper, &segment, failed_before_ms, before_ms, now_ms)?;
-        return Ok(Swept { events: going, bytes, more: true });
     }
     if let Some(swept) = make_room(keeper, policy)? {
         return Ok(swept);
@@ -75,7 +58,59 @@ pub(crate) fn sweep(keeper: &mut Keeper, policy: RetentionPolicy, now_ms: i64) -
     let (reply, rolled) = oneshot::channel();
     keeper.shared.writer.push(Op::RollIfOlder(before_ms, reply));
     let more = rolled.blocking_recv().unwrap_or(false);
-    Ok(Swept { more, ..Swept::default() })
+    match failure {
+        Some(error) if !more => Err(error),
+        _ => Ok(Swept { more, ..Swept::default() }),
+    }
+}
+
+/// Whether it is time to look for old events in a segment: once a day at most, unless something has
+/// changed meanwhile.
+fn is_due(segment: &Segment, before_ms: i64, now_ms: i64) -> bool {
+    if !segment.sealed.load(Ordering::Acquire)
+        || segment.received_min_ms.load(Ordering::Relaxed) >= before_ms
+    {
+        return false;
+    }
+    // A moment to come is that of a clock that was wrong.
+    let within =
+        |at_ms: i64, time_ms: i64| at_ms > now_ms.saturating_sub(time_ms) && at_ms <= now_ms;
+    if within(segment.unswept_at_ms.load(Ordering::Relaxed), TRY_EVERY_MS) {
+        return false;
+    }
+    let whole = segment.received_max_ms.load(Ordering::Relaxed) < before_ms;
+    let changed = segment.ended_since_look.load(Ordering::Relaxed) && segment.pending() == 0;
+    (whole && changed) || !within(segment.compacted_at_ms.load(Ordering::Relaxed), DAY_MS)
+}
+
+/// Removes what is too old of one segment; `None` if nothing is.
+fn step(
+    keeper: &mut Keeper,
+    segment: &Segment,
+    (failed_before_ms, before_ms): (i64, i64),
+    now_ms: i64,
+) -> Result<Option<Swept>> {
+    segment.ended_since_look.store(false, Ordering::Relaxed);
+    let staying = keeper.with(segment, |connection| {
+        connection
+            .query_row(
+                &format!("SELECT count(*) FROM event WHERE {STAYS}"),
+                params![failed_before_ms, before_ms],
+                |row| row.get::<_, i64>(0),
+            )
+            .map_err(database("look for old events"))
+    })?;
+    let events = segment.events.load(Ordering::Relaxed);
+    let going = events.saturating_sub(staying.unsigned_abs());
+    if going == 0 {
+        segment.compacted_at_ms.store(now_ms, Ordering::Relaxed);
+        return Ok(None);
+    }
+    if staying == 0 && segment.received_max_ms.load(Ordering::Relaxed) < before_ms {
+        return remove(keeper, segment).map(|bytes| Some(Swept { events, bytes, more: true }));
+    }
+    let bytes = rewrite(keeper, segment, failed_before_ms, before_ms, now_ms)?;
+    Ok(Some(Swept { events: going, bytes, more: true }))
 }
 
 /// Removes the oldest segment without pending deliveries while the store is over its cap.
@@ -87,13 +122,33 @@ fn make_room(keeper: &mut Keeper, policy: RetentionPolicy) -> Result<Option<Swep
     if used < cap / 10 * 8 {
         return Ok(None);
     }
-    let oldest = segments
-        .iter()
-        .find(|segment| segment.sealed.load(Ordering::Acquire) && segment.pending() == 0);
-    let Some(segment) = oldest else { return Ok(None) };
-    let events = segment.events.load(Ordering::Relaxed);
-    let segment = Arc::clone(segment);
-    remove(keeper, &segment).map(|bytes| Some(Swept { events, bytes, more: true }))
+    for segment in segments {
+        let known = segment.sealed.load(Ordering::Acquire)
+            && segment.counted.load(Ordering::Acquire)
+            && segment.pending() == 0;
+        if !known || !holds_nothing_pending(keeper, &segment) {
+            continue;
+        }
+        let events = segment.events.load(Ordering::Relaxed);
+        return remove(keeper, &segment).map(|bytes| Some(Swept { events, bytes, more: true }));
+    }
+    Ok(None)
+}
+
+/// Whether the file itself says that nothing is pending; one that cannot be read says nothing.
+fn holds_nothing_pending(keeper: &mut Keeper, segment: &Segment) -> bool {
+    let pending = keeper.with(segment, |connection| {
+        connection
+            .query_row("SELECT EXISTS(SELECT 1 FROM pending)", [], |row| row.get::<_, bool>(0))
+            .map_err(database("make room"))
+    });
+    match pending {
+        Ok(pending) => !pending,
+        Err(error) => {
+            tracing::warn!(error = %error, path = %segment.path.display(), "a segment stays although there is no room");
+            false
+        }
+    }
 }
 
 fn remove(keeper: &mut Keeper, segment: &Segment) -> Result<u64> {
@@ -112,16 +167,6 @@ fn unlink(segment: &Segment) -> Result<()> {
         remove_file(&file)?;
     }
     Ok(())
-}
-
-fn remove_file(file: &std::path::Path) -> Result<()> {
-    match std::fs::remove_file(file) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::Database {
-            operation: "remove old events",
-            detail: format!("{}: {error}", file.display()),
-        }),
-        _ => Ok(()),
-    }
 }
 
 /// Writes what has to stay into a new file and puts it in the place of the old one.
@@ -146,7 +191,16 @@ fn rewrite(
         checkpoint(&fresh)?;
         loaded
     };
-    keeper.with(segment, checkpoint)?;
+    // Somebody who reads for long keeps the log from being written back: it must not go then.
+    if !keeper.with(segment, empty_log)? {
+        for file in with_companions(&fresh_path) {
+            remove_file(&file)?;
+        }
+        return Err(StoreError::Database {
+            operation: "remove old events",
+            detail: format!("{} is being read; it is tried again", segment.path.display()),
+        });
+    }
     keeper.close(segment.first);
     keeper.shared.segments.retire_readers(segment.first);
     let [_, log, index] = with_companions(&segment.path);

@@ -86,6 +86,8 @@ pub(crate) struct Segment {
     pub(crate) expiring_ms: AtomicI64,
     /// Whether what was removed may still stand in its log.
     pub(crate) unclean: AtomicBool,
+    /// When retention could last not read or rewrite it, in milliseconds since 1970.
+    pub(crate) unswept_at_ms: AtomicI64,
     /// When it was last rewritten without what had become too old, in milliseconds since 1970.
     pub(crate) compacted_at_ms: AtomicI64,
     pub(crate) sealed: AtomicBool,
@@ -96,6 +98,8 @@ pub(crate) struct Segment {
     pub(crate) kinds: Mutex<Kinds>,
     /// The hot segment's deliveries; `None` once they are in the segment's own tables.
     pub(crate) memory: Mutex<Option<Memory>>,
+    /// Whether `waiting` says what the tables say; until then nobody knows what is pending.
+    pub(crate) counted: AtomicBool,
     /// How many deliveries have not ended, by endpoint, once they are in the tables.
     pub(crate) waiting: Mutex<HashMap<u32, u64>>,
 }
@@ -113,12 +117,14 @@ impl Segment {
             dedupe_until_ms: AtomicI64::new(i64::MIN),
             expiring_ms: AtomicI64::new(i64::MAX),
             unclean: AtomicBool::new(false),
+            unswept_at_ms: AtomicI64::new(i64::MIN),
             compacted_at_ms: AtomicI64::new(0),
             sealed: AtomicBool::new(false),
             adopted: AtomicBool::new(false),
             ended_since_look: AtomicBool::new(false),
             kinds: Mutex::new(Some(HashMap::new())),
             memory: Mutex::new(None),
+            counted: AtomicBool::new(false),
             waiting: Mutex::new(HashMap::new()),
         }
     }

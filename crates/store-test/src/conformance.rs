@@ -1,11 +1,29 @@
 //! Makes a test of every case.
 
+use crate::Place;
+use crate::place::Later;
+
 /// Makes a test of every case of the suite for a [`Harness`](crate::Harness), in modules named
 /// after their groups, and one for each of 20 seeds of random operations.
 #[macro_export]
 macro_rules! conformance {
     ($harness:ty) => {
-        $crate::conformance_groups! { $harness;
+        $crate::every_case! { conformance_groups $harness }
+        $crate::conformance_random! { $harness;
+            seed_01: 1, seed_02: 2, seed_03: 3, seed_04: 4, seed_05: 5, seed_06: 6, seed_07: 7,
+            seed_08: 8, seed_09: 9, seed_10: 10, seed_11: 11, seed_12: 12, seed_13: 13,
+            seed_14: 14, seed_15: 15, seed_16: 16, seed_17: 17, seed_18: 18, seed_19: 19,
+            seed_20: 20,
+        }
+    };
+}
+
+/// All cases, by group, for another macro of this crate.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! every_case {
+    ($then:ident $($given:ty)?) => {
+        $crate::$then! { $($given)?;
             config: new_ones_are_made_in_order declaring_again_changes_nothing
                 settings_and_provider_follow_the_file absent_endpoints_are_removed
                 absent_sources_take_their_endpoints_along what_comes_back_is_the_same
@@ -15,13 +33,15 @@ macro_rules! conformance {
                 configuration_survives_a_crash;
             applications: what_was_made_is_found sources_are_found_by_their_short_id
                 a_name_is_taken_once a_name_has_one_winner applications_are_sliced
-                applications_are_changed removed_applications_are_gone
+                applications_are_changed changes_are_made_of_what_was_read
+                removed_applications_are_gone
                 removal_takes_documents_along removal_leaves_events_alone
                 declaring_leaves_the_rest_alone a_declared_source_becomes_the_files
                 a_declared_name_means_who_has_it owners_are_listed applications_take_events
                 applications_survive_a_crash;
             endpoints: what_was_made_is_found a_name_is_taken_once a_name_has_one_winner
-                endpoints_are_sliced endpoints_are_edited headers_are_replaced
+                endpoints_are_sliced endpoints_are_edited edits_are_made_of_what_was_read
+                an_edit_has_one_winner headers_are_replaced
                 removed_endpoints_are_gone dropped_endpoints_are_still_noted
                 owners_have_their_own_endpoints endpoints_survive_a_crash;
             documents: documents_come_back names_have_three_parts conditions_are_kept
@@ -96,12 +116,6 @@ macro_rules! conformance {
                 pending_deliveries_are_found_again leases_are_as_declared old_tokens_stay_stale
                 released_moments_are_as_declared a_crash_after_every_step_loses_nothing;
         }
-        $crate::conformance_random! { $harness;
-            seed_01: 1, seed_02: 2, seed_03: 3, seed_04: 4, seed_05: 5, seed_06: 6, seed_07: 7,
-            seed_08: 8, seed_09: 9, seed_10: 10, seed_11: 11, seed_12: 12, seed_13: 13,
-            seed_14: 14, seed_15: 15, seed_16: 16, seed_17: 17, seed_18: 18, seed_19: 19,
-            seed_20: 20,
-        }
     };
 }
 
@@ -115,7 +129,8 @@ macro_rules! conformance_groups {
             use super::*;
             $(#[test]
             fn $case() {
-                $crate::run_case($crate::cases::$group::$case::<$harness>());
+                let place = $crate::Place::of::<$harness>();
+                $crate::run_named(stringify!($group), stringify!($case), place);
             })+
         })+
     };
@@ -136,3 +151,28 @@ macro_rules! conformance_random {
         }
     };
 }
+
+/// Runs one case.
+///
+/// # Panics
+/// If the case fails, or there is none of this name.
+#[doc(hidden)]
+pub fn run_named(group: &str, case: &str, place: Place) {
+    let found = CASES.iter().find(|(of, name, _)| (*of, *name) == (group, case));
+    let (.., start) = found.unwrap_or_else(|| panic!("there is no case {group}::{case}"));
+    crate::run_case(start(place));
+}
+
+/// Writes the table of cases, so that they are compiled here and not in every test that runs them.
+macro_rules! table {
+    (; $($group:ident: $($case:ident)+;)+) => {
+        static CASES: &[(&str, &str, fn(Place) -> Later<'static, ()>)] = &[
+            $($((stringify!($group), stringify!($case), |place| {
+                Box::pin(crate::cases::$group::$case(place))
+            }),)+)+
+        ];
+    };
+}
+pub(crate) use table;
+
+crate::every_case! { table }

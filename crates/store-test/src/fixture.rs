@@ -16,7 +16,8 @@ use becket_store::{
 };
 use bytes::Bytes;
 
-use crate::{FixedNoise, Harness, ModelStore, Numbers};
+use crate::place::Opened;
+use crate::{FixedNoise, ModelStore, Numbers, Place};
 
 /// The moment at which every case begins, in milliseconds since 1970.
 pub(crate) const T0: i64 = 1_750_000_000_000;
@@ -33,8 +34,9 @@ pub(crate) const MAIN: Scope = Scope::all(Owner::MAIN);
 
 /// A store in which the first owner has the sources `alpha` (endpoints `a1`, `a2`, `a3`) and
 /// `beta` (`b1`), and the second owner has `gamma` (`g1`).
-pub(crate) struct World<H> {
-    pub(crate) harness: H,
+pub(crate) struct World {
+    pub(crate) place: Place,
+    pub(crate) harness: Box<dyn Opened>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) alpha: ApplicationKey,
     pub(crate) beta: ApplicationKey,
@@ -44,9 +46,9 @@ pub(crate) struct World<H> {
     pub(crate) g: EndpointKey,
 }
 
-impl<H: Harness> World<H> {
-    pub(crate) async fn new() -> Self {
-        let harness = H::fresh().await;
+impl World {
+    pub(crate) async fn new(place: Place) -> Self {
+        let harness = place.fresh().await;
         let store = harness.store();
         let declared = vec![source("alpha", &["a1", "a2", "a3"]), source("beta", &["b1"])];
         let main = store.config_declare(Owner::MAIN, declared, T0).await.unwrap();
@@ -59,6 +61,7 @@ impl<H: Harness> World<H> {
             a: ["a1", "a2", "a3"].map(|uid| endpoint(&main, uid)),
             b: endpoint(&main, "b1"),
             g: endpoint(&other, "g1"),
+            place,
             harness,
             store,
         }
@@ -71,12 +74,12 @@ impl<H: Harness> World<H> {
         self.store = Arc::new(ModelStore::new(Arc::new(FixedNoise::new(0))));
         self.harness.reopen().await;
         self.store = self.harness.store();
-        if !H::capabilities().durable {
+        if !self.place.capabilities().durable {
             let config = self.store.config_list(Owner::MAIN).await.unwrap();
             assert_eq!(config, ConfigSnapshot::default(), "it says that it is not durable");
             assert_eq!(self.store.stats().await.unwrap().events, 0, "it says so");
         }
-        H::capabilities().durable
+        self.place.capabilities().durable
     }
 
     /// Makes an application of the first owner at [`T0`], whose name has to be free.
@@ -217,7 +220,7 @@ impl<H: Harness> World<H> {
     /// Sweeps until all of these are gone; it may take as long as the store declares. Files may be
     /// sealed in the background, so it may also take a few steps.
     pub(crate) async fn sweep(&self, policy: RetentionPolicy, now_ms: i64, doomed: &[EventId]) {
-        let late_ms = now_ms.saturating_add_unsigned(H::capabilities().sweep_lag_ms);
+        let late_ms = now_ms.saturating_add_unsigned(self.place.capabilities().sweep_lag_ms);
         for at_ms in std::iter::once(now_ms).chain(std::iter::repeat_n(late_ms, 300)) {
             while self.store.retention_sweep(policy, at_ms).await.unwrap().more {}
             let mut left = 0;

@@ -78,11 +78,15 @@ mod fixture;
 mod harness;
 mod model_store;
 mod noise;
+mod place;
 mod random;
 mod wrapped;
 
+pub use conformance::run_named;
+pub(crate) use conformance::table;
 pub use harness::{Capabilities, Harness, run_case};
 pub use model_store::{ModelStore, QUARANTINE_ROWS};
 pub use noise::{FixedNoise, Numbers};
+pub use place::Place;
 pub use random::random_operations;
 pub use wrapped::{Hooks, Wrapped};

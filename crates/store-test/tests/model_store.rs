@@ -94,7 +94,7 @@ fn the_suite_names_every_case() {
     for entry in std::fs::read_dir(folder).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
         for line in text.lines().filter_map(|line| line.strip_prefix("pub async fn ")) {
-            let name = line.split('<').next().unwrap();
+            let name = line.split('(').next().unwrap();
             assert!(named.contains(name), "conformance! does not name {name}");
             cases += 1;
         }

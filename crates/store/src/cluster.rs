@@ -93,7 +93,7 @@ pub struct NodeNew {
     pub name: String,
     /// The version of the program.
     pub version: String,
-    /// What it does.
+    /// What it does now; a node that is not ready yet does not deliver.
     pub roles: Roles,
     /// What its file declares, as JSON that only the gateway reads.
     pub declared: String,
@@ -151,6 +151,10 @@ pub struct Membership {
 pub struct Changes {
     /// Up to which revision this tells.
     pub revision: u64,
+    /// When the database's server was started, in microseconds since 1970: after a restart, or where
+    /// another server has taken its place, this is another number. That one may have lost the last
+    /// revisions and given their numbers to other changes, so everything known has to be read again.
+    pub server: i64,
     /// Applications that were made, changed or removed, as they are now.
     pub applications: Vec<Application>,
     /// Endpoints likewise.
@@ -227,9 +231,11 @@ pub trait Cluster: Send + Sync + 'static {
     /// shards up to the node's fair part (if it delivers).
     async fn join(&self, node: NodeNew) -> Result<Membership>;
 
-    /// Renews the membership, gives up `release`, and takes free shards as [`Self::join`] does. `None`
-    /// if the node was taken for dead: it has no shards any more and has to join again.
-    async fn renew(&self, release: Vec<u16>) -> Result<Option<Membership>>;
+    /// Renews the membership, says what the node does from now on, gives up `release`, and takes free
+    /// shards as [`Self::join`] does. Who does not deliver any more keeps its shards until it gives them
+    /// up; all of them are surplus. `None` if the node was taken for dead: it has no shards any more and
+    /// has to join again.
+    async fn renew(&self, roles: Roles, release: Vec<u16>) -> Result<Option<Membership>>;
 
     /// Looks whether it is worth renewing before the time: cheap enough for every second, changes
     /// nothing.
@@ -246,6 +252,12 @@ pub trait Cluster: Send + Sync + 'static {
     /// [`Self::join`].
     fn lend(&self, endpoint: EndpointKey, lent: bool);
 
+    /// Whether this node wants to deliver to an endpoint instead of the node that has its shard, because
+    /// only it can. Nobody begins anything there until all that others have under way has ended, and
+    /// likewise when it is given back; [`Self::look`] and [`Self::renew`] bring that forward. Holds until
+    /// it is said otherwise, also beyond a new [`Self::join`].
+    fn hold(&self, endpoint: EndpointKey, held: bool);
+
     /// Tells the other nodes that deliveries wait for these endpoints. Returns at once; many calls
     /// become few messages.
     fn wake(&self, endpoints: &[EndpointKey]);
@@ -253,7 +265,7 @@ pub trait Cluster: Send + Sync + 'static {
     /// News from other nodes, from now on. Who reads too slowly is told so and has to look for itself.
     fn news(&self) -> broadcast::Receiver<News>;
 
-    /// What has changed in the configuration after a revision.
+    /// What has changed in the configuration after a revision; nothing if the revision is not that high.
     async fn changes(&self, after: u64) -> Result<Changes>;
 
     /// What an operator should know about the database.

@@ -143,6 +143,13 @@ impl Application {
             (None, _) => self.id.to_string(),
         }
     }
+
+    /// The beginning of a change that is thought out from this: it is made only if nobody else has
+    /// changed the application since it was read.
+    #[must_use]
+    pub fn change(&self) -> ApplicationChange {
+        ApplicationChange { read: Some(Box::new(self.clone())), ..ApplicationChange::default() }
+    }
 }
 
 /// An application to be made by the API.
@@ -163,6 +170,9 @@ pub struct ApplicationNew {
 /// A change of an application; what is `None` stays.
 #[derive(Debug, Clone, Default)]
 pub struct ApplicationChange {
+    /// The application as it was read to think out the change. If another name, other settings, other
+    /// credentials or another origin are found, nothing is changed ([`Changed::Meanwhile`]).
+    pub read: Option<Box<Application>>,
     /// The new name, or none any more.
     pub uid: Option<Option<String>>,
     /// The new settings.
@@ -172,6 +182,19 @@ pub struct ApplicationChange {
     /// Removes it and its endpoints: it is no longer found by name, what was pending counts as
     /// cancelled, and its uid is free again. For good.
     pub remove: bool,
+}
+
+impl ApplicationChange {
+    /// Whether an application is still as it was read for this change.
+    #[must_use]
+    pub fn fits(&self, known: &Application) -> bool {
+        self.read.as_ref().is_none_or(|read| {
+            read.origin == known.origin
+                && read.uid == known.uid
+                && read.settings == known.settings
+                && read.credentials == known.credentials
+        })
+    }
 }
 
 /// How an application or endpoint is named.
@@ -221,6 +244,18 @@ impl Endpoint {
     #[must_use]
     pub fn name(&self) -> String {
         self.uid.clone().unwrap_or_else(|| self.id.to_string())
+    }
+
+    /// The change to another name and other settings, thought out from this.
+    #[must_use]
+    pub fn edit(&self, uid: Option<String>, settings: EndpointSettings) -> EndpointChange {
+        EndpointChange::Edit { read: Box::new(self.clone()), uid, settings: Box::new(settings) }
+    }
+
+    /// The change to other sealed headers, thought out from this.
+    #[must_use]
+    pub fn with_headers(&self, headers: Option<Vec<u8>>) -> EndpointChange {
+        EndpointChange::Headers { read: Box::new(self.clone()), headers }
     }
 }
 
@@ -272,15 +307,43 @@ pub enum EndpointChange {
         /// Until when the old ones sign, in milliseconds since 1970.
         old_expire_at_ms: i64,
     },
-    /// Replaces name and settings; the state stays.
+    /// Replaces name and settings; the state stays. See [`Endpoint::edit`].
     Edit {
+        /// The endpoint as it was read. If another name, other settings or another origin are found,
+        /// nothing is changed ([`Changed::Meanwhile`]).
+        read: Box<Endpoint>,
         /// The new name, or none.
         uid: Option<String>,
         /// The new settings.
         settings: Box<EndpointSettings>,
     },
-    /// Replaces the sealed headers.
-    Headers(Option<Vec<u8>>),
+    /// Replaces the sealed headers. See [`Endpoint::with_headers`].
+    Headers {
+        /// The endpoint as it was read. If other headers or another origin are found, nothing is
+        /// changed ([`Changed::Meanwhile`]).
+        read: Box<Endpoint>,
+        /// The new headers, or none.
+        headers: Option<Vec<u8>>,
+    },
+}
+
+impl EndpointChange {
+    /// Whether an endpoint is still as it was read for this change. What the engine notes (state,
+    /// failures) does not count.
+    #[must_use]
+    pub fn fits(&self, known: &Endpoint) -> bool {
+        match self {
+            Self::Edit { read, .. } => {
+                read.origin == known.origin
+                    && read.uid == known.uid
+                    && read.settings == known.settings
+            }
+            Self::Headers { read, .. } => {
+                read.origin == known.origin && read.headers == known.headers
+            }
+            Self::State { .. } | Self::FailingSince(_) | Self::RotateSecret { .. } => true,
+        }
+    }
 }
 
 /// What became of making something with a name.
@@ -303,6 +366,9 @@ pub enum Changed<T> {
     NameTaken,
     /// There is no such thing for this owner (removed ones do not count).
     Absent,
+    /// Somebody else has changed it since it was read for this change; nothing was changed. Read it
+    /// again and think again.
+    Meanwhile,
 }
 
 impl<T> Changed<T> {
@@ -311,7 +377,7 @@ impl<T> Changed<T> {
     pub fn done(self) -> Option<T> {
         match self {
             Self::Done(value) => Some(value),
-            Self::NameTaken | Self::Absent => None,
+            Self::NameTaken | Self::Absent | Self::Meanwhile => None,
         }
     }
 }

@@ -142,6 +142,22 @@ pub trait Store: Send + Sync + 'static {
         now_ms: i64,
     ) -> Result<Changed<Endpoint>>;
 
+    /// Changes an endpoint by what an attempt under this lease has shown. Where several nodes share the
+    /// store, that counts only while the node that has leased it delivers to the endpoint, by the
+    /// database's word; otherwise nothing is changed, and the answer is `Absent`.
+    async fn endpoint_conclude(
+        &self,
+        owner: Owner,
+        endpoint: EndpointId,
+        change: EndpointChange,
+        lease: LeaseToken,
+        now_ms: i64,
+    ) -> Result<Changed<Endpoint>> {
+        // A store that one process has to itself knows nobody else who could know better.
+        let _ = lease;
+        self.endpoint_change(owner, endpoint, change, now_ms).await
+    }
+
     // --- documents ---
 
     /// A document that has not expired.

@@ -52,7 +52,7 @@ export const endpointsQuery = (app: string) => queryOptions({
     // A customer has a handful; the limit keeps a mistake from asking for ever.
     for (let page = 0; page < 20; page += 1) {
       const found = await ask(api.GET("/api/v1/app/{app_id}/endpoint", {
-        params: { path: { app_id: app }, query: { limit: 250, ...(iterator && { iterator }) } },
+        params: { path: { app_id: app }, query: { limit: 250, order: "ascending", ...(iterator && { iterator }) } },
       }));
       all.push(...found.data);
       if (found.done || !found.iterator) break;

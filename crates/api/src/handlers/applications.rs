@@ -12,6 +12,7 @@ use crate::apps::{self, App};
 use crate::call::{Answer, Call, JsonBody, Listed};
 use crate::page::Asked;
 use crate::problem::{ApiError, Result};
+use crate::turns;
 use crate::wire::applications::{ApplicationIn, ApplicationOut, ApplicationPatch};
 
 const KIND: ApplicationKind = ApplicationKind::Customer;
@@ -33,8 +34,7 @@ pub(crate) async fn named(call: &Call) -> Result<Arc<App>> {
 
 /// The application that the path names, as it is in the store at this moment; `None` if none is.
 async fn present(call: &Call) -> Result<Option<Application>> {
-    let name = apps::name_of(KIND, call.path("app_id"));
-    let found = call.store().application_get(call.owner, KIND, name).await?;
+    let found = apps::look_up(call.store(), call.owner, KIND, call.path("app_id")).await?;
     Ok(found.filter(|application| call.access.sees(application.key)))
 }
 
@@ -49,12 +49,16 @@ pub(crate) async fn told(call: &Call, application: &Application, action: &'stati
     call.audit(action, &crate::names::public_id(application));
 }
 
-/// The uid after a change by name: a name in the path stays unless the body gives another.
-pub(crate) fn uid_after<Id>(given: Option<String>, path: &Name<Id>) -> Option<String> {
-    given.or_else(|| match path {
-        Name::Id(_) => None,
-        Name::Uid(uid) => Some(uid.clone()),
-    })
+/// The uid after a change by name: a uid in the path stays unless the body gives another. One that
+/// looks like an id is told by what was found having it as its uid (`known`).
+pub(crate) fn uid_after<Id>(
+    given: Option<String>,
+    name: &Name<Id>,
+    path: &str,
+    known: Option<&str>,
+) -> Option<String> {
+    let is_uid = matches!(name, Name::Uid(_)) || known == Some(path);
+    given.or_else(|| is_uid.then(|| path.to_owned()))
 }
 
 /// A uid is taken.
@@ -126,9 +130,13 @@ pub(crate) async fn make(
         kind: KIND,
         id: ApplicationId::new(now_ms, super::random(call)),
         uid,
-        settings: body.settings()?,
+        settings: body.settings(None)?,
         credentials: None,
     };
+    let new_uid = new.uid.as_deref();
+    if apps::is_others_id(call.store(), call.owner, KIND, new_uid, None).await? {
+        return Err(taken("application", new_uid));
+    }
     let created = call.store().application_create(call.owner, new, now_ms).await?;
     if let Created::New(application) = &created {
         told(call, application, "application.created").await;
@@ -167,6 +175,10 @@ async fn change(
 ) -> Result<Application> {
     let uid = change.uid.clone().flatten();
     let store = call.store();
+    let own = Some(application.key);
+    if apps::is_others_id(store, call.owner, KIND, uid.as_deref(), own).await? {
+        return Err(taken("application", uid.as_deref()));
+    }
     match store.application_change(call.owner, application.key, change, call.now_ms()).await? {
         Changed::Done(application) => {
             told(call, &application, action).await;
@@ -174,6 +186,7 @@ async fn change(
         }
         Changed::NameTaken => Err(taken("application", uid.as_deref())),
         Changed::Absent => Err(missing(call)),
+        Changed::Meanwhile => Err(turns::quicker("application", &application.name())),
     }
 }
 
@@ -184,12 +197,15 @@ pub(crate) async fn patch(
 ) -> Result<Answer<ApplicationOut>> {
     let found = present(&call).await?.ok_or_else(|| missing(&call))?;
     let _turn = call.shared.turns.take(found.key).await;
-    let application = present(&call).await?.ok_or_else(|| missing(&call))?;
-    let uid = body.uid.clone();
-    let settings = Some(body.applied(&application.settings)?);
-    let wanted = ApplicationChange { uid, settings, ..ApplicationChange::default() };
-    let changed = change(&call, &application, wanted, "application.updated").await?;
-    Ok(Answer::ok(ApplicationOut::new(&changed)))
+    turns::again(|| async {
+        let application = present(&call).await?.ok_or_else(|| missing(&call))?;
+        let uid = body.uid.clone();
+        let settings = Some(body.clone().applied(&application.settings)?);
+        let wanted = ApplicationChange { uid, settings, ..application.change() };
+        let changed = change(&call, &application, wanted, "application.updated").await?;
+        Ok(Answer::ok(ApplicationOut::new(&changed)))
+    })
+    .await
 }
 
 /// `PUT /api/v1/app/{app_id}`
@@ -197,28 +213,33 @@ pub(crate) async fn upsert(
     call: Call,
     JsonBody(body): JsonBody<ApplicationIn>,
 ) -> Result<Answer<ApplicationOut>> {
-    let name = apps::name_of(KIND, call.path("app_id"));
-    let uid = uid_after(body.uid.clone(), &name);
+    let path = call.path("app_id");
+    let name = apps::name_of(KIND, path);
+    let uid_of = |known: Option<&str>| uid_after(body.uid.clone(), &name, path, known);
     // Whoever else makes it at the same time makes the same: the second look finds it.
     for _ in 0..2 {
-        if let Some(application) = present(&call).await? {
+        let changed = turns::again(|| async {
+            let Some(application) = present(&call).await? else { return Ok(None) };
             let wanted = ApplicationChange {
-                uid: Some(uid),
-                settings: Some(body.settings()?),
-                ..ApplicationChange::default()
+                uid: Some(uid_of(application.uid.as_deref())),
+                settings: Some(body.settings(Some(&application.settings))?),
+                ..application.change()
             };
-            let changed = change(&call, &application, wanted, "application.updated").await?;
+            change(&call, &application, wanted, "application.updated").await.map(Some)
+        });
+        if let Some(changed) = changed.await? {
             return Ok(Answer::ok(ApplicationOut::new(&changed)));
         }
         if matches!(name, Name::Id(_)) {
             return Err(missing(&call));
         }
+        let uid = uid_of(None);
         check_uid(uid.as_deref(), 256, "-_.")?;
-        if let Created::New(application) = make(&call, &body, uid.clone()).await? {
+        if let Created::New(application) = make(&call, &body, uid).await? {
             return Ok(Answer(StatusCode::CREATED, ApplicationOut::new(&application)));
         }
     }
-    Err(taken("application", uid.as_deref()))
+    Err(taken("application", uid_of(None).as_deref()))
 }
 
 /// `DELETE /api/v1/app/{app_id}`

@@ -3,7 +3,8 @@
 //! Invariants: nothing is read from the store but what is not remembered; the payload is delivered
 //! byte for byte as it was posted; event, deliveries and the idempotency key are one transaction, so
 //! a repeat after any failure either finds the first event or makes it. A repeat with the same
-//! key and body gets the first answer again.
+//! key and body gets the first answer again, also if by now it would be refused: because its moment
+//! of delivery has come near, say, or its event type was archived.
 //!
 //! Deliberately absent: the generic check of bodies, which is asked only to say what is wrong.
 
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use becket_model::{ApplicationId, ApplicationKind, EventId, EventLabels};
-use becket_store::{Accepted, ApplicationNew, Created, DedupeKey, EventRow};
+use becket_store::{Accepted, ApplicationNew, Created, DedupeKey, EventFilter, EventRow, Page};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use ring::digest;
@@ -24,6 +25,7 @@ use serde_json::value::RawValue;
 use crate::access::hex;
 use crate::apps::App;
 use crate::call::{self, Answer, Call};
+use crate::idempotency;
 use crate::posting::{self, Posted};
 use crate::problem::{ApiError, Place, Result};
 use crate::times;
@@ -84,20 +86,24 @@ pub(crate) async fn create(call: Call, request: Request) -> Result<Response> {
     let app = application(&call, given.application.as_ref(), &body).await?;
     let now_ms = call.now_ms();
     let labels = labels(&given, now_ms)?;
+    let event_id = labels.event_id.as_deref();
     let (payload, headers) = delivered(&given)?;
     if payload.len() > PAYLOAD_BYTES_MAX {
         let what =
             format!("the payload has {} bytes, {PAYLOAD_BYTES_MAX} are taken", payload.len());
         return Err(ApiError::new("body_too_large", what).hint("send a link to what is large"));
     }
-    let shared = &call.shared;
-    let validate = app.application.settings.validate_payloads;
     let (event_type, text) = (given.event_type.as_ref(), payload.as_bytes());
-    let types = &shared.event_types;
-    types.check(call.store(), call.owner, (event_type, text), validate, now_ms).await?;
-
     let request_hash = key.map(|key| hex(&hash(&[b"request", key.as_bytes(), &body])[..16]));
-    let dedupe = dedupe(&call, &app, labels.event_id.as_deref(), key);
+    let dedupe = dedupe(&call, &app, event_id, key);
+    if let Err(refused) = check_now(&call, &app, &labels, (event_type, text)).await {
+        let first = first_event(&call, &app, dedupe).await?;
+        let out = match first {
+            Some(first) => first_answer(&call, &app, first, request_hash, with_content).await?,
+            None => None,
+        };
+        return Ok(Answer(StatusCode::ACCEPTED, out.ok_or(refused)?).into_response());
+    }
     let record = record(&given, &labels, &headers, text)?;
     let posted = Posted {
         at_ms: now_ms,
@@ -106,7 +112,7 @@ pub(crate) async fn create(call: Call, request: Request) -> Result<Response> {
         dedupe,
         record: record.clone(),
     };
-    let accepted = shared.poster.post(app.scope(), &app.endpoints, posted).await?;
+    let accepted = call.shared.poster.post(app.scope(), &app.endpoints, posted).await?;
     let large = payload.len() > PAYLOAD_BYTES_WARN;
     if large {
         tracing::warn!(event = %accepted.event(), bytes = payload.len(), "message.large");
@@ -126,7 +132,7 @@ pub(crate) async fn create(call: Call, request: Request) -> Result<Response> {
             MessageOut::new(&row, Some(&record), with_content)
         }
         Accepted::Duplicate { event, .. } => {
-            let asked = Repeat { event, event_id: labels.event_id.as_deref(), request_hash };
+            let asked = Repeat { event, event_id, request_hash };
             repeated(&call, &app, asked, with_content).await?
         }
     };
@@ -238,7 +244,7 @@ async fn application(call: &Call, new: Option<&ApplicationIn>, body: &[u8]) -> R
     if new.uid.as_deref().is_some_and(|uid| uid != name) {
         return Err(wrong("application", "has another uid than the path names", "uid"));
     }
-    let settings = new.settings()?;
+    let settings = new.settings(None)?;
     let mut tail = [0; 14];
     shared.api.noise.fill(&mut tail);
     let id = ApplicationId::new(now_ms, tail);
@@ -253,13 +259,10 @@ async fn application(call: &Call, new: Option<&ApplicationIn>, body: &[u8]) -> R
 
 /// What the event says about itself.
 fn labels(given: &MessageIn<'_>, now_ms: i64) -> Result<EventLabels> {
-    let deliver_at_ms = given.deliver_at.as_deref().map(|text| {
-        let at_ms = times::parse(text).map_err(|what| wrong("deliverAt", what, "format"))?;
-        if DELIVER_MS.contains(&at_ms.saturating_sub(now_ms)) {
-            return Ok(at_ms);
-        }
-        Err(wrong("deliverAt", "has to be one minute to 24 hours ahead", "range"))
-    });
+    let deliver_at_ms = given
+        .deliver_at
+        .as_deref()
+        .map(|text| times::parse(text).map_err(|what| wrong("deliverAt", what, "format")));
     let (days, hours) = (given.payload_retention_period, given.payload_retention_hours);
     let retention_ms = match (days, hours) {
         (Some(_), Some(_)) => {
@@ -284,6 +287,48 @@ fn labels(given: &MessageIn<'_>, now_ms: i64) -> Result<EventLabels> {
         payload_until_ms: retention_ms.map(|retention_ms| now_ms.saturating_add(retention_ms)),
         ..EventLabels::default()
     })
+}
+
+/// Refuses what cannot be posted as things are now, though it may have been possible before.
+async fn check_now(
+    call: &Call,
+    app: &App,
+    labels: &EventLabels,
+    posted: (&str, &[u8]),
+) -> Result<()> {
+    let (now_ms, store) = (call.now_ms(), call.store());
+    if let Some(at_ms) = labels.deliver_at_ms
+        && !DELIVER_MS.contains(&at_ms.saturating_sub(now_ms))
+    {
+        return Err(wrong("deliverAt", "has to be one minute to 24 hours ahead", "range"));
+    }
+    if let Some(event_id) = &labels.event_id
+        && let Ok(id) = event_id.parse::<EventId>()
+        && store.event_get(app.scope(), id).await?.is_some()
+    {
+        // In a path it would always mean the other one.
+        return Err(event_id_taken(event_id, id));
+    }
+    let validate = app.application.settings.validate_payloads;
+    call.shared.event_types.check(store, call.owner, posted, validate, now_ms).await
+}
+
+/// The event that was posted with a key, as long as the key is remembered.
+async fn first_event(
+    call: &Call,
+    app: &App,
+    dedupe: Option<(DedupeKey, u64)>,
+) -> Result<Option<EventId>> {
+    let Some((key, for_ms)) = dedupe else { return Ok(None) };
+    let since_ms = Some(call.now_ms().saturating_sub_unsigned(for_ms));
+    let filter = EventFilter { dedupe: Some(key), since_ms, ..EventFilter::default() };
+    let found = call.store().event_list(app.scope(), filter, Page::newest(1)).await?;
+    Ok(found.first().map(|event| event.id))
+}
+
+fn event_id_taken(event_id: &str, by: EventId) -> ApiError {
+    let what = format!("there is a message with the eventId `{event_id}` already: {by}");
+    ApiError::new("conflict", what).hint("a new message needs a new eventId")
 }
 
 type Headers = Vec<(HeaderName, HeaderValue)>;
@@ -376,8 +421,10 @@ fn dedupe(
         return Some((event_id_key(app, event_id), EVENT_ID_MS));
     }
     let key = key?;
-    let token = call.access.token.as_ref().map_or(&[0; 20], |token| token.as_bytes());
-    let parts = [&b"idempotency"[..], &app.key().0.to_be_bytes(), token, key.as_bytes()];
+    // As everywhere: what tokens may see is what shares its keys.
+    let scope = idempotency::scope_of(&call.access);
+    let number = app.key().0.to_be_bytes();
+    let parts = [&b"idempotency"[..], &number, scope.as_bytes(), key.as_bytes()];
     Some((shortened(hash(&parts)), KEY_MS))
 }
 
@@ -388,6 +435,26 @@ struct Repeat<'r> {
     request_hash: Option<String>,
 }
 
+/// The answer to the request that made an event, if it is this one again.
+async fn first_answer(
+    call: &Call,
+    app: &App,
+    id: EventId,
+    request_hash: Option<String>,
+    with_content: bool,
+) -> Result<Option<MessageOut>> {
+    let (scope, store) = (app.scope(), call.store());
+    let first = store.event_get(scope, id).await?;
+    let is_same =
+        |first: &EventRow| request_hash.is_some() && first.labels.request_hash == request_hash;
+    let Some(first) = first.filter(is_same) else { return Ok(None) };
+    let record = match with_content {
+        true => store.event_record(scope, id).await?,
+        false => None,
+    };
+    Ok(Some(MessageOut::new(&first, record.as_ref(), with_content)))
+}
+
 /// The first answer, if the request is the same.
 async fn repeated(
     call: &Call,
@@ -395,23 +462,12 @@ async fn repeated(
     repeat: Repeat<'_>,
     with_content: bool,
 ) -> Result<MessageOut> {
-    let (scope, id) = (app.scope(), repeat.event);
-    let first = call.store().event_get(scope, id).await?;
-    let same = first.filter(|first| {
-        repeat.request_hash.is_some() && first.labels.request_hash == repeat.request_hash
-    });
-    if let Some(first) = same {
-        let record = match with_content {
-            true => call.store().event_record(scope, id).await?,
-            false => None,
-        };
-        return Ok(MessageOut::new(&first, record.as_ref(), with_content));
+    let Repeat { event, event_id, request_hash } = repeat;
+    if let Some(first) = first_answer(call, app, event, request_hash, with_content).await? {
+        return Ok(first);
     }
-    match repeat.event_id {
-        Some(event_id) => {
-            let what = format!("there is a message with the eventId `{event_id}` already: {id}");
-            Err(ApiError::new("conflict", what).hint("a new message needs a new eventId"))
-        }
+    match event_id {
+        Some(event_id) => Err(event_id_taken(event_id, event)),
         None => {
             let what = "the idempotency key was used with another body";
             let place = Place::new("header", "idempotency-key", what, "idempotency_mismatch");

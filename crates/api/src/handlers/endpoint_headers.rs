@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 
 use becket_model::EndpointId;
+use becket_store::Endpoint;
 use becket_store::vault::place;
-use becket_store::{Endpoint, EndpointChange};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::call::{Answer, Call, JsonBody};
 use crate::handlers::endpoints::{self, Happened};
 use crate::problem::{ApiError, Place, Result};
+use crate::turns;
 use crate::wire::endpoints::{HeadersIn, HeadersOut, HeadersPatchIn};
 
 const HEADERS_MAX: usize = 100;
@@ -108,21 +109,24 @@ pub(crate) async fn get(call: Call) -> Result<Answer<HeadersOut>> {
 }
 
 /// Replaces the headers by what `change` makes of them.
-async fn replace(call: &Call, change: impl FnOnce(Headers) -> Headers) -> Result<StatusCode> {
+async fn replace(call: &Call, change: impl Fn(Headers) -> Headers) -> Result<StatusCode> {
     let app = endpoints::whose(call).await?;
     let _turn = call.shared.turns.take(app.key()).await;
-    let endpoint = endpoints::present(call, &app).await?;
-    endpoints::check_changeable(&endpoint)?;
-    let headers = checked(change(opened(call, &endpoint)?))?;
-    let wanted = EndpointChange::Headers(sealed(call, endpoint.id, &headers)?);
-    let endpoint = endpoints::change(call, &endpoint, wanted).await?;
+    let replaced = turns::again(|| async {
+        let endpoint = endpoints::present(call, &app).await?;
+        endpoints::check_changeable(&endpoint)?;
+        let headers = checked(change(opened(call, &endpoint)?))?;
+        let wanted = endpoint.with_headers(sealed(call, endpoint.id, &headers)?);
+        endpoints::change(call, &endpoint, wanted).await
+    });
+    let endpoint = replaced.await?;
     endpoints::told(call, &app.application, &endpoint, Happened::HeadersChanged).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// `PUT …/headers`
 pub(crate) async fn set(call: Call, JsonBody(body): JsonBody<HeadersIn>) -> Result<StatusCode> {
-    replace(&call, |_| body.headers).await
+    replace(&call, |_| body.headers.clone()).await
 }
 
 /// `PATCH …/headers`
@@ -135,7 +139,7 @@ pub(crate) async fn patch(
         for name in gone {
             headers.retain(|known, _| !known.eq_ignore_ascii_case(name));
         }
-        let set = body.headers.into_iter();
+        let set = body.headers.clone().into_iter();
         headers.extend(set.filter_map(|(name, value)| Some((name, value?))));
         headers
     })

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use becket_signature::standard_webhooks::SigningKey;
 use becket_store::vault::place;
 use becket_store::{Endpoint, EndpointChange};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, header};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use zeroize::Zeroizing;
 
@@ -21,6 +21,8 @@ use crate::wire::endpoints::{RotateIn, SecretOut};
 const GRACE_DEFAULT_S: u64 = 24 * 60 * 60;
 const GRACE_MAX_S: u64 = 7 * GRACE_DEFAULT_S;
 const SECRET_BYTES: usize = 32;
+/// Since which version, major and minor, every official client reads the new secret.
+const BODY_SINCE: (u32, u32) = (2, 7);
 /// How many secrets may sign at the same time.
 const SECRETS_MAX: usize = 10;
 
@@ -67,6 +69,19 @@ pub(crate) async fn get(call: Call) -> Result<Answer<SecretOut>> {
     Ok(Answer::ok(secret))
 }
 
+/// Whether the client is an official one that takes no body here: its C#, Java and Kotlin releases
+/// before 2.7 throw on one, those since then on none. Official clients call themselves
+/// `svix-libs/<version>/<language>`.
+fn takes_no_body(headers: &HeaderMap) -> bool {
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let named = agent.and_then(|agent| agent.strip_prefix("svix-libs/")?.split_once('/'));
+    let Some((version, rest)) = named else { return false };
+    let language = rest.split([' ', '/']).next().unwrap_or_default();
+    let mut numbers = version.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    ["csharp", "java", "kotlin"].contains(&language) && version < BODY_SINCE
+}
+
 /// `POST …/secret/rotate`: answers with the new secret where clients expect one.
 pub(crate) async fn rotate(call: Call, JsonBody(body): JsonBody<RotateIn>) -> Result<Response> {
     let grace_s = body.grace_period_seconds.unwrap_or(GRACE_DEFAULT_S);
@@ -96,8 +111,10 @@ pub(crate) async fn rotate(call: Call, JsonBody(body): JsonBody<RotateIn>) -> Re
     let endpoint = endpoints::change(&call, &endpoint, wanted).await?;
     endpoints::told(&call, &app.application, &endpoint, Happened::SecretRotated).await;
     match call.route.answer {
-        Some(_) => Ok(Answer::ok(current(&call, &endpoint)?).into_response()),
-        None => Ok(StatusCode::NO_CONTENT.into_response()),
+        Some(_) if !takes_no_body(&call.headers) => {
+            Ok(Answer::ok(current(&call, &endpoint)?).into_response())
+        }
+        _ => Ok(StatusCode::NO_CONTENT.into_response()),
     }
 }
 
@@ -119,6 +136,35 @@ fn check_room(endpoint: &Endpoint, grace_s: u64, now_ms: i64) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_is_for_whoever_reads_it() {
+        let takes_none = |agent: &'static str| {
+            let agent = (header::USER_AGENT, http::HeaderValue::from_static(agent));
+            takes_no_body(&HeaderMap::from_iter([agent]))
+        };
+        for old in [
+            "svix-libs/2.0.0/csharp dotnet/8.0.1",
+            "svix-libs/2.6.2/java jre/21.0.4",
+            "svix-libs/1.60.0/kotlin",
+            "svix-libs/2.0.0-rc.1/kotlin kotlin/2.3.20 jre/21",
+        ] {
+            assert!(takes_none(old), "{old}");
+        }
+        for other in [
+            "svix-libs/2.7.0/csharp dotnet/8.0.1",
+            "svix-libs/2.10.0/java jre/21.0.4",
+            "svix-libs/3.0.0/kotlin kotlin/2.3.20",
+            "svix-libs/2.0.0/python",
+            "svix-libs/2.0.0/javascript node/v22.1.0 linux/x64",
+            "svix-libs/2.0.0/go/mine go/go1.24",
+            "java/21",
+            "",
+        ] {
+            assert!(!takes_none(other), "{other}");
+        }
+        assert!(!takes_no_body(&HeaderMap::new()));
+    }
 
     #[test]
     fn secrets_in_every_form() {

@@ -20,11 +20,13 @@ use http::StatusCode;
 use crate::access::Role;
 use crate::apps::App;
 use crate::call::{Answer, Call, JsonBody, Listed};
+use crate::event_types::{self, EventTypeBody};
 use crate::handlers::applications::{check_uid, taken, uid_after};
 use crate::handlers::{applications, endpoint_headers, endpoint_secrets, operational, sources};
 use crate::operational::{EndpointFacts, OperationalEvent};
 use crate::page::Asked;
 use crate::problem::{ApiError, Result};
+use crate::turns;
 use crate::wire::endpoints::{EndpointIn, EndpointPatch, FullEndpointOut};
 
 /// The most event types that an endpoint may name.
@@ -62,10 +64,38 @@ fn name(call: &Call) -> Name<EndpointId> {
     name.parse().map_or_else(|_| Name::Uid(name.to_owned()), Name::Id)
 }
 
+/// The endpoint that the path names, as it is in the store at this moment: by its id, or else by its
+/// uid, which may look like an id; `None` if there is none.
+async fn look_up(call: &Call, app: &App) -> Result<Option<Endpoint>> {
+    let (store, name) = (call.store(), name(call));
+    let looks_like_id = matches!(name, Name::Id(_));
+    let found = store.endpoint_get(call.owner, app.key(), name).await?;
+    if found.is_some() || !looks_like_id {
+        return Ok(found);
+    }
+    let uid = Name::Uid(call.path("endpoint_id").to_owned());
+    Ok(store.endpoint_get(call.owner, app.key(), uid).await?)
+}
+
 /// The endpoint that the path names, as it is in the store at this moment.
 pub(crate) async fn present(call: &Call, app: &App) -> Result<Endpoint> {
-    let found = call.store().endpoint_get(call.owner, app.key(), name(call)).await?;
-    found.ok_or_else(|| missing(call))
+    look_up(call, app).await?.ok_or_else(|| missing(call))
+}
+
+/// Refuses a uid that is the id of another endpoint of the application: an id in a path means what
+/// has the id.
+async fn check_no_id(
+    call: &Call,
+    app: &App,
+    uid: Option<&str>,
+    own: Option<EndpointId>,
+) -> Result<()> {
+    let Some(id) = uid.and_then(|uid| uid.parse::<EndpointId>().ok()) else { return Ok(()) };
+    let found = call.store().endpoint_get(call.owner, app.key(), Name::Id(id)).await?;
+    match found {
+        Some(found) if Some(found.id) != own => Err(taken("endpoint", uid)),
+        _ => Ok(()),
+    }
 }
 
 /// What has happened to an endpoint.
@@ -155,6 +185,7 @@ pub(crate) async fn change(
         Changed::Done(endpoint) => Ok(endpoint),
         Changed::NameTaken => Err(taken("endpoint", uid.as_deref())),
         Changed::Absent => Err(ApiError::not_found("endpoint", &endpoint.name())),
+        Changed::Meanwhile => Err(turns::quicker("endpoint", &endpoint.name())),
     }
 }
 
@@ -213,28 +244,47 @@ async fn check_settings(
     let before = old.and_then(|old| old.event_types.as_deref()).unwrap_or_default();
     let mut unknown = Vec::new();
     for name in types.iter().filter(|name| !before.contains(name)) {
-        let known = match app.application.kind {
-            ApplicationKind::Source => true,
-            ApplicationKind::Operational => operational::EVENT_TYPES.contains(&name.as_str()),
-            ApplicationKind::Customer => {
-                let document = DocumentName::of_owner(DocumentKind::EventType, name);
-                call.store().document_get(call.owner, document, call.now_ms()).await?.is_some()
+        match app.application.kind {
+            ApplicationKind::Source => {}
+            ApplicationKind::Operational => {
+                if !operational::EVENT_TYPES.contains(&name.as_str()) {
+                    unknown.push(name.clone());
+                }
             }
-        };
-        if !known {
-            unknown.push(name.as_str());
+            ApplicationKind::Customer => {
+                let document = event_types::document_name(name);
+                let found = call.store().document_get(call.owner, document, call.now_ms()).await?;
+                let known = found.as_ref().map(EventTypeBody::read).transpose()?;
+                match known.filter(|known| known.shown_to(call.access.role.feature_flags())) {
+                    Some(known) if known.archived => unknown.push(format!("{name} (archived)")),
+                    Some(_) => {}
+                    None => unknown.push(name.clone()),
+                }
+            }
         }
     }
     if unknown.is_empty() {
         return Ok(());
     }
     let what = format!("there are no event types with these names: {}", unknown.join(", "));
-    Err(ApiError::body("eventTypes", what).hint("make them first with POST /api/v1/event-type"))
+    let hint = match app.application.kind {
+        ApplicationKind::Operational => {
+            format!("there are {}", operational::EVENT_TYPES.join(", "))
+        }
+        _ => "make them first with POST /api/v1/event-type, which brings back archived ones too"
+            .to_owned(),
+    };
+    Err(ApiError::body("eventTypes", what).hint(hint))
 }
 
 /// `GET …/endpoint`
 pub(crate) async fn list(call: Call) -> Result<Answer<Listed<FullEndpointOut>>> {
-    let asked: Asked<EndpointId> = Asked::read(&call, |text| text.parse().ok())?;
+    let read = |text: &str| text.parse().ok();
+    // As the service does that the specification is of; it says nothing about the others.
+    let asked: Asked<EndpointId> = match call.route.path.contains("{app_id}") {
+        true => Asked::read_newest_first(&call, read)?,
+        false => Asked::read(&call, read)?,
+    };
     let Some(app) = whose_if_any(&call).await? else {
         return Ok(Answer::ok(Listed::new(Vec::new(), None, true)));
     };
@@ -256,6 +306,7 @@ async fn make(
     let mut settings = body.settings(None)?;
     settings.allow_private = allow_private(call, body.allow_private, &body.url, None)?;
     check_settings(call, app, &settings, None).await?;
+    check_no_id(call, app, uid.as_deref(), None).await?;
     let directory = &call.shared.api.directory;
     let now_ms = call.now_ms();
     let id = EndpointId::new(now_ms, super::random(call));
@@ -322,8 +373,8 @@ async fn edit(
     if uid != endpoint.uid || settings != endpoint.settings {
         check_changeable(&endpoint)?;
         check_settings(call, app, &settings, Some(&endpoint.settings)).await?;
-        let settings = Box::new(settings);
-        endpoint = change(call, &endpoint, EndpointChange::Edit { uid, settings }).await?;
+        check_no_id(call, app, uid.as_deref(), Some(endpoint.id)).await?;
+        endpoint = change(call, &endpoint, endpoint.edit(uid, settings)).await?;
         told(call, &app.application, &endpoint, Happened::Updated).await;
     }
     let (state, reason, happened) = match (disabled, endpoint.state) {
@@ -346,13 +397,16 @@ pub(crate) async fn patch(
 ) -> Result<Answer<FullEndpointOut>> {
     let app = whose(&call).await?;
     let _turn = call.shared.turns.take(app.key()).await;
-    let endpoint = present(&call, &app).await?;
-    let mut settings = body.settings(&endpoint.settings)?;
-    settings.allow_private =
-        allow_private(&call, body.allow_private, &settings.url, Some(&endpoint.settings))?;
-    let uid = body.uid.unwrap_or_else(|| endpoint.uid.clone());
-    let endpoint = edit(&call, &app, endpoint, uid, settings, body.disabled).await?;
-    Ok(Answer::ok(FullEndpointOut::new(&endpoint)))
+    turns::again(|| async {
+        let endpoint = present(&call, &app).await?;
+        let mut settings = body.settings(&endpoint.settings)?;
+        settings.allow_private =
+            allow_private(&call, body.allow_private, &settings.url, Some(&endpoint.settings))?;
+        let uid = body.uid.clone().unwrap_or_else(|| endpoint.uid.clone());
+        let endpoint = edit(&call, &app, endpoint, uid, settings, body.disabled).await?;
+        Ok(Answer::ok(FullEndpointOut::new(&endpoint)))
+    })
+    .await
 }
 
 /// `PUT …/endpoint/{endpoint_id}`
@@ -360,28 +414,32 @@ pub(crate) async fn upsert(
     call: Call,
     JsonBody(body): JsonBody<EndpointIn>,
 ) -> Result<Answer<FullEndpointOut>> {
-    let name = name(&call);
-    let uid = uid_after(body.uid.clone(), &name);
+    let (name, path) = (name(&call), call.path("endpoint_id"));
     let app = match (whose_if_any(&call).await?, &name) {
         (Some(app), _) => app,
         (None, Name::Id(_)) => return Err(missing(&call)),
         (None, Name::Uid(_)) => operational::find_or_make(&call).await?,
     };
     let _turn = call.shared.turns.take(app.key()).await;
-    let found = call.store().endpoint_get(call.owner, app.key(), name.clone()).await?;
-    let Some(endpoint) = found else {
-        if matches!(name, Name::Id(_)) {
-            return Err(missing(&call));
-        }
-        check_uid(uid.as_deref(), 256, "-_.")?;
-        return make(&call, &app, body, uid).await;
-    };
-    let mut settings = body.settings(Some(&endpoint.settings))?;
-    settings.allow_private =
-        allow_private(&call, body.allow_private, &settings.url, Some(&endpoint.settings))?;
-    let disabled = Some(body.disabled.unwrap_or(false));
-    let endpoint = edit(&call, &app, endpoint, uid, settings, disabled).await?;
-    Ok(Answer::ok(FullEndpointOut::new(&endpoint)))
+    turns::again(|| async {
+        let found = look_up(&call, &app).await?;
+        let known = found.as_ref().and_then(|endpoint| endpoint.uid.as_deref());
+        let uid = uid_after(body.uid.clone(), &name, path, known);
+        let Some(endpoint) = found else {
+            if matches!(name, Name::Id(_)) {
+                return Err(missing(&call));
+            }
+            check_uid(uid.as_deref(), 256, "-_.")?;
+            return make(&call, &app, body.clone(), uid).await;
+        };
+        let mut settings = body.settings(Some(&endpoint.settings))?;
+        settings.allow_private =
+            allow_private(&call, body.allow_private, &settings.url, Some(&endpoint.settings))?;
+        let disabled = Some(body.disabled.unwrap_or(false));
+        let endpoint = edit(&call, &app, endpoint, uid, settings, disabled).await?;
+        Ok(Answer::ok(FullEndpointOut::new(&endpoint)))
+    })
+    .await
 }
 
 /// `DELETE …/endpoint/{endpoint_id}`

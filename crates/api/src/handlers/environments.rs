@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::access::Role;
 use crate::call::{Answer, Call, JsonBody, Listed};
-use crate::event_types::{self, EventTypeBody};
+use crate::event_types;
 use crate::handlers::event_types as event_types_of;
 use crate::handlers::tokens::{self, TokenMade};
 use crate::page::Asked;
@@ -198,23 +198,22 @@ pub(crate) async fn import(
     if enforced.is_some_and(|enforced| !enforced.is_boolean()) {
         return Err(ApiError::body("settings.enforceSchemas", "is not true or false"));
     }
-    let mut types: BTreeMap<String, EventTypeBody> = BTreeMap::new();
+    let mut types: BTreeMap<String, EventTypeIn> = BTreeMap::new();
     for (at, given) in body.event_types.into_iter().flatten().enumerate() {
         let field = format!("eventTypes.{at}");
         let name = given.name.clone().unwrap_or_default();
         event_types_of::check_name(&name)?;
-        let body = EventTypeBody::from(given);
-        event_types_of::check(&body).map_err(|error| {
+        event_types_of::check(&given.body(None)).map_err(|error| {
             let what = format!("`{name}`: {error}");
             ApiError::body(&field, what)
         })?;
-        if types.insert(name.clone(), body).is_some() {
+        if types.insert(name.clone(), given).is_some() {
             return Err(ApiError::body(&field, format!("`{name}` is there twice")));
         }
     }
     // Everything is good: from here on only the store can refuse.
-    for (name, body) in &types {
-        event_types_of::write(&call, name, body, WriteIf::Always).await?;
+    for (name, given) in &types {
+        event_types_of::put(&call, name, given).await?;
     }
     if let Some(given) = body.settings {
         write_settings(&call, given).await?;

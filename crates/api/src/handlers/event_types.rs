@@ -134,29 +134,43 @@ pub(crate) async fn create(
     JsonBody(given): JsonBody<EventTypeIn>,
 ) -> Result<Answer<EventTypeOut>> {
     let name = given.name.clone().unwrap_or_default();
-    let body = EventTypeBody::from(given);
+    let body = given.body(None);
     check(&body)?;
     for _ in 0..TRIES {
-        let known = call
-            .store()
-            .document_get(call.owner, event_types::document_name(&name), call.now_ms())
-            .await?;
-        let condition = match &known {
-            None => WriteIf::Absent,
-            Some(known) if EventTypeBody::read(known)?.archived => {
-                WriteIf::Revision(known.revision)
-            }
-            Some(_) => {
-                let what = format!("there is an event type `{name}` already");
-                return Err(ApiError::new("conflict", what).hint("change it with PUT or PATCH"));
-            }
-        };
+        let (known, condition) = before(&call, &name).await?;
+        if known.as_ref().is_some_and(|known| !known.archived) {
+            let what = format!("there is an event type `{name}` already");
+            return Err(ApiError::new("conflict", what).hint("change it with PUT or PATCH"));
+        }
         if let Some((document, _)) = write(&call, &name, &body, condition).await? {
             call.audit("event_type.created", &name);
             if known.is_some() || body.retry.is_some() {
                 tell_schedules(&call).await?;
             }
             return Ok(Answer(StatusCode::CREATED, EventTypeOut::new(&document, true)?));
+        }
+    }
+    Err(quicker())
+}
+
+/// The event type that has this name, archived ones included, and the condition under which it is
+/// still so.
+async fn before(call: &Call, name: &str) -> Result<(Option<EventTypeBody>, WriteIf)> {
+    let (document, now_ms) = (event_types::document_name(name), call.now_ms());
+    match call.store().document_get(call.owner, document, now_ms).await? {
+        None => Ok((None, WriteIf::Absent)),
+        Some(known) => Ok((Some(EventTypeBody::read(&known)?), WriteIf::Revision(known.revision))),
+    }
+}
+
+/// Makes an event type as it says, or changes it to that; says whether it is new.
+pub(crate) async fn put(call: &Call, name: &str, given: &EventTypeIn) -> Result<(Document, bool)> {
+    for _ in 0..TRIES {
+        let (known, condition) = before(call, name).await?;
+        let body = given.body(known.as_ref());
+        check(&body)?;
+        if let Some(written) = write(call, name, &body, condition).await? {
+            return Ok(written);
         }
     }
     Err(quicker())
@@ -175,11 +189,7 @@ pub(crate) async fn upsert(
 ) -> Result<Answer<EventTypeOut>> {
     let name = call.path("event_type_name").to_owned();
     check_name(&name)?;
-    let body = EventTypeBody::from(given);
-    check(&body)?;
-    let Some((document, created)) = write(&call, &name, &body, WriteIf::Always).await? else {
-        return Err(quicker());
-    };
+    let (document, created) = put(&call, &name, &given).await?;
     call.audit("event_type.upserted", &name);
     tell_schedules(&call).await?;
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };

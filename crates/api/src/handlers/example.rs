@@ -36,8 +36,8 @@ pub(crate) async fn send(
     let payload = payload(&call, &given).await?;
     let record = posting::record(None, posting::JSON, payload.to_string().as_bytes())?;
     // It goes to this endpoint whatever its filters say.
-    let settings = EndpointSettings { event_types: None, channels: None, ..endpoint.settings };
-    endpoint.settings = settings;
+    endpoint.settings =
+        EndpointSettings { event_types: None, channels: None, filter: None, ..endpoint.settings };
     let now_ms = call.now_ms();
     let posted = Posted {
         at_ms: now_ms,

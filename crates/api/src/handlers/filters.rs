@@ -2,7 +2,7 @@
 
 use becket_filter::Filter;
 use becket_model::EndpointSettings;
-use becket_store::{Endpoint, EndpointChange};
+use becket_store::Endpoint;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -11,6 +11,7 @@ use crate::handlers::endpoint_states::ours;
 use crate::handlers::endpoints::{self, Happened};
 use crate::names::Names;
 use crate::problem::{ApiError, Place, Result};
+use crate::turns;
 use crate::wire::becket::EndpointFilterOut;
 
 /// The filter that an endpoint is to have; null takes it away.
@@ -48,14 +49,17 @@ pub(crate) async fn set(
     let names = Names::load(&call).await?;
     // Two changes of settings at once would lose one of them.
     let _turn = call.shared.turns.take(ours(&call, &names)?.application).await;
-    let names = Names::load(&call).await?;
-    let endpoint = ours(&call, &names)?;
-    endpoints::check_changeable(endpoint)?;
-    if endpoint.settings.filter == filter {
-        return Ok(Answer::ok(EndpointFilterOut::new(endpoint, &names)));
-    }
-    let endpoint = replaced(&call, &names, endpoint, filter).await?;
-    Ok(Answer::ok(EndpointFilterOut::new(&endpoint, &names)))
+    turns::again(|| async {
+        let names = Names::load(&call).await?;
+        let endpoint = ours(&call, &names)?;
+        endpoints::check_changeable(endpoint)?;
+        if endpoint.settings.filter == filter {
+            return Ok(Answer::ok(EndpointFilterOut::new(endpoint, &names)));
+        }
+        let endpoint = replaced(&call, &names, endpoint, filter.clone()).await?;
+        Ok(Answer::ok(EndpointFilterOut::new(&endpoint, &names)))
+    })
+    .await
 }
 
 async fn replaced(
@@ -67,8 +71,8 @@ async fn replaced(
     let application = names
         .source_of(endpoint.application)
         .ok_or_else(|| ApiError::not_found("endpoint", &endpoint.name()))?;
-    let settings = Box::new(EndpointSettings { filter, ..endpoint.settings.clone() });
-    let wanted = EndpointChange::Edit { uid: endpoint.uid.clone(), settings };
+    let settings = EndpointSettings { filter, ..endpoint.settings.clone() };
+    let wanted = endpoint.edit(endpoint.uid.clone(), settings);
     let endpoint = endpoints::change(call, endpoint, wanted).await?;
     endpoints::told(call, application, &endpoint, Happened::FilterChanged).await;
     Ok(endpoint)

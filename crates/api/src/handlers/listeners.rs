@@ -15,7 +15,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use becket_model::{EndpointId, EndpointKind, EndpointSettings, EndpointState, RetrySchedule};
 use becket_store::vault::place;
-use becket_store::{Application, Created, Endpoint, EndpointChange, EndpointNew};
+use becket_store::{Application, Created, Endpoint, EndpointNew, Name};
 use futures_util::stream;
 use http::{StatusCode, header};
 
@@ -25,6 +25,7 @@ use crate::call::{Answer, Call, JsonBody, Listed, Shared};
 use crate::names::Names;
 use crate::problem::{ApiError, Result};
 use crate::relay::{Connected, Ending, LISTENERS_MAX, ListenerKey, keeping};
+use crate::turns;
 use crate::wire::listeners::{
     AnsweredOut, AnswersIn, HelloOut, ListenerIn, ListenerOut, ParcelOut,
 };
@@ -93,12 +94,20 @@ pub(crate) async fn make(
     let mut endpoints = Vec::with_capacity(sources.len());
     for source in &sources {
         let _turn = call.shared.turns.take(source.key).await;
-        let before = own.iter().find(|endpoint| endpoint.application == source.key);
-        let settings = settings(&call, &key, &body, before)?;
-        endpoints.push(match before {
-            Some(before) => edited(&call, source, before, settings).await?,
-            None => made(&call, source, &body.name, settings).await?,
+        let known = own.iter().find(|endpoint| endpoint.application == source.key);
+        let endpoint = turns::again(|| async {
+            // As it is now: whoever connects and goes, perhaps at another node, writes into it.
+            let before = match known.map(|known| Name::Id(known.id)) {
+                Some(name) => call.store().endpoint_get(call.owner, source.key, name).await?,
+                None => None,
+            };
+            let settings = settings(&call, &key, &body, before.as_ref())?;
+            match &before {
+                Some(before) => edited(&call, source, before, settings).await,
+                None => made(&call, source, &body.name, settings).await,
+            }
         });
+        endpoints.push(endpoint.await?);
     }
     let others =
         own.iter().filter(|one| sources.iter().all(|source| source.key != one.application));
@@ -155,7 +164,7 @@ async fn edited(
     if before.settings == settings {
         return Ok(before.clone());
     }
-    let change = EndpointChange::Edit { uid: before.uid.clone(), settings: Box::new(settings) };
+    let change = before.edit(before.uid.clone(), settings);
     let endpoint = endpoints::change(call, before, change).await?;
     endpoints::told(call, source, &endpoint, Happened::Updated).await;
     Ok(endpoint)

@@ -13,6 +13,7 @@ use crate::handlers::applications::told;
 use crate::handlers::sources;
 use crate::problem::{ApiError, Result};
 use crate::times;
+use crate::turns;
 
 /// One secret that a handshake brought along.
 #[derive(Serialize)]
@@ -51,11 +52,12 @@ pub(crate) async fn get(call: Call) -> Result<Answer<SecretsOut>> {
 }
 
 /// Which secret is accepted.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct AcceptIn {
-    /// The secret as it was shown; without it, the one that waits.
-    value: Option<String>,
+    /// The secret as it was shown. Whoever knows the URL can send another one at any time, so that
+    /// there is no "the one that waits".
+    value: String,
 }
 
 /// `POST /api/v1/becket/source/{source_id}/secret/accept`
@@ -63,55 +65,62 @@ pub(crate) async fn accept(
     call: Call,
     JsonBody(body): JsonBody<AcceptIn>,
 ) -> Result<Answer<SecretsOut>> {
-    let found = sources::present(&call).await?.ok_or_else(|| sources::missing(&call))?;
-    let _turn = call.shared.turns.take(found.key).await;
-    let source = sources::present(&call).await?.ok_or_else(|| sources::missing(&call))?;
-    let mut credentials = sources::credentials(&call, &source)?;
-    let fits = |value: &str| body.value.as_deref().is_none_or(|wanted| wanted == value);
-    let mut accepted = false;
-    for captured in &mut credentials.captured {
-        // One that came after the operator has looked is not what the operator means.
-        if !captured.accepted && fits(&captured.value) {
-            captured.accepted = true;
-            accepted = true;
+    let accept = |source: &Application, credentials: &mut SourceCredentials| {
+        let mut accepted = false;
+        for captured in &mut credentials.captured {
+            // One that came after the operator has looked is not what the operator means.
+            if !captured.accepted && captured.value == body.value {
+                captured.accepted = true;
+                accepted = true;
+            }
         }
-    }
-    if !accepted {
-        let what = format!("no such secret of `{}` waits to be accepted", source.name());
-        return Err(ApiError::new("nothing_waits", what).hint(
-            "let the provider repeat its handshake; `becket sources secret show` lists what came",
-        ));
-    }
-    credentials.keep_newest();
-    put(&call, &source, &credentials, "source.secret.accepted").await
+        if !accepted {
+            let what = format!("no such secret of `{}` waits to be accepted", source.name());
+            return Err(ApiError::new("nothing_waits", what).hint(
+                "let the provider repeat its handshake; `becket sources secret show` lists what came",
+            ));
+        }
+        credentials.keep_some();
+        Ok(())
+    };
+    changed(&call, accept, "source.secret.accepted").await
 }
 
 /// `DELETE /api/v1/becket/source/{source_id}/secret`
 pub(crate) async fn forget(call: Call) -> Result<Answer<SecretsOut>> {
-    let found = sources::present(&call).await?.ok_or_else(|| sources::missing(&call))?;
-    let _turn = call.shared.turns.take(found.key).await;
-    let source = sources::present(&call).await?.ok_or_else(|| sources::missing(&call))?;
-    let mut credentials = sources::credentials(&call, &source)?;
-    credentials.captured.clear();
-    put(&call, &source, &credentials, "source.secret.forgotten").await
+    let forget = |_: &Application, credentials: &mut SourceCredentials| {
+        credentials.captured.clear();
+        Ok(())
+    };
+    changed(&call, forget, "source.secret.forgotten").await
 }
 
-/// Also for a source of the operator's file: the file does not have these secrets.
-async fn put(
+/// Keeps what `change` makes of the secrets; also for a source of the operator's file: the file does
+/// not have these secrets.
+async fn changed(
     call: &Call,
-    source: &Application,
-    credentials: &SourceCredentials,
+    change: impl Fn(&Application, &mut SourceCredentials) -> Result<()>,
     action: &'static str,
 ) -> Result<Answer<SecretsOut>> {
-    let change = ApplicationChange {
-        credentials: Some(sources::sealed(call, source.id, credentials)?),
-        ..ApplicationChange::default()
-    };
-    match call.store().application_change(call.owner, source.key, change, call.now_ms()).await? {
-        Changed::Done(source) => {
-            told(call, &source, action).await;
-            Ok(Answer::ok(SecretsOut::of(credentials)))
+    let found = sources::present(call).await?.ok_or_else(|| sources::missing(call))?;
+    let _turn = call.shared.turns.take(found.key).await;
+    turns::again(|| async {
+        let source = sources::present(call).await?.ok_or_else(|| sources::missing(call))?;
+        let mut credentials = sources::credentials(call, &source)?;
+        change(&source, &mut credentials)?;
+        let wanted = ApplicationChange {
+            credentials: Some(sources::sealed(call, source.id, &credentials)?),
+            ..source.change()
+        };
+        let now_ms = call.now_ms();
+        match call.store().application_change(call.owner, source.key, wanted, now_ms).await? {
+            Changed::Done(source) => {
+                told(call, &source, action).await;
+                Ok(Answer::ok(SecretsOut::of(&credentials)))
+            }
+            Changed::Meanwhile => Err(turns::quicker("source", &source.name())),
+            Changed::NameTaken | Changed::Absent => Err(sources::missing(call)),
         }
-        Changed::NameTaken | Changed::Absent => Err(sources::missing(call)),
-    }
+    })
+    .await
 }

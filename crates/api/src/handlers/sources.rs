@@ -18,6 +18,7 @@ use crate::handlers::applications::{check_uid, taken, told, uid_after};
 use crate::names::public_id;
 use crate::page::Asked;
 use crate::problem::{ApiError, Place, Result};
+use crate::turns;
 use crate::wire::applications::checked_metadata;
 use crate::wire::sources::{self, RotateTokenOut, SourceIn, SourceOut};
 use crate::{SourceCredentials, SourceTrouble};
@@ -79,8 +80,7 @@ pub(crate) fn missing(call: &Call) -> ApiError {
 
 /// The source that the path names, as it is in the store at this moment; `None` if none is.
 pub(crate) async fn present(call: &Call) -> Result<Option<Application>> {
-    let name = apps::name_of(KIND, call.path("source_id"));
-    let found = call.store().application_get(call.owner, KIND, name).await?;
+    let found = apps::look_up(call.store(), call.owner, KIND, call.path("source_id")).await?;
     Ok(found.filter(|source| call.access.sees(source.key)))
 }
 
@@ -199,6 +199,9 @@ pub(crate) async fn made(
 ) -> Result<Application> {
     credentials.url_tokens = vec![(url_token(call), None)];
     let now_ms = call.now_ms();
+    if apps::is_others_id(call.store(), call.owner, KIND, uid.as_deref(), None).await? {
+        return Err(taken("source", uid.as_deref()));
+    }
     let id = ApplicationId::new(now_ms, super::random(call));
     let new = ApplicationNew {
         kind: KIND,
@@ -238,6 +241,9 @@ pub(crate) async fn change(
     }
     let uid = change.uid.clone().flatten();
     let store = call.store();
+    if apps::is_others_id(store, call.owner, KIND, uid.as_deref(), Some(source.key)).await? {
+        return Err(taken("source", uid.as_deref()));
+    }
     match store.application_change(call.owner, source.key, change, call.now_ms()).await? {
         Changed::Done(source) => {
             told(call, &source, action).await;
@@ -245,6 +251,7 @@ pub(crate) async fn change(
         }
         Changed::NameTaken => Err(taken("source", uid.as_deref())),
         Changed::Absent => Err(missing(call)),
+        Changed::Meanwhile => Err(turns::quicker("source", &source.name())),
     }
 }
 
@@ -253,34 +260,39 @@ pub(crate) async fn upsert(
     call: Call,
     JsonBody(body): JsonBody<SourceIn>,
 ) -> Result<Answer<SourceOut>> {
-    let name = apps::name_of(KIND, call.path("source_id"));
-    let uid = uid_after(body.uid.clone(), &name);
+    let path = call.path("source_id");
+    let name = apps::name_of(KIND, path);
+    let uid_of = |known: Option<&str>| uid_after(body.uid.clone(), &name, path, known);
     let Some(found) = present(&call).await? else {
         if matches!(name, Name::Id(_)) {
             return Err(missing(&call));
         }
+        let uid = uid_of(None);
         check_uid(uid.as_deref(), 60, "-_")?;
         return make(&call, body, uid).await;
     };
     let _turn = call.shared.turns.take(found.key).await;
-    let source = present(&call).await?.ok_or_else(|| missing(&call))?;
-    let (mut settings, mut new) = wanted(&call, body)?;
-    // The specification does not know it, so its callers cannot have meant to change it.
-    settings.verification = source.settings.verification;
-    settings.rules.clone_from(&source.settings.rules);
-    let old = credentials(&call, &source)?;
-    if settings.provider == source.settings.provider {
-        new.captured.clone_from(&old.captured);
-    }
-    new.url_tokens.clone_from(&old.url_tokens);
-    let wanted = ApplicationChange {
-        uid: Some(uid),
-        settings: Some(settings),
-        credentials: Some(sealed(&call, source.id, &new)?),
-        ..ApplicationChange::default()
-    };
-    let source = change(&call, &source, wanted, "source.updated").await?;
-    Ok(Answer::ok(shown(&call, &source)?))
+    let changed = turns::again(|| async {
+        let source = present(&call).await?.ok_or_else(|| missing(&call))?;
+        let uid = uid_of(source.uid.as_deref());
+        let (mut settings, mut new) = wanted(&call, body.clone())?;
+        // The specification does not know it, so its callers cannot have meant to change it.
+        settings.verification = source.settings.verification;
+        settings.rules.clone_from(&source.settings.rules);
+        let old = credentials(&call, &source)?;
+        if settings.provider == source.settings.provider {
+            new.captured.clone_from(&old.captured);
+        }
+        new.url_tokens.clone_from(&old.url_tokens);
+        let wanted = ApplicationChange {
+            uid: Some(uid),
+            settings: Some(settings),
+            credentials: Some(sealed(&call, source.id, &new)?),
+            ..source.change()
+        };
+        change(&call, &source, wanted, "source.updated").await
+    });
+    Ok(Answer::ok(shown(&call, &changed.await?)?))
 }
 
 /// `DELETE /ingest/api/v1/source/{source_id}`
@@ -298,10 +310,22 @@ pub(crate) async fn delete(call: Call) -> Result<StatusCode> {
 pub(crate) async fn rotate_token(call: Call) -> Result<Answer<RotateTokenOut>> {
     let found = present(&call).await?.ok_or_else(|| missing(&call))?;
     let _turn = call.shared.turns.take(found.key).await;
-    let source = present(&call).await?.ok_or_else(|| missing(&call))?;
-    let now_ms = call.now_ms();
-    let mut credentials = credentials(&call, &source)?;
-    let tokens = &mut credentials.url_tokens;
+    let source = turns::again(|| async {
+        let source = present(&call).await?.ok_or_else(|| missing(&call))?;
+        let mut credentials = credentials(&call, &source)?;
+        rotate(&mut credentials.url_tokens, url_token(&call), call.now_ms())?;
+        let wanted = ApplicationChange {
+            credentials: Some(sealed(&call, source.id, &credentials)?),
+            ..source.change()
+        };
+        change(&call, &source, wanted, "source.token.rotated").await
+    });
+    let ingest_url = call.shared.api.directory.receiving_url(&source.await?);
+    Ok(Answer::ok(RotateTokenOut { ingest_url }))
+}
+
+/// Puts a new part of the receiving URL in front of those before it, each with its end.
+fn rotate(tokens: &mut Vec<(String, Option<i64>)>, new: String, now_ms: i64) -> Result<()> {
     tokens.retain(|(_, until_ms)| until_ms.is_none_or(|until_ms| now_ms < until_ms));
     let old: Vec<i64> = tokens.iter().filter_map(|(_, until_ms)| *until_ms).collect();
     if old.len() >= URL_TOKENS_OLD_MAX {
@@ -313,12 +337,6 @@ pub(crate) async fn rotate_token(call: Call) -> Result<Answer<RotateTokenOut>> {
     for (_, until_ms) in tokens.iter_mut().filter(|(_, until_ms)| until_ms.is_none()) {
         *until_ms = Some(now_ms + URL_TOKEN_KEPT_MS);
     }
-    tokens.insert(0, (url_token(&call), None));
-    let wanted = ApplicationChange {
-        credentials: Some(sealed(&call, source.id, &credentials)?),
-        ..ApplicationChange::default()
-    };
-    let source = change(&call, &source, wanted, "source.token.rotated").await?;
-    let ingest_url = call.shared.api.directory.receiving_url(&source);
-    Ok(Answer::ok(RotateTokenOut { ingest_url }))
+    tokens.insert(0, (new, None));
+    Ok(())
 }

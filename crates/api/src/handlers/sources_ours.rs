@@ -19,6 +19,7 @@ use crate::handlers::sources::{
 };
 use crate::names::{Names, public_id};
 use crate::problem::{ApiError, Result};
+use crate::turns;
 use crate::wire::becket::SourceOut;
 use crate::wire::given;
 use crate::{RateShown, SourceCredentials};
@@ -153,7 +154,7 @@ fn checked_name(name: String) -> Result<String> {
 }
 
 /// Other credentials, and for how long the secrets before them go on verifying.
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct CredentialsIn {
     keep_old_ms: Option<u64>,
@@ -164,6 +165,31 @@ pub(crate) struct CredentialsIn {
     parameters: Option<BTreeMap<String, Option<String>>>,
 }
 
+impl CredentialsIn {
+    /// Puts what is given in place of what there was, and keeps the secrets before as long as wanted.
+    fn put(self, kept: &mut SourceCredentials, now_ms: i64) -> Result<()> {
+        let keep_ms = self.keep_old_ms.unwrap_or(0);
+        let before = kept.secrets.clone();
+        let given = CredentialsGiven {
+            secrets: self.secrets,
+            public_key: self.public_key,
+            credentials: self.credentials,
+            parameters: self.parameters,
+        };
+        given.put(kept)?;
+        kept.former.retain(|(_, until_ms)| now_ms < *until_ms);
+        if keep_ms > 0 && kept.secrets != before {
+            let until_ms = now_ms.saturating_add_unsigned(keep_ms);
+            kept.former.extend(before.into_iter().map(|secret| (secret, until_ms)));
+        }
+        let current = kept.secrets.clone();
+        kept.former.retain(|(secret, _)| !current.contains(secret));
+        let over = kept.former.len().saturating_sub(SECRETS_MAX);
+        kept.former.drain(..over);
+        Ok(())
+    }
+}
+
 /// `PUT /api/v1/becket/source/{source_id}/credentials`
 pub(crate) async fn put_credentials(
     call: Call,
@@ -171,42 +197,26 @@ pub(crate) async fn put_credentials(
 ) -> Result<Answer<SourceOut>> {
     let found = present(&call).await?.ok_or_else(|| missing(&call))?;
     let _turn = call.shared.turns.take(found.key).await;
-    let source = present(&call).await?.ok_or_else(|| missing(&call))?;
-    let keep_ms = body.keep_old_ms.unwrap_or(0);
-    if keep_ms > KEEP_OLD_MS_MAX {
+    if body.keep_old_ms.is_some_and(|keep_ms| keep_ms > KEEP_OLD_MS_MAX) {
         let what = format!("secrets that were replaced verify for at most {KEEP_OLD_MS_MAX} ms");
         return Err(ApiError::body("keepOldMs", what));
     }
-    let now_ms = call.now_ms();
-    let mut kept = credentials(&call, &source)?;
-    let before = kept.secrets.clone();
-    let given = CredentialsGiven {
-        secrets: body.secrets,
-        public_key: body.public_key,
-        credentials: body.credentials,
-        parameters: body.parameters,
-    };
-    given.put(&mut kept)?;
-    kept.former.retain(|(_, until_ms)| now_ms < *until_ms);
-    if keep_ms > 0 && kept.secrets != before {
-        let until_ms = now_ms.saturating_add_unsigned(keep_ms);
-        kept.former.extend(before.into_iter().map(|secret| (secret, until_ms)));
-    }
-    let current = kept.secrets.clone();
-    kept.former.retain(|(secret, _)| !current.contains(secret));
-    let over = kept.former.len().saturating_sub(SECRETS_MAX);
-    kept.former.drain(..over);
-    check(&call, &source.settings, &kept)?;
-    let wanted = ApplicationChange {
-        credentials: Some(sealed(&call, source.id, &kept)?),
-        ..ApplicationChange::default()
-    };
-    let source = change(&call, &source, wanted, "source.credentials.changed").await?;
-    Ok(Answer::ok(answered(&call, &source).await?))
+    let source = turns::again(|| async {
+        let source = present(&call).await?.ok_or_else(|| missing(&call))?;
+        let mut kept = credentials(&call, &source)?;
+        body.clone().put(&mut kept, call.now_ms())?;
+        check(&call, &source.settings, &kept)?;
+        let wanted = ApplicationChange {
+            credentials: Some(sealed(&call, source.id, &kept)?),
+            ..source.change()
+        };
+        change(&call, &source, wanted, "source.credentials.changed").await
+    });
+    Ok(Answer::ok(answered(&call, &source.await?).await?))
 }
 
 /// What is to be set for a source of the API; null is the default, what is absent stays.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct SourceSettingsIn {
     name: Option<String>,
@@ -240,7 +250,7 @@ enum OnInvalidIn {
     Accept,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct DedupeIn {
     #[serde(deserialize_with = "given")]
@@ -344,21 +354,23 @@ pub(crate) async fn patch(
 ) -> Result<Answer<SourceOut>> {
     let found = present(&call).await?.ok_or_else(|| missing(&call))?;
     let _turn = call.shared.turns.take(found.key).await;
-    let source = present(&call).await?.ok_or_else(|| missing(&call))?;
     if body.schema.is_some() || body.required.is_some() || body.dedupe.is_some() {
         // What is answered to requests then tells what is in them.
         call.access.needs_payloads()?;
     }
-    let mut settings = source.settings.clone();
     let action = match body.verification {
         Some(Verification::Observe) => "source.observed",
         _ => "source.updated",
     };
-    body.put(&mut settings)?;
-    if settings.rules != source.settings.rules {
-        check(&call, &settings, &credentials(&call, &source)?)?;
-    }
-    let wanted = ApplicationChange { settings: Some(settings), ..ApplicationChange::default() };
-    let source = change(&call, &source, wanted, action).await?;
-    Ok(Answer::ok(answered(&call, &source).await?))
+    let source = turns::again(|| async {
+        let source = present(&call).await?.ok_or_else(|| missing(&call))?;
+        let mut settings = source.settings.clone();
+        body.clone().put(&mut settings)?;
+        if settings.rules != source.settings.rules {
+            check(&call, &settings, &credentials(&call, &source)?)?;
+        }
+        let wanted = ApplicationChange { settings: Some(settings), ..source.change() };
+        change(&call, &source, wanted, action).await
+    });
+    Ok(Answer::ok(answered(&call, &source.await?).await?))
 }

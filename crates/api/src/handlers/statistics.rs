@@ -5,7 +5,7 @@ use becket_store::{DeliveryCounts, EventFilter, Page};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::apps::name_of;
+use crate::apps;
 use crate::call::{Answer, Call, JsonBody};
 use crate::problem::{ApiError, Result};
 use crate::reach::Reached;
@@ -135,10 +135,14 @@ pub(crate) async fn usage(
     let mut unresolved_app_ids = Vec::new();
     let mut applications = given.app_ids.as_ref().map(|_| Vec::new());
     for name in given.app_ids.unwrap_or_default() {
-        match call.store().application_get(call.owner, kind, name_of(kind, &name)).await? {
+        match apps::look_up(call.store(), call.owner, kind, &name).await? {
             Some(application) => applications.get_or_insert_default().push(application.id),
             None => unresolved_app_ids.push(name),
         }
+    }
+    if !unresolved_app_ids.is_empty() && applications.as_ref().is_some_and(Vec::is_empty) {
+        let what = format!("names no application: {}", unresolved_app_ids.join(", "));
+        return Err(ApiError::body("appIds", what).hint("give ids or uids; leave it out for all"));
     }
     let work = TaskWork::ApplicationStats { since_ms, until_ms, applications };
     let task = tasks::begin(&call.shared, call.owner, work).await?;

@@ -4,20 +4,22 @@
 
 use std::collections::BTreeMap;
 
-use becket_model::{EndpointSettings, EndpointState};
+use becket_model::{EndpointId, EndpointSettings};
 use becket_store::vault::place;
 use becket_store::{
-    Document, DocumentContent, DocumentKind, DocumentName, Endpoint, EndpointChange, Owner, Store,
-    StoreError, WriteIf,
+    Document, DocumentContent, DocumentKind, DocumentName, Endpoint, Name, Owner, Store,
+    StoreError, WriteIf, Written,
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use crate::apps::App;
 use crate::call::{Answer, Call, JsonBody};
 use crate::handlers::endpoints::{self, Happened};
 use crate::problem::{ApiError, Result};
 use crate::state::Directory;
 use crate::times;
+use crate::turns;
 use crate::wire::endpoints::{TransformationOut, TransformationPatch, TransformationSecret};
 
 /// The most bytes of names and values that the variables may have.
@@ -110,16 +112,25 @@ pub(crate) async fn patch(
 ) -> Result<StatusCode> {
     let app = endpoints::whose(&call).await?;
     let _turn = call.shared.turns.take(app.key()).await;
-    let endpoint = endpoints::present(&call, &app).await?;
+    let id = turns::again(|| patched(&call, &app, &patch)).await?;
+    let endpoint = turns::again(|| marked(&call, &app, id)).await?;
+    endpoints::told(&call, &app.application, &endpoint, Happened::TransformationChanged).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Stores what the patch makes of a transformation, unless somebody else changes it at the same time;
+/// answers whose it is.
+async fn patched(call: &Call, app: &App, patch: &TransformationPatch) -> Result<EndpointId> {
+    let endpoint = endpoints::present(call, app).await?;
     endpoints::check_changeable(&endpoint)?;
     let name = name(&endpoint);
     let document = call.store().document_get(call.owner, name.clone(), call.now_ms()).await?;
-    let (mut body, mut secret) = opened(&call, document.as_ref())?;
+    let (mut body, mut secret) = opened(call, document.as_ref())?;
     body.enabled = patch.enabled.unwrap_or(body.enabled);
-    secret.code = patch.code.unwrap_or(secret.code);
-    secret.variables = patch.variables.unwrap_or(secret.variables);
+    secret.code = patch.code.clone().unwrap_or(secret.code);
+    secret.variables = patch.variables.clone().unwrap_or(secret.variables);
     if let Some(code) = &secret.code {
-        check(&call, &endpoint, code, secret.variables.as_ref()).await?;
+        check(call, &endpoint, code, secret.variables.as_ref()).await?;
     }
     let variables = secret.variables.iter().flatten();
     if variables.map(|(name, value)| name.len() + value.len()).sum::<usize>() > VARIABLES_BYTES_MAX
@@ -134,10 +145,15 @@ pub(crate) async fn patch(
         sealed: Some(directory.seal(&place::document(&name), text.as_bytes())?),
         expires_at_ms: None,
     };
-    call.store().document_put(call.owner, name, content, WriteIf::Always, call.now_ms()).await?;
-    let endpoint = marked(&call, endpoint, body.enabled && secret.code.is_some()).await?;
-    endpoints::told(&call, &app.application, &endpoint, Happened::TransformationChanged).await;
-    Ok(StatusCode::NO_CONTENT)
+    let condition = match &document {
+        Some(document) => WriteIf::Revision(document.revision),
+        None => WriteIf::Absent,
+    };
+    let now_ms = call.now_ms();
+    match call.store().document_put(call.owner, name, content, condition, now_ms).await? {
+        Written::Created(_) | Written::Replaced(_) => Ok(endpoint.id),
+        Written::Refused(_) => Err(turns::quicker("transformation of", &endpoint.name())),
+    }
 }
 
 /// Refuses code that cannot be loaded, and says in which line that is so.
@@ -160,11 +176,21 @@ async fn check(
 }
 
 /// Notes with the endpoint whether it has a transformation, so that the engine need not ask for one.
-async fn marked(call: &Call, endpoint: Endpoint, transformed: bool) -> Result<Endpoint> {
-    if endpoint.settings.transformed == transformed || endpoint.state == EndpointState::Removed {
+///
+/// It is only content when both agree after its last write: whoever switches the transformation at the
+/// same time through another node does the same, so that the last one of them sees what is true.
+async fn marked(call: &Call, app: &App, id: EndpointId) -> Result<Endpoint> {
+    let found = call.store().endpoint_get(call.owner, app.key(), Name::Id(id)).await?;
+    let endpoint = found.ok_or_else(|| ApiError::not_found("endpoint", &id.to_string()))?;
+    let name = name(&endpoint);
+    let document = call.store().document_get(call.owner, name, call.now_ms()).await?;
+    let (body, secret) = opened(call, document.as_ref())?;
+    let transformed = body.enabled && secret.code.is_some();
+    if endpoint.settings.transformed == transformed {
         return Ok(endpoint);
     }
-    let settings = Box::new(EndpointSettings { transformed, ..endpoint.settings.clone() });
-    let edit = EndpointChange::Edit { uid: endpoint.uid.clone(), settings };
-    endpoints::change(call, &endpoint, edit).await
+    let settings = EndpointSettings { transformed, ..endpoint.settings.clone() };
+    let edit = endpoint.edit(endpoint.uid.clone(), settings);
+    endpoints::change(call, &endpoint, edit).await?;
+    Err(turns::quicker("transformation of", &endpoint.name()))
 }

@@ -23,6 +23,7 @@ use super::{Ending, ListenerKey, Relay};
 use crate::call::Shared;
 use crate::problem::{ApiError, Result};
 use crate::times;
+use crate::turns;
 
 /// How long a listener is kept that nobody connects to, in seconds.
 pub(crate) const KEEP_DEFAULT_S: u64 = 24 * 60 * 60;
@@ -190,27 +191,8 @@ async fn note_presence(shared: &Arc<Shared>, key: &ListenerKey) -> Result<()> {
     }
     for endpoint in &mut endpoints {
         let _turn = shared.turns.take(endpoint.application).await;
-        let name = Name::Id(endpoint.id);
-        let Some(now) = api.store.endpoint_get(key.0, endpoint.application, name).await? else {
-            continue;
-        };
-        let now_ms = api.clock.now_ms();
-        // Whoever came or went meanwhile writes too: the last one writes what is true.
-        let seen_ms = (!api.relay.is_present(key)).then_some(now_ms);
-        let mut settings = now.settings.clone();
-        // Somebody who left here may have come to another node.
-        let elsewhere = connected_to(&now, api).filter(|node| Some(*node) != api.control.node());
-        if seen_ms.is_some() && elsewhere.is_some() {
-            continue;
-        }
-        let node = api.control.node();
-        settings.metadata.extend(metadata(&key.1, keep_s_of(&now), seen_ms, node));
-        if name_of(&now) != Some(&key.1) || settings == now.settings {
-            continue;
-        }
-        let change = EndpointChange::Edit { uid: now.uid.clone(), settings: Box::new(settings) };
-        let changed = api.store.endpoint_change(key.0, now.id, change, now_ms).await?;
-        if let Changed::Done(changed) = changed {
+        let noted = turns::again(|| note_at(shared, key, endpoint)).await?;
+        if let Some(changed) = noted {
             shared.apps.forget(changed.application);
             api.control.endpoint_changed(key.0, &changed).await;
             *endpoint = changed;
@@ -219,6 +201,39 @@ async fn note_presence(shared: &Arc<Shared>, key: &ListenerKey) -> Result<()> {
     endpoints.retain(|endpoint| name_of(endpoint).is_some());
     api.relay.remember(key, &endpoints, api.clock.now_ms());
     Ok(())
+}
+
+/// Writes into an endpoint of a listener whether a client is there; what was changed, if anything.
+async fn note_at(
+    shared: &Shared,
+    key: &ListenerKey,
+    endpoint: &Endpoint,
+) -> Result<Option<Endpoint>> {
+    let api = &shared.api;
+    let name = Name::Id(endpoint.id);
+    let Some(now) = api.store.endpoint_get(key.0, endpoint.application, name).await? else {
+        return Ok(None);
+    };
+    let now_ms = api.clock.now_ms();
+    // Whoever came or went meanwhile writes too: the last one writes what is true.
+    let seen_ms = (!api.relay.is_present(key)).then_some(now_ms);
+    let mut settings = now.settings.clone();
+    // Somebody who left here may have come to another node.
+    let elsewhere = connected_to(&now, api).filter(|node| Some(*node) != api.control.node());
+    if seen_ms.is_some() && elsewhere.is_some() {
+        return Ok(None);
+    }
+    let node = api.control.node();
+    settings.metadata.extend(metadata(&key.1, keep_s_of(&now), seen_ms, node));
+    if name_of(&now) != Some(&key.1) || settings == now.settings {
+        return Ok(None);
+    }
+    let change = now.edit(now.uid.clone(), settings);
+    match api.store.endpoint_change(key.0, now.id, change, now_ms).await? {
+        Changed::Done(changed) => Ok(Some(changed)),
+        Changed::Meanwhile => Err(turns::quicker("listener", &key.1)),
+        Changed::NameTaken | Changed::Absent => Ok(None),
+    }
 }
 
 /// Removes a listener, or these of its endpoints, with what waits for them.

@@ -2,7 +2,7 @@
 
 use axum::routing::{delete, get, patch, post, put};
 
-use super::parameters::{ITERATOR, LIMIT, ORDER};
+use super::parameters::{ITERATOR, LIMIT, ORDER_NEWEST_FIRST};
 use super::{Route, by, changes, reads};
 use crate::access::Capability::{
     CreateAttempts, ManageEndpoint, ManageEndpointSecret, ViewBase, ViewEndpointSecret,
@@ -17,7 +17,7 @@ pub(super) const TABLE: &[Route] = &[
         "ListResponse_EndpointOut_",
         || get(endpoints::list),
     )
-    .query(&[LIMIT, ITERATOR, ORDER])
+    .query(&[LIMIT, ITERATOR, ORDER_NEWEST_FIRST])
     .portal(ViewBase),
     changes("/api/v1/app/{app_id}/endpoint", "v1.endpoint.create", "Make an endpoint of an application.", "EndpointOut", || {
         post(endpoints::create)
@@ -100,7 +100,7 @@ pub(super) const TABLE: &[Route] = &[
     changes(
         "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate",
         "v1.endpoint.rotate-secret",
-        "Put a new secret in place; the old one signs for another 24 hours, or as long as is given.",
+        "Put a new secret in place; the old one signs for another 24 hours, or as long as is given. Official C#, Java and Kotlin clients before 2.7 get a 204, which is all they can read.",
         "EndpointSecretOut",
         || post(endpoint_secrets::rotate),
     )
@@ -110,7 +110,7 @@ pub(super) const TABLE: &[Route] = &[
     changes(
         "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover",
         "v1.endpoint.recover",
-        "Send again what failed at an endpoint since a moment, in the background.",
+        "Send again what has failed so far at an endpoint since a moment, also what still waits for its next attempt, in the background.",
         "RecoverOut",
         || post(recover::recover),
     )

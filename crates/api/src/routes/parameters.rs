@@ -7,6 +7,8 @@ pub(super) const ITERATOR: Parameter =
     one("iterator", "Text", "The `iterator` of the page before; the list goes on behind it.");
 pub(super) const ORDER: Parameter =
     one("order", "Ordering", "Oldest first (`ascending`) if absent.");
+pub(super) const ORDER_NEWEST_FIRST: Parameter =
+    one("order", "Ordering", "Newest first (`descending`) if absent.");
 pub(super) const BEFORE: Parameter = one("before", "Time", "Only what is older than this moment.");
 pub(super) const AFTER: Parameter = one("after", "Time", "Only what is newer than this moment.");
 pub(super) const CHANNEL: Parameter = one("channel", "Text", "Only events that name this channel.");

@@ -1,7 +1,10 @@
-//! Replaying many events to one endpoint: what failed, what it never got, or what a filter names.
+//! Replaying many events to one endpoint: what has failed so far, what it never got, or what a filter
+//! names.
+
+use std::collections::BTreeMap;
 
 use becket_model::{DeliveryState, Disposition, EndpointState, EventId};
-use becket_store::{DeliveryRow, Endpoint, EventFilter, EventRow, Scope};
+use becket_store::{DeliveryRow, Endpoint, EventFilter, EventRow, Scope, Store};
 
 use super::work::{ReplayWhich, ReplayWork, Step};
 use crate::problem::{ApiError, Result};
@@ -23,7 +26,6 @@ pub(super) async fn step(work: &ReplayWork, mut step: Step<'_>) -> Result<Option
     let filter = EventFilter {
         event_types: work.event_types.clone(),
         endpoint: (work.which != ReplayWhich::Missing).then_some(endpoint.key),
-        state: (work.which == ReplayWhich::Failed).then_some(DeliveryState::Failed),
         since_ms: Some(work.since_ms),
         until_ms: Some(work.until_ms),
         channel: work.channel.clone(),
@@ -36,12 +38,8 @@ pub(super) async fn step(work: &ReplayWork, mut step: Step<'_>) -> Result<Option
         })?,
         None => scan::floor_of(work.since_ms),
     };
-    let from = From::After(after);
     let scope = app.scope();
-    let found = scan::collect(store, scope, &filter, from, STEP_EVENTS, |event| {
-        chosen(work, endpoint, event)
-    })
-    .await?;
+    let found = search(work, store, scope, endpoint, &filter, after).await?;
     let (mut events, mut fresh, mut due, mut filtered) = (0, 0, 0, 0);
     for event in &found.rows {
         if !class_fits(work, step.shared, scope, endpoint, event).await? {
@@ -68,10 +66,51 @@ pub(super) async fn step(work: &ReplayWork, mut step: Step<'_>) -> Result<Option
     step.count("madeDue", due);
     step.count("filtered", filtered);
     step.count("seen", found.seen as u64);
-    if found.done {
-        return Ok(None);
+    Ok(found.next.map(|next| next.to_string()))
+}
+
+/// What one step found.
+struct Found {
+    /// The events that are chosen, oldest first.
+    rows: Vec<EventRow>,
+    /// How many events were looked at.
+    seen: usize,
+    /// Where the next step goes on; `None` at the end.
+    next: Option<EventId>,
+}
+
+/// Looks for the events of one step, above `after`. What has failed so far is in one of two states,
+/// each with a walk of its own, because a walk can only leave out in bulk what has one state; both go
+/// as far as the slower of them, so that no event comes twice.
+async fn search(
+    work: &ReplayWork,
+    store: &dyn Store,
+    scope: Scope,
+    endpoint: &Endpoint,
+    filter: &EventFilter,
+    after: EventId,
+) -> Result<Found> {
+    let states: &[Option<DeliveryState>] = match work.which {
+        ReplayWhich::Failed => &[Some(DeliveryState::Failed), Some(DeliveryState::Pending)],
+        ReplayWhich::Missing | ReplayWhich::Sent => &[None],
+    };
+    let (mut rows, mut seen, mut next) = (BTreeMap::new(), 0, None::<EventId>);
+    for state in states {
+        let filter = EventFilter { state: *state, ..filter.clone() };
+        let keep = |event: &EventRow| chosen(work, endpoint, event);
+        let from = From::After(after);
+        let found = scan::collect(store, scope, &filter, from, STEP_EVENTS, keep).await?;
+        rows.extend(found.rows.into_iter().map(|row| (row.id, row)));
+        seen += found.seen;
+        if !found.done {
+            let reached = found.last.unwrap_or(after);
+            next = Some(next.map_or(reached, |next| next.min(reached)));
+        }
     }
-    Ok(Some(found.last.unwrap_or(after).to_string()))
+    if let Some(next) = next {
+        rows.retain(|id, _| *id <= next);
+    }
+    Ok(Found { rows: rows.into_values().collect(), seen, next })
 }
 
 /// Whether an endpoint takes deliveries; the reason if not.
@@ -95,9 +134,18 @@ fn last<'e>(endpoint: &Endpoint, event: &'e EventRow) -> Option<&'e DeliveryRow>
     to_it.max_by_key(|delivery| delivery.generation)
 }
 
+/// Whether a delivery has failed so far: for good, or so that it waits for its next attempt.
+const fn is_failing(delivery: &DeliveryRow) -> bool {
+    match delivery.state {
+        DeliveryState::Failed => true,
+        DeliveryState::Pending => delivery.attempts > 0 && delivery.due_ms.is_some(),
+        DeliveryState::Delivered | DeliveryState::Cancelled => false,
+    }
+}
+
 fn chosen(work: &ReplayWork, endpoint: &Endpoint, event: &EventRow) -> bool {
     match (work.which, last(endpoint, event)) {
-        (ReplayWhich::Failed, Some(delivery)) => delivery.state == DeliveryState::Failed,
+        (ReplayWhich::Failed, Some(delivery)) => is_failing(delivery),
         (ReplayWhich::Sent, Some(delivery)) => {
             work.status.is_none_or(|status| status == status_of(delivery))
         }

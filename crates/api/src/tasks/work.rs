@@ -78,7 +78,7 @@ pub(crate) struct EndpointRef {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ReplayWhich {
-    /// Those whose last delivery to it has failed.
+    /// Those whose last delivery to it has failed, or waits for its next attempt after a failed one.
     Failed,
     /// Those that it would take and never got.
     Missing,

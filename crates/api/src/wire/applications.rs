@@ -25,20 +25,22 @@ pub(crate) struct ApplicationIn {
 }
 
 impl ApplicationIn {
-    /// What is set by it.
-    pub fn settings(&self) -> Result<ApplicationSettings> {
+    /// What is set by it. What the specification does not know stays as it was (`old`), since its
+    /// callers cannot have meant to change it.
+    pub fn settings(&self, old: Option<&ApplicationSettings>) -> Result<ApplicationSettings> {
+        let validated_before = old.is_some_and(|old| old.validate_payloads);
         Ok(ApplicationSettings {
             name: self.name.clone(),
             metadata: checked_metadata(self.metadata.clone().unwrap_or_default())?,
             rate: rate(self.throttle_rate),
-            validate_payloads: self.validate_payloads.unwrap_or(false),
+            validate_payloads: self.validate_payloads.unwrap_or(validated_before),
             ..ApplicationSettings::default()
         })
     }
 }
 
 /// A change of an application (`ApplicationPatch`): what is absent stays.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ApplicationPatch {
     name: Option<String>,

@@ -18,7 +18,7 @@ const VERSION_DEFAULT: u32 = 1;
 
 /// An endpoint to be made, or to be as it says (`EndpointIn`, `EndpointUpsertIn` and theirs of
 /// sources and of the gateway itself).
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EndpointIn {
     pub url: String,

@@ -48,7 +48,9 @@ impl EventTypeOut {
     }
 }
 
-/// Everything about an event type but its name (`EventTypeUpsertIn`, `EventTypeIn`).
+/// Everything about an event type but its name (`EventTypeUpsertIn`, `EventTypeIn`). What the
+/// specification does not know (`retry`, `validatePayloads`) stays if it is absent, since its callers
+/// cannot have meant to change it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct EventTypeIn {
@@ -59,21 +61,25 @@ pub(crate) struct EventTypeIn {
     schemas: Option<Map<String, Value>>,
     feature_flags: Option<Vec<String>>,
     group_name: Option<String>,
-    retry: Option<Retry>,
+    #[serde(deserialize_with = "given")]
+    retry: Option<Option<Retry>>,
     validate_payloads: Option<bool>,
 }
 
-impl From<EventTypeIn> for EventTypeBody {
-    fn from(given: EventTypeIn) -> Self {
-        Self {
-            description: given.description.unwrap_or_default(),
-            archived: given.archived.unwrap_or_default(),
-            deprecated: given.deprecated.unwrap_or_default(),
-            schemas: given.schemas,
-            feature_flags: given.feature_flags.unwrap_or_default(),
-            group_name: given.group_name,
-            retry: given.retry,
-            validate_payloads: given.validate_payloads.unwrap_or_default(),
+impl EventTypeIn {
+    /// The event type as it says, in the place of what was there before, if anything was.
+    pub fn body(&self, old: Option<&EventTypeBody>) -> EventTypeBody {
+        let kept_retry = || old.and_then(|old| old.retry.clone());
+        let kept_checks = || old.is_some_and(|old| old.validate_payloads);
+        EventTypeBody {
+            description: self.description.clone().unwrap_or_default(),
+            archived: self.archived.unwrap_or_default(),
+            deprecated: self.deprecated.unwrap_or_default(),
+            schemas: self.schemas.clone(),
+            feature_flags: self.feature_flags.clone().unwrap_or_default(),
+            group_name: self.group_name.clone(),
+            retry: self.retry.clone().unwrap_or_else(kept_retry),
+            validate_payloads: self.validate_payloads.unwrap_or_else(kept_checks),
         }
     }
 }

@@ -86,7 +86,7 @@ const WEBHOOK_HEADERS: &[&str] =
 const BY_PUBLIC_KEY: &[&str] = &["orum-io", "telnyx"];
 
 /// A source to be made, or to be as it says (`IngestSourceIn`).
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(crate) struct SourceIn {
     pub name: String,
     pub uid: Option<String>,

@@ -68,6 +68,97 @@ async fn an_event_type_lives_is_archived_and_comes_back() {
 }
 
 #[tokio::test]
+async fn what_official_clients_cannot_say_stays_as_it_was() {
+    let world = World::new().await;
+    let path = format!("{TYPES}/a.b");
+    let body = json!({ "name": "a.b", "description": "d", "retry": [7], "validatePayloads": true });
+    assert_eq!(call(&world, Method::POST, TYPES, body).await.0, 201);
+    let ours = async || {
+        let shown = world.get(&path).await;
+        let told = world.control.schedules.lock().unwrap().contains_key("a.b");
+        assert_eq!(told, !shown["retry"].is_null(), "the engine is told the same");
+        (shown["retry"].clone(), shown["validatePayloads"].clone())
+    };
+    // As the clients write them: to put is what a deploy does with every type.
+    let theirs = json!({ "description": "new", "schemas": { "1": { "type": "object" } } });
+    let (status, put) = call(&world, Method::PUT, &path, theirs.clone()).await;
+    assert_eq!((status, &put["description"]), (200, &json!("new")));
+    assert_eq!(ours().await, (json!([7]), json!(true)));
+    let import = async |fields: Value| {
+        let mut one = json!({ "name": "a.b", "description": "imported" });
+        one.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let body = json!({ "eventTypes": [one] });
+        let done = call(&world, Method::POST, "/api/v1/environment/import", body).await;
+        assert_eq!(done.0, 204, "{}", done.1);
+    };
+    import(json!({})).await;
+    assert_eq!(ours().await, (json!([7]), json!(true)));
+    assert_eq!(world.get(&path).await["schemas"], Value::Null, "what they know is as they say");
+    // What is said holds.
+    let mut said = theirs;
+    said.as_object_mut()
+        .unwrap()
+        .extend([("retry".to_owned(), Value::Null), ("validatePayloads".to_owned(), json!(false))]);
+    assert_eq!(call(&world, Method::PUT, &path, said).await.0, 200);
+    assert_eq!(ours().await, (Value::Null, json!(false)));
+    import(json!({ "retry": "short", "validatePayloads": true })).await;
+    assert_eq!(ours().await, (json!("short"), json!(true)));
+    // The same of an application.
+    let app = "/api/v1/app/shop";
+    for (body, checks) in [
+        (json!({ "name": "Shop", "validatePayloads": true }), true),
+        (json!({ "name": "New name" }), true),
+        (json!({ "name": "New name", "validatePayloads": false }), false),
+        (json!({ "name": "New name" }), false),
+    ] {
+        let (_, put) = call(&world, Method::PUT, app, body).await;
+        assert_eq!(put["validatePayloads"], checks, "{put}");
+    }
+}
+
+#[tokio::test]
+async fn endpoints_ask_for_no_event_type_that_is_archived_or_hidden() {
+    let world = acme().await;
+    for (name, flags) in [("a.b", Value::Null), ("c.d", json!(["beta"])), ("e.f", Value::Null)] {
+        let body = json!({ "name": name, "description": "", "featureFlags": flags });
+        assert_eq!(call(&world, Method::POST, TYPES, body).await.0, 201);
+    }
+    let endpoints = "/api/v1/app/acme/endpoint";
+    let wish =
+        |types: Value| json!({ "url": "https://example.com/", "uid": "e", "eventTypes": types });
+    assert_eq!(call(&world, Method::POST, endpoints, wish(json!(["a.b"]))).await.0, 201);
+    assert_eq!(call(&world, Method::DELETE, &format!("{TYPES}/a.b"), Value::Null).await.0, 204);
+    // Who asked for it before goes on to do so.
+    let own = format!("{endpoints}/e");
+    let kept = call(&world, Method::PUT, &own, wish(json!(["a.b", "e.f"]))).await;
+    assert_eq!(kept.0, 200, "{}", kept.1);
+    let mut other = wish(json!(["e.f", "a.b"]));
+    other["uid"] = json!("other");
+    let (status, refused) = call(&world, Method::POST, endpoints, other.clone()).await;
+    assert_eq!(status, 422, "{refused}");
+    assert!(refused["detail"].to_string().contains("a.b (archived)"), "{refused}");
+    // Whoever is not shown a type cannot ask for it.
+    let path = "/api/v1/auth/app-portal-access/acme";
+    let (_, portal) = call(&world, Method::POST, path, json!({})).await;
+    let token = portal["token"].as_str().unwrap();
+    for (types, expected) in [(json!(["c.d"]), 422), (json!(["e.f"]), 201)] {
+        other["eventTypes"] = types;
+        let (status, answer) =
+            world.call_as(token, Method::POST, endpoints, Some(other.clone())).await;
+        assert_eq!(status, expected, "{answer}");
+    }
+    other["uid"] = json!("admins");
+    other["eventTypes"] = json!(["c.d"]);
+    assert_eq!(call(&world, Method::POST, endpoints, other.clone()).await.0, 201);
+    // Brought back, it can be asked for again.
+    let again = json!({ "name": "a.b", "description": "" });
+    assert_eq!(call(&world, Method::POST, TYPES, again).await.0, 201);
+    other["uid"] = json!("late");
+    other["eventTypes"] = json!(["a.b"]);
+    assert_eq!(call(&world, Method::POST, endpoints, other).await.0, 201);
+}
+
+#[tokio::test]
 async fn bad_event_types_name_the_place() {
     let world = World::new().await;
     for (body, place) in [

@@ -1,8 +1,19 @@
-//! Requests with an `idempotency-key` are carried out once, also across a restart.
+//! Requests with an `idempotency-key` are carried out once, also across a restart and on several nodes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
 use axum::body::Body;
+use becket_store::{
+    Created, DocumentContent, DocumentKind, DocumentName, Endpoint, EndpointNew, Owner, Result,
+    Store, StoreError, WriteIf, Written,
+};
+use becket_store_test::{FixedNoise, Hooks, ModelStore, Wrapped};
 use http::{Request, header};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::support::{OTHER_TOKEN, TOKEN, World, json_of};
 
@@ -133,4 +144,204 @@ async fn a_request_goes_on_when_its_client_has_gone() {
     let (status, _, _) = post(&world, TOKEN, TOKENS, "k1", &body).await;
     assert_eq!(status, 201);
     assert_eq!(tokens(&world).await, 1);
+}
+
+/// A store whose next endpoint is made in a special way.
+#[derive(Clone)]
+struct Odd {
+    inner: Arc<ModelStore>,
+    next: Arc<Mutex<Option<Way>>>,
+    /// Whether the claims of keys can be renewed.
+    unwritable: Arc<AtomicBool>,
+}
+
+#[derive(Clone)]
+enum Way {
+    /// It is made, and an error says that this is not known.
+    MadeAndLost,
+    /// It is not made, because too much is being written.
+    Busy,
+    /// It is made as soon as the test says so.
+    Late(Arc<Notify>),
+}
+
+#[async_trait]
+impl Hooks for Odd {
+    fn inner(&self) -> &dyn Store {
+        self.inner.as_ref()
+    }
+
+    async fn endpoint_create(
+        &self,
+        owner: Owner,
+        new: EndpointNew,
+        now_ms: i64,
+    ) -> Result<Created<Endpoint>> {
+        let way = self.next.lock().unwrap().take();
+        match way {
+            Some(Way::Busy) => return Err(StoreError::Busy { waiting: 9 }),
+            Some(Way::Late(now)) => now.notified().await,
+            Some(Way::MadeAndLost) => {
+                self.inner.endpoint_create(owner, new, now_ms).await?;
+                return Err(unavailable());
+            }
+            None => {}
+        }
+        self.inner.endpoint_create(owner, new, now_ms).await
+    }
+
+    async fn document_put(
+        &self,
+        owner: Owner,
+        name: DocumentName,
+        content: DocumentContent,
+        condition: WriteIf,
+        now_ms: i64,
+    ) -> Result<Written> {
+        let of_key = name.kind == DocumentKind::Answer && condition != WriteIf::Absent;
+        if of_key && self.unwritable.load(Ordering::SeqCst) {
+            return Err(unavailable());
+        }
+        self.inner.document_put(owner, name, content, condition, now_ms).await
+    }
+}
+
+fn unavailable() -> StoreError {
+    StoreError::Unavailable { operation: "make endpoint", detail: "it went away".to_owned() }
+}
+
+const ENDPOINTS: &str = "/api/v1/app/shop/endpoint";
+
+/// Two nodes over an odd store, with an application `shop`.
+async fn odd() -> (Odd, World, World) {
+    let inner = Arc::new(ModelStore::new(Arc::new(FixedNoise::new(7))));
+    let odd = Odd { inner, next: Arc::default(), unwritable: Arc::default() };
+    let one = World::over(Arc::new(Wrapped(odd.clone()))).await;
+    let (status, _) = one.post("/api/v1/app", json!({ "name": "Shop", "uid": "shop" })).await;
+    assert_eq!(status, 201);
+    let two = one.beside();
+    (odd, one, two)
+}
+
+async fn endpoints(world: &World) -> usize {
+    world.walk(ENDPOINTS, 50).await.len()
+}
+
+fn hook() -> Value {
+    json!({ "url": "https://example.com/hook" })
+}
+
+#[tokio::test]
+async fn of_requests_at_two_nodes_one_is_carried_out() {
+    let one = World::new().await;
+    let two = one.beside();
+    let body = wish("a");
+    let posts = (0..20).map(|at| {
+        let world = if at % 2 == 0 { &one } else { &two };
+        post(world, TOKEN, TOKENS, "k1", &body)
+    });
+    let answers = futures_util::future::join_all(posts).await;
+    let carried_out = answers.iter().filter(|(status, _, again)| *status == 201 && !again).count();
+    assert_eq!(carried_out, 1, "{answers:?}");
+    for (status, body, _) in answers.iter().filter(|(status, _, _)| *status != 201) {
+        assert_eq!((*status, &body["code"]), (409, &json!("idempotency_conflict")));
+    }
+    assert_eq!(tokens(&one).await, 1);
+    for world in [&one, &two] {
+        assert_eq!(post(world, TOKEN, TOKENS, "k1", &body).await.0, 201);
+        assert_eq!(post(world, TOKEN, TOKENS, "k1", &wish("b")).await.0, 422);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_may_have_been_carried_out_is_not_repeated_at_once() {
+    let (odd, one, two) = odd().await;
+    *odd.next.lock().unwrap() = Some(Way::MadeAndLost);
+    let (status, body, _) = post(&one, TOKEN, ENDPOINTS, "k1", &hook()).await;
+    assert_eq!((status, &body["code"]), (503, &json!("store_unavailable")));
+    for world in [&one, &two] {
+        let (status, body, _) = post(world, TOKEN, ENDPOINTS, "k1", &hook()).await;
+        assert_eq!((status, &body["code"]), (409, &json!("idempotency_conflict")), "{body}");
+        let (status, body, _) = post(world, TOKEN, ENDPOINTS, "k1", &json!({ "url": "x" })).await;
+        assert_eq!((status, &body["code"]), (422, &json!("idempotency_mismatch")));
+    }
+    assert_eq!(endpoints(&one).await, 1);
+    one.pass_ms(59_999);
+    assert_eq!(post(&two, TOKEN, ENDPOINTS, "k1", &hook()).await.0, 409);
+    one.pass_ms(1);
+    assert_eq!(post(&two, TOKEN, ENDPOINTS, "k1", &hook()).await.0, 201);
+    assert!(post(&one, TOKEN, ENDPOINTS, "k1", &hook()).await.2);
+}
+
+#[tokio::test]
+async fn a_request_that_was_surely_not_carried_out_may_come_again_at_once() {
+    let (odd, one, two) = odd().await;
+    *odd.next.lock().unwrap() = Some(Way::Busy);
+    let (status, body, _) = post(&one, TOKEN, ENDPOINTS, "k1", &hook()).await;
+    assert_eq!((status, &body["code"]), (503, &json!("store_busy")));
+    let (status, _, replayed) = post(&two, TOKEN, ENDPOINTS, "k1", &hook()).await;
+    assert_eq!((status, replayed), (201, false));
+    // A refusal gives the key back, too, even for another body.
+    let (status, _, _) = post(&one, TOKEN, ENDPOINTS, "k2", &json!({ "url": "x" })).await;
+    assert_eq!(status, 422);
+    assert_eq!(post(&two, TOKEN, ENDPOINTS, "k2", &hook()).await.0, 201);
+    assert_eq!(endpoints(&one).await, 2);
+}
+
+/// Lets time go by for clocks and for sleepers.
+async fn pass(world: &World, seconds: u32) {
+    for _ in 0..seconds {
+        world.pass_ms(1_000);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_request_keeps_its_key() {
+    let (odd, one, two) = odd().await;
+    let now = Arc::new(Notify::new());
+    *odd.next.lock().unwrap() = Some(Way::Late(Arc::clone(&now)));
+    let body = hook();
+    let first = post(&one, TOKEN, ENDPOINTS, "k1", &body);
+    let meanwhile = async {
+        pass(&one, 200).await;
+        let (status, body, _) = post(&two, TOKEN, ENDPOINTS, "k1", &hook()).await;
+        assert_eq!((status, &body["code"]), (409, &json!("idempotency_conflict")), "{body}");
+        now.notify_one();
+    };
+    let ((status, made, _), ()) = tokio::join!(first, meanwhile);
+    assert_eq!(status, 201, "{made}");
+    assert_eq!(post(&two, TOKEN, ENDPOINTS, "k1", &hook()).await, (201, made, true));
+    assert_eq!(endpoints(&one).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_cannot_be_renewed_ends() {
+    let (odd, one, two) = odd().await;
+    let now = Arc::new(Notify::new());
+    *odd.next.lock().unwrap() = Some(Way::Late(Arc::clone(&now)));
+    odd.unwritable.store(true, Ordering::SeqCst);
+    let request = Request::post(ENDPOINTS)
+        .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
+        .header("idempotency-key", "k1")
+        .body(Body::from(hook().to_string()))
+        .unwrap();
+    let meanwhile = async {
+        pass(&one, 61).await;
+        odd.unwritable.store(false, Ordering::SeqCst);
+        let (status, made, replayed) = post(&two, TOKEN, ENDPOINTS, "k1", &hook()).await;
+        assert_eq!((status, replayed), (201, false), "{made}");
+        now.notify_one();
+        made
+    };
+    let (first, made) = tokio::join!(one.send(request), meanwhile);
+    // Both were carried out, and the slower one says that its answer is not the one that is kept.
+    assert_eq!(
+        (first.status().as_u16(), &first.headers()["idempotency-kept"]),
+        (201, &"false".parse().unwrap())
+    );
+    assert_eq!(post(&one, TOKEN, ENDPOINTS, "k1", &hook()).await, (201, made, true));
 }

@@ -142,6 +142,68 @@ async fn repeats_are_told_apart() {
     assert!(world.get(&format!("{ACME}/msg")).await["data"].as_array().unwrap().len() >= 4);
 }
 
+#[tokio::test]
+async fn a_repeat_gets_the_first_answer_also_when_it_would_be_refused_by_now() {
+    let world = acme().await;
+    event_types(&world, &["a", "strict"]).await;
+    let body = |event_type: &str, rest: &str| {
+        format!(r#"{{"eventType":"{event_type}","payload":{{"n":1}}{rest}}}"#)
+    };
+    // The world's clock stands at 13:00.
+    let later = body("a", r#","deliverAt":"2026-01-31T13:01:05Z""#);
+    let named = body("a", r#","eventId":"e-9","deliverAt":"2026-01-31T13:01:05Z""#);
+    let (strict, archived) = (body("strict", ""), body("a", ""));
+    let mut first = Vec::new();
+    for (key, text) in [("d", &later), ("n", &named), ("s", &strict), ("x", &archived)] {
+        let (status, made) = keyed(&world, TOKEN, key, text).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{made}");
+        first.push(made);
+    }
+    world.pass_ms(30_000);
+    for (key, text, made) in [("d", &later, &first[0]), ("n", &named, &first[1])] {
+        let (status, again) = keyed(&world, TOKEN, key, text).await;
+        assert_eq!((status, &again), (StatusCode::ACCEPTED, made));
+    }
+    let schema = json!({ "schemas": { "1": { "required": ["m"] } }, "validatePayloads": true });
+    let path = "/api/v1/event-type/strict";
+    assert_eq!(world.call_as(TOKEN, Method::PATCH, path, Some(schema)).await.0, 200);
+    let path = "/api/v1/event-type/a";
+    assert_eq!(world.call_as(TOKEN, Method::DELETE, path, None).await.0, 204);
+    for (key, text, made) in [("s", &strict, &first[2]), ("x", &archived, &first[3])] {
+        let (status, again) = keyed(&world, TOKEN, key, text).await;
+        assert_eq!((status, &again), (StatusCode::ACCEPTED, made));
+    }
+    // What is no repeat is refused for what is wrong with it, and so is a repeat after a day.
+    let other = later.replace("1}", "2}");
+    for (key, text) in [("new", &later), ("d", &other), ("m", &named), ("new", &strict)] {
+        let (status, refused) = keyed(&world, TOKEN, key, text).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{key}: {refused}");
+        assert_ne!(refused["code"], "idempotency_mismatch");
+    }
+    world.pass_ms(24 * 3_600_000);
+    let (status, _) = keyed(&world, TOKEN, "d", &later).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(ids(&world.get(&format!("{ACME}/msg")).await).len(), 4, "nothing came twice");
+}
+
+#[tokio::test]
+async fn admin_tokens_of_an_environment_share_their_keys() {
+    let world = acme().await;
+    let mut tokens = vec![TOKEN.to_owned()];
+    for name in ["one", "two"] {
+        let body = json!({ "name": name, "role": "admin" });
+        let (_, made) = world.post("/api/v1/becket/token", body).await;
+        tokens.push(made["token"].as_str().unwrap().to_owned());
+    }
+    let body = r#"{"eventType":"a","payload":{"n":1}}"#;
+    let (_, first) = keyed(&world, &tokens[0], "invoice-42", body).await;
+    for token in &tokens {
+        let (status, again) = keyed(&world, token, "invoice-42", body).await;
+        assert_eq!((status, &again), (StatusCode::ACCEPTED, &first));
+    }
+    assert_eq!(ids(&world.get(&format!("{ACME}/msg")).await).len(), 1);
+}
+
 async fn again_id(world: &World, body: &str) -> Value {
     keyed(world, TOKEN, "another", body).await.1["id"].clone()
 }

@@ -109,6 +109,13 @@ struct Model {
     posts: usize,
 }
 
+impl Model {
+    /// Whether events of this type can be posted, and endpoints may ask for it.
+    fn is_in_use(&self, kind: usize) -> bool {
+        self.types.get(&kind).is_some_and(|known| !known.archived)
+    }
+}
+
 struct Run {
     world: World,
     model: Model,
@@ -237,7 +244,7 @@ impl Run {
                 body["uid"] = json!(ENDPOINTS[end]);
                 let path = format!("{}/endpoint", app_path(app));
                 let (status, made) = self.call(Method::POST, &path, body).await;
-                let unknown = kind.is_some_and(|kind| !self.model.types.contains_key(&kind));
+                let unknown = kind.is_some_and(|kind| !self.model.is_in_use(kind));
                 let Some(known) = self.model.apps.get_mut(&app) else {
                     return assert_eq!(status, 404);
                 };
@@ -255,11 +262,11 @@ impl Run {
             Step::EndpointUpsert(app, end, kind) => {
                 let path = format!("{}/endpoint/{}", app_path(app), ENDPOINTS[end]);
                 let (status, made) = self.call(Method::PUT, &path, fields(kind)).await;
-                let unknown = kind.is_some_and(|kind| !self.model.types.contains_key(&kind));
+                let unknown = kind.is_some_and(|kind| !self.model.is_in_use(kind));
                 let Some(known) = self.model.apps.get_mut(&app) else {
                     return assert_eq!(status, 404);
                 };
-                // A type that is gone may stay where it was chosen.
+                // A type that is gone or put away may stay where it was chosen.
                 let before = known.endpoints.get(&end).and_then(|endpoint| endpoint.kind);
                 if unknown && kind != before {
                     return assert_eq!(status, 422);
@@ -296,6 +303,7 @@ impl Run {
                 let mut expected: Vec<&str> =
                     known.endpoints.values().map(|endpoint| endpoint.id.as_str()).collect();
                 expected.sort_unstable();
+                expected.reverse();
                 assert_eq!(self.world.walk(&path, limit).await, expected);
             }
             _ => unreachable!(),

@@ -163,7 +163,7 @@ async fn another_owner_sees_no_source() {
 async fn a_source_can_be_named_where_an_application_can() {
     let world = World::new().await;
     let of_source = world.get(&format!("{SOURCES}/alpha/endpoint")).await;
-    assert_eq!(world.get("/api/v1/app/alpha/endpoint").await, of_source);
+    assert_eq!(world.get("/api/v1/app/alpha/endpoint?order=ascending").await, of_source);
     let app = json!({ "name": "Alpha", "uid": "alpha" });
     assert_eq!(call(&world, "POST", "/api/v1/app", app).await.0, 201);
     assert_eq!(world.get("/api/v1/app/alpha/endpoint").await["data"], json!([]));

@@ -135,7 +135,11 @@ fn router(
 
 impl World {
     pub async fn new() -> Self {
-        let store: Arc<dyn Store> = Arc::new(ModelStore::new(Arc::new(FixedNoise::new(7))));
+        Self::over(Arc::new(ModelStore::new(Arc::new(FixedNoise::new(7))))).await
+    }
+
+    /// The same over a store that is still empty.
+    pub async fn over(store: Arc<dyn Store>) -> Self {
         let main = vec![
             declaration(1, "alpha", "github", &["app", "log", "declared"]),
             declaration(2, "beta", "twilio", &["app"]),
@@ -177,6 +181,29 @@ impl World {
         let store = Arc::clone(&self.store);
         self.router = router(store, control, handoff, clock, closed, &self.relay, 9);
         self.closing = closing;
+    }
+
+    /// A second process over the same store, which knows nothing of the first.
+    pub fn beside(&self) -> Self {
+        let (closing, closed) = watch::channel(false);
+        let (control, handoff, clock) = (&self.control, &self.handoff, &self.clock);
+        let relay = Arc::default();
+        let store = Arc::clone(&self.store);
+        Self {
+            router: router(store, control, handoff, clock, closed, &relay, 10),
+            store: Arc::clone(&self.store),
+            control: Arc::clone(control),
+            relay,
+            handoff: Arc::clone(handoff),
+            closing,
+            clock: Arc::clone(clock),
+            alpha: self.alpha.clone(),
+            beta: self.beta.clone(),
+            gamma: self.gamma.clone(),
+            app: self.app.clone(),
+            log: self.log.clone(),
+            beta_app: self.beta_app.clone(),
+        }
     }
 
     /// Lets time go by.

@@ -1,6 +1,6 @@
 //! Tasks in the background: what they do, how they are listed, and that they outlive the process.
 
-use becket_model::NextStep;
+use becket_model::{Clock as _, NextStep};
 use becket_store::{DocumentKind, Owner, Slice};
 use http::Method;
 use serde_json::{Value, json};
@@ -67,6 +67,46 @@ async fn what_failed_is_recovered_and_gaps_are_filled() {
 }
 
 #[tokio::test]
+async fn what_still_waits_for_another_attempt_is_recovered_too() {
+    let world = World::new().await;
+    // Three in each state, in turns: failed for good, failed so far, delivered, never tried.
+    let later = NextStep::RetryAt(T0 + 9_000_000);
+    for at in 0..3 {
+        world.accept(world.push(4 * at)).await;
+        world.fail_all(&world.app).await;
+        world.accept(world.push(4 * at + 1)).await;
+        world.attempt_all(&world.app, later, Some(500)).await;
+        world.accept(world.push(4 * at + 2)).await;
+        world.deliver_all(&world.app).await;
+    }
+    world.accept(world.push(12)).await;
+    let task = run(&world, "recover", "app", json!({ "since": SINCE })).await;
+    let data = &task["data"];
+    assert_eq!((&data["started"], &data["madeDue"]), (&json!(3), &json!(3)), "{task}");
+    assert_eq!(data["messagesSent"], 6);
+    let now_ms = world.clock.now_ms();
+    let due = world.store.delivery_lease(world.app.key, now_ms, 60_000, 100).await.unwrap();
+    assert_eq!(due.len(), 7, "all are due now");
+}
+
+#[tokio::test]
+async fn what_failed_and_what_waits_is_recovered_in_steps_without_repeats() {
+    let world = World::new().await;
+    let later = NextStep::RetryAt(T0 + 9_000_000);
+    // More of each kind than a step takes, and far more of one among the older ones.
+    for at in 0..700 {
+        world.accept(world.push(at)).await;
+        match at < 300 || at % 10 == 0 {
+            true => world.fail_all(&world.app).await,
+            false => world.attempt_all(&world.app, later, None).await,
+        }
+    }
+    let task = run(&world, "recover", "app", json!({ "since": SINCE })).await;
+    let data = &task["data"];
+    assert_eq!((&data["started"], &data["madeDue"]), (&json!(340), &json!(360)), "{task}");
+}
+
+#[tokio::test]
 async fn a_bulk_replay_takes_what_its_filters_leave() {
     let world = failed_events(3).await;
     let other = Wish { event_type: Some("ping"), to: vec![&world.app], ..world.push(7) };
@@ -126,7 +166,9 @@ async fn a_task_goes_on_after_a_restart_and_is_forgotten_later() {
         tokio::task::yield_now().await;
     }
     assert_eq!(world.get(&path).await, ended, "what has ended is left alone");
-    world.pass_ms(30 * 24 * 3_600_000);
+    world.pass_ms(90 * 24 * 3_600_000 - 1);
+    assert_eq!(world.get(&path).await, ended, "the specification lists those of 90 days");
+    world.pass_ms(1);
     assert_eq!(world.refused(Method::GET, &path, None).await.0, 404);
 }
 

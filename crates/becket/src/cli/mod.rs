@@ -209,6 +209,12 @@ impl ServeArgs {
     pub fn load(&self, globals: &Globals) -> Result<Loaded, ConfigErrors> {
         crate::config::load(LoadArgs::from_disk(globals.config.clone(), env_map(), self.flags()))
     }
+
+    /// Loads only what says where a running gateway is.
+    fn whereabouts(&self, globals: &Globals) -> Result<Loaded, ConfigErrors> {
+        let args = LoadArgs::from_disk(globals.config.clone(), env_map(), self.flags());
+        crate::config::load_whereabouts(args)
+    }
 }
 
 /// Which running gateway to ask, and as whom. Flatten it into every online command.
@@ -258,7 +264,7 @@ impl ConnectionArgs {
                 return Ok(Connection::new(&login.url, &token.unwrap_or(login.token)));
             }
         }
-        let loaded = crate::config::load(LoadArgs::from_disk(
+        let loaded = crate::config::load_whereabouts(LoadArgs::from_disk(
             globals.config.clone(),
             env.clone(),
             Vec::new(),
@@ -311,8 +317,9 @@ impl Connection {
 /// Where this machine reaches the management address of a configured gateway.
 fn management_url(config: &crate::config::Config) -> String {
     let server = &config.server;
-    let secure = server.tls.is_some() || server.acme.is_some();
-    if let (true, None, Some(url)) = (secure, server.admin_listen, &server.public_url) {
+    // An address of its own for management is always plain HTTP.
+    let secure = server.admin_listen.is_none() && (server.tls.is_some() || server.acme.is_some());
+    if let (true, Some(url)) = (secure, &server.public_url) {
         return url.as_str().to_owned();
     }
     let mut address = server.admin_listen.unwrap_or(server.listen);
@@ -404,6 +411,8 @@ mod tests {
         assert_eq!(url("[server]\nadmin_listen = \"10.0.0.1:9\""), "http://10.0.0.1:9");
         let acme = "public_url = \"https://h.example\"\nacme = { domains = [\"h.example\"] }";
         assert_eq!(url(&format!("[server]\n{acme}")), "https://h.example");
+        let apart = "admin_listen = \"127.0.0.1:9\"";
+        assert_eq!(url(&format!("[server]\n{acme}\n{apart}")), "http://127.0.0.1:9");
     }
 
     #[test]

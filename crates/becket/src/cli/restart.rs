@@ -1,6 +1,6 @@
 //! `becket restart`: a new process takes the place of the running one on this machine.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::{CliError, Globals, ServeArgs, print};
@@ -15,6 +15,10 @@ pub struct RestartArgs {
     /// The store of the running gateway, if the configuration does not say [default: sqlite:data]
     #[arg(long, value_name = "sqlite:FOLDER")]
     pub store: Option<String>,
+    /// The folder in which the running gateway can be met, whatever its store: SQLite's, or `[server]
+    /// folder`; no configuration is read
+    #[arg(long, value_name = "FOLDER", conflicts_with = "store")]
+    pub folder: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
@@ -25,22 +29,17 @@ on, and this command says why. SIGUSR2 does the same.
 Examples:
   becket restart                                   After the program was exchanged
   becket restart --config /etc/becket/becket.toml  Where the configuration says which folder
-  becket restart --store sqlite:/var/lib/becket";
+  becket restart --folder /var/lib/becket          A service whose configuration is elsewhere";
 
 /// Asks for a restart and waits for its outcome.
 ///
 /// # Errors
 /// When no gateway runs here, or the new process could not start; then the old one goes on.
 pub fn run(args: &RestartArgs, globals: &Globals) -> Result<ExitCode, CliError> {
-    let serve = ServeArgs { store: args.store.clone(), ..ServeArgs::default() };
-    let loaded = serve.load(globals).map_err(|errors| {
-        CliError::new(format!(
-            "the gateway's folder is in a configuration with {} errors",
-            errors.error_count()
-        ))
-        .hint("`becket config check` shows them; the new process could not start with them")
-    })?;
-    let folder = folder_of(&loaded.config);
+    let folder = match &args.folder {
+        Some(folder) => folder.clone(),
+        None => configured(args, globals)?,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -63,13 +62,26 @@ pub fn run(args: &RestartArgs, globals: &Globals) -> Result<ExitCode, CliError> 
     }
 }
 
+/// The folder that the configuration names.
+fn configured(args: &RestartArgs, globals: &Globals) -> Result<PathBuf, CliError> {
+    let serve = ServeArgs { store: args.store.clone(), ..ServeArgs::default() };
+    let loaded = serve.whereabouts(globals).map_err(|errors| {
+        CliError::new(format!(
+            "the gateway's folder is in a configuration with {} errors",
+            errors.error_count()
+        ))
+        .hint("`becket config check` shows them; or say the folder with --folder")
+    })?;
+    Ok(folder_of(&loaded.config))
+}
+
 async fn ask(folder: &Path) -> Result<Message, CliError> {
     let Some(mut wire): Option<Wire> = connect(folder).await else {
         return Err(CliError::new(format!(
             "no gateway that could be restarted runs with the folder {}",
             folder.display()
         ))
-        .hint("`becket serve` starts one; --store or --config says where it keeps its data"));
+        .hint("`becket serve` starts one; --folder or --config says where it keeps its data"));
     };
     let gone = |error: std::io::Error| {
         CliError::new(format!("the gateway did not answer: {error}"))

@@ -148,20 +148,39 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong with it, warnings included.
 pub fn load(args: LoadArgs<'_>) -> Result<Loaded, ConfigErrors> {
-    let named = args.path.or_else(|| args.env.get("BECKET_CONFIG").map(PathBuf::from));
-    let (file, text) = match named {
+    let (file, text) = find(&args)?;
+    load_text(&text, file, &args, None)
+}
+
+/// The file, if there is one, and its text.
+fn find(args: &LoadArgs<'_>) -> Result<(Option<PathBuf>, String), ConfigErrors> {
+    let named = args.path.clone().or_else(|| args.env.get("BECKET_CONFIG").map(PathBuf::from));
+    match named {
         None => match (args.read)(Path::new(DEFAULT_FILE)) {
-            Ok(text) => (Some(PathBuf::from(DEFAULT_FILE)), text),
-            Err(problem) if problem == NOT_FOUND => (None, String::new()),
-            Err(problem) => return Err(unreadable(PathBuf::from(DEFAULT_FILE), &problem)),
+            Ok(text) => Ok((Some(PathBuf::from(DEFAULT_FILE)), text)),
+            Err(problem) if problem == NOT_FOUND => Ok((None, String::new())),
+            Err(problem) => Err(unreadable(PathBuf::from(DEFAULT_FILE), &problem)),
         },
         Some(path) => match (args.read)(&path) {
-            Ok(text) => (Some(path), text),
-            Err(problem) => return Err(unreadable(path, &problem)),
+            Ok(text) => Ok((Some(path), text)),
+            Err(problem) => Err(unreadable(path, &problem)),
         },
-    };
-    load_text(&text, file, &args.env, &args.flags, args.read)
+    }
 }
+
+/// Reads only what says where a gateway is, who may ask it, and where it keeps its data: `[server]`,
+/// `[store]` and `[cluster]`. For commands that talk to a gateway: what the rest of the file needs, such
+/// as the secrets of sources in the environment of a service, need not be here.
+///
+/// # Errors
+/// Everything that is wrong with that part.
+pub fn load_whereabouts(args: LoadArgs<'_>) -> Result<Loaded, ConfigErrors> {
+    let (file, text) = find(&args)?;
+    load_text(&text, file, &args, Some(&WHEREABOUTS))
+}
+
+/// The sections that [`load_whereabouts`] reads.
+const WHEREABOUTS: [&str; 3] = ["server", "store", "cluster"];
 
 /// Parses and checks a file's text alone: no environment, no flags, no other files.
 ///
@@ -169,19 +188,19 @@ pub fn load(args: LoadArgs<'_>) -> Result<Loaded, ConfigErrors> {
 /// Everything that is wrong with it, warnings included.
 pub fn parse(text: &str) -> Result<Loaded, ConfigErrors> {
     let closed = |_: &Path| Err("no files are read here".to_owned());
-    load_text(text, None, &BTreeMap::new(), &[], &closed)
+    let args = LoadArgs { path: None, env: BTreeMap::new(), flags: Vec::new(), read: &closed };
+    load_text(text, None, &args, None)
 }
 
 fn load_text(
     text: &str,
     file: Option<PathBuf>,
-    env: &BTreeMap<String, String>,
-    flags: &[Flag],
-    read: &ReadFile<'_>,
+    args: &LoadArgs<'_>,
+    only: Option<&[&str]>,
 ) -> Result<Loaded, ConfigErrors> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader::new(text, file.clone(), env, flags, read);
-    let config = read_config(&mut reader);
+    let mut reader = Reader::new(text, file.clone(), &args.env, &args.flags, args.read);
+    let config = read_config(&mut reader, only);
     let failed = reader.has_errors();
     let problems = reader.finish();
     match config {
@@ -196,7 +215,7 @@ fn load_text(
     }
 }
 
-fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
+fn read_config(reader: &mut Reader<'_>, only: Option<&[&str]>) -> Option<Config> {
     let (document, errors) = toml::de::DeTable::parse_recoverable(reader.text);
     if !errors.is_empty() {
         for error in &errors {
@@ -204,7 +223,18 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
         }
         return None;
     }
-    let node = toml::Spanned::new(document.span(), toml::de::DeValue::Table(document.into_inner()));
+    let span = document.span();
+    let mut table = document.into_inner();
+    if let Some(only) = only {
+        let mut left = toml::de::DeTable::new();
+        for (key, value) in table {
+            if only.contains(&key.get_ref().as_ref()) {
+                left.insert(key, value);
+            }
+        }
+        table = left;
+    }
+    let node = toml::Spanned::new(span, toml::de::DeValue::Table(table));
     let slot =
         Slot { path: String::new(), node: Some(&node), span: None, default: None, outside: true };
     let mut config = Config::load(reader, &slot);

@@ -84,7 +84,8 @@ table! {
     /// Where events are kept, and for how long.
     pub struct Store {
         /// `sqlite:` and a folder, made if it is missing; or `postgres://USER:PASSWORD@HOST/DATABASE`,
-        /// which several nodes may share. Parameters: `schema` (`becket` if absent), `sslmode`,
+        /// which several nodes may share. Where nothing says it, systemd's `STATE_DIRECTORY` does,
+        /// and without that `sqlite:data`. Parameters: `schema` (`becket` if absent), `sslmode`,
         /// `sslrootcert`. Several hosts may be named, separated by commas: the primary is found.
         url: StoreUrl = "sqlite:data",
         /// With PostgreSQL, how many connections for calls there may be, besides the few that commit

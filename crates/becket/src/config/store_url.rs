@@ -28,6 +28,8 @@ pub enum StoreUrl {
     },
 }
 
+/// Where systemd says which folder it has made for the service; several are separated by colons.
+const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
 /// Parameters of the URL that are the store's own.
 const OWN_PARAMETERS: &[&str] = &["schema"];
 
@@ -82,6 +84,11 @@ impl StoreUrl {
     }
 }
 
+fn first_folder(list: &str) -> Option<PathBuf> {
+    let first = list.split(':').next().filter(|folder| !folder.is_empty())?;
+    Some(PathBuf::from(first))
+}
+
 /// A URL of PostgreSQL with everything left out that could be a password.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return "postgres://".to_owned() };
@@ -110,6 +117,11 @@ impl Value for StoreUrl {
             return Self::load_text(reader, slot, &given.text, &given.from);
         }
         let Some(node) = slot.node else {
+            if let Some(folder) = reader.env(STATE_DIRECTORY).and_then(first_folder) {
+                let from = Origin::Env(STATE_DIRECTORY.to_owned());
+                reader.origins.insert(slot.path.clone(), from);
+                return Some(Self::Sqlite { folder });
+            }
             let default = slot.default?;
             reader.origins.insert(slot.path.clone(), Origin::Default);
             return Self::load_text(reader, slot, default, &Origin::Default)
@@ -177,6 +189,23 @@ mod tests {
         }
         let url = StoreUrl::of(Secret::plain("postgres://u:hunter2@h/d")).unwrap();
         assert!(!format!("{url:?} {}", url.show()).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_service_manager_gives_the_default_and_nothing_more() {
+        let of = |text: &'static str, env: &[(&str, &str)]| {
+            let read = move |_: &Path| Ok::<_, String>(text.to_owned());
+            let env = env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            let path = Some("becket.toml".into());
+            let args = LoadArgs { path, env, flags: Vec::new(), read: &read };
+            load(args).unwrap().config.store.url.shown()
+        };
+        let given = [("STATE_DIRECTORY", "/var/lib/becket:/var/lib/other")];
+        assert_eq!(of("", &given), "sqlite:/var/lib/becket");
+        assert_eq!(of("", &[("STATE_DIRECTORY", "")]), "sqlite:data");
+        assert_eq!(of("[store]\nurl = \"sqlite:/srv/b\"\n", &given), "sqlite:/srv/b");
+        let both = [given[0], ("BECKET_STORE_URL", "sqlite:/srv/c")];
+        assert_eq!(of("", &both), "sqlite:/srv/c");
     }
 
     #[test]

@@ -379,6 +379,8 @@ fn rules(source: &config::Source, entry: &Entry) -> Result<Rules, String> {
         id_window_ms: ms(source.dedupe.window),
         hash_window_ms: ms(source.dedupe.hash_window),
         id_at: None,
+        id_chosen: source.dedupe.id.is_some(),
+        bodies_recur: rules.dedupe.bodies_recur,
     };
     rules.ack = source.ack.as_ref().map(|ack| Ack {
         status: ack.status,

@@ -25,15 +25,14 @@ impl Control for Gateway {
     }
 
     async fn endpoint_changed(&self, owner: Owner, endpoint: &Endpoint) {
-        self.take_over_endpoint(owner, endpoint).await;
+        let taken = self.take_over_endpoint(owner, endpoint).await;
+        self.taken_over(&endpoint.id, taken);
         self.changed_here();
     }
 
     async fn application_changed(&self, application: &Application) {
-        if let Err(error) = self.take_over_application(application).await {
-            let application = application.id;
-            tracing::error!(%application, %error, "a change is stored but not yet in force");
-        }
+        let taken = self.take_over_application(application).await;
+        self.taken_over(&application.id, taken);
         self.changed_here();
     }
 
@@ -46,7 +45,8 @@ impl Control for Gateway {
     }
 
     async fn retry_by_type_changed(&self, owner: Owner, schedules: HashMap<String, RetrySchedule>) {
-        self.take_over_retries(owner, schedules).await;
+        let taken = self.take_over_retries(owner, schedules).await;
+        self.taken_over(&"retry schedules", taken);
         self.changed_here();
     }
 
@@ -139,6 +139,9 @@ impl Control for Gateway {
     }
 
     async fn reload(&self) -> Result<Vec<String>, ControlError> {
-        Gateway::reload(self).await
+        Gateway::reload(self).await.map_err(|not_applied| ControlError {
+            detail: not_applied.detail,
+            hint: Some(not_applied.hint.to_owned()),
+        })
     }
 }

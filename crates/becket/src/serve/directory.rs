@@ -75,6 +75,12 @@ impl Directory for Gateway {
             let what = "a handshake brought a secret along that waits for you: see `becket sources secret show`";
             warnings.push(what.to_owned());
         }
+        for pin in entry.pins().filter(|pin| !known.rules.credentials.contains_key(&pin.name)) {
+            warnings.push(format!(
+                "`{}` is not set: the provider signs for other customers with the same key, and their events pass as genuine",
+                pin.name
+            ));
+        }
         if known.endpoints.is_empty() {
             warnings.push("it has no endpoint: events are kept and go nowhere".to_owned());
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use axum::Router;
 use axum::body::Body;
 use becket_api::{Arrival, ClientAddress};
-use becket_ingress::server::{Fallback, FallbackFuture, IDENTITY_PATH};
+use becket_ingress::server::{Fallback, FallbackFuture, IDENTITY_PATH, READY_PATH};
 use becket_ingress::{BoxedBody, Peer, TimedBody, client_address};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
@@ -42,7 +42,7 @@ impl Fallback for Management {
             let reading = matches!(*request.method(), Method::GET | Method::HEAD);
             match path {
                 "/healthz" if reading => text(StatusCode::OK, "ok\n"),
-                "/readyz" if reading => self.ready(),
+                READY_PATH if reading => self.ready(),
                 "/metrics" if reading => self.metrics().await,
                 IDENTITY_PATH if reading => self.identity.answer(request.uri().query()),
                 ECHO_PATH if self.echo && request.method() == Method::POST => echo(request).await,

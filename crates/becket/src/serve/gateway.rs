@@ -4,8 +4,8 @@
 //! old one until everything of the new one has been made ready. A change of one application or
 //! endpoint touches only that one. Changes are applied one at a time, in the order they were made.
 //!
-//! Where next: `assemble` for how things are made ready, `directory` and `control` for what the API
-//! asks.
+//! Where next: `changed` for one change at a time, `assemble` for how things are made ready, `directory`
+//! and `control` for what the API asks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -13,14 +13,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
-use becket_api::ControlError;
 use becket_egress::policy::AddressPolicy;
-use becket_engine::{EndpointNotice, Engine};
+use becket_engine::Engine;
 use becket_ingress::SourceTable;
 use becket_keys::KeyFetcher;
-use becket_model::{ApplicationKey, Clock, EndpointState, Noise, Origin, RetrySchedule};
+use becket_model::{ApplicationKey, Clock, EndpointState, Noise, Origin};
 use becket_store::vault::Vault;
-use becket_store::{Application, Endpoint, Name, Owner, Store};
+use becket_store::{Application, Endpoint, Owner, Store, StoreError};
 use tokio::sync::Mutex;
 
 use super::ServeError;
@@ -117,6 +116,8 @@ pub(super) struct Gateway {
     pub(super) relay: Arc<becket_api::Relay>,
     /// What is wrong now.
     pub(super) board: super::alerts::Board,
+    /// Something was changed that could not be read: everything has to be put in force again.
+    pub(super) behind: AtomicBool,
     /// Whether it is being stopped, so that balancers send nobody any more.
     pub(super) leaving: AtomicBool,
     /// The address that receiving URLs begin with when there is no public one.
@@ -175,12 +176,13 @@ impl Gateway {
         let ready = match self.ready(&next, registry, Strict::No).await {
             Ok(ready) => ready,
             Err(error) => {
-                if let Some(node) = &self.node {
-                    node.begin_afresh();
-                }
+                self.fell_behind();
                 return Err(error);
             }
         };
+        if let Some(node) = &self.node {
+            node.forget_apart(|endpoint| registry.knows(endpoint));
+        }
         registry.divide_rates(self.node.as_deref());
         next.sources = ready.sources;
         self.note_changes(&next);
@@ -246,7 +248,7 @@ impl Gateway {
                     self.acts.forget(endpoint.key);
                     continue;
                 }
-                self.transforms.take_over(self, owner, &endpoint).await;
+                self.transforms.take_over(self, owner, &endpoint).await?;
                 let setting = registry.setting(current, owner, source, self);
                 match assemble::endpoint_runtime(&setting, &endpoint, &vault) {
                     Ok(runtime) if delivers => ready.endpoints.push(runtime),
@@ -259,35 +261,6 @@ impl Gateway {
             }
         }
         Ok(ready)
-    }
-
-    /// Takes one endpoint over as it is now.
-    pub(super) async fn take_over_endpoint(&self, owner: Owner, endpoint: &Endpoint) {
-        let mut registry = self.changing.lock().await;
-        let current = self.current.load_full();
-        if let Some(source) = current.sources.get(&endpoint.application) {
-            let mut changed = SourceInForce::clone(source);
-            changed.endpoints.retain(|known| known.id != endpoint.id);
-            if endpoint.state != EndpointState::Removed {
-                changed.endpoints.push(endpoint.clone());
-                changed.endpoints.sort_unstable_by_key(|known| known.key);
-            }
-            self.exchange_source(&current, changed);
-        }
-        self.transforms.take_over(self, owner, endpoint).await;
-        self.put_endpoint(&mut registry, owner, endpoint);
-    }
-
-    /// Takes over an endpoint that the engine has changed.
-    pub(super) async fn take_over_notice(&self, notice: &EndpointNotice) {
-        let name = Name::Id(notice.endpoint);
-        match self.store.endpoint_get(notice.owner, notice.application, name).await {
-            Ok(Some(endpoint)) => self.take_over_endpoint(notice.owner, &endpoint).await,
-            Ok(None) => {}
-            Err(error) => {
-                tracing::error!(endpoint = %notice.endpoint, %error, "a change is stored but not yet in force");
-            }
-        }
     }
 
     /// Gives an endpoint to the engine as it is now, or takes it away if another node delivers to it.
@@ -312,48 +285,13 @@ impl Gateway {
         let setting = registry.setting(&current, owner, source.map(AsRef::as_ref), self);
         match assemble::endpoint_runtime(&setting, endpoint, &self.vault.load()) {
             Ok(runtime) => self.engine.endpoint_put(runtime),
+            // What it was before must not go on: its deliveries wait until it can be used.
             Err(error) => {
                 tracing::error!(endpoint = %endpoint.id, %error, "endpoint.unusable");
+                self.acts.forget(endpoint.key);
+                self.engine.endpoint_remove(endpoint.key);
             }
         }
-    }
-
-    /// Takes one application or source over as it is now.
-    pub(super) async fn take_over_application(
-        &self,
-        application: &Application,
-    ) -> Result<(), ServeError> {
-        let mut registry = self.changing.lock().await;
-        let current = self.current.load_full();
-        if application.removed {
-            for endpoint in registry.remove(application.key) {
-                self.transforms.forget(endpoint);
-                self.engine.endpoint_remove(endpoint);
-            }
-            self.take_out_source(&current, application.key);
-            return Ok(());
-        }
-        let owner = application.owner;
-        let rate_changed = registry.rate_of(application, self.node.as_deref());
-        let is_source = application.kind == becket_model::ApplicationKind::Source;
-        if !rate_changed && !is_source {
-            return Ok(());
-        }
-        let endpoints = self.endpoints_of(owner, application.key).await?;
-        if is_source {
-            let vault = self.vault.load();
-            let now_ms = self.clock.now_ms();
-            let known = endpoints.clone();
-            let made = assemble::source_in_force(&current, application, known, &vault, now_ms)?;
-            match made {
-                Some(made) => self.exchange_source(&current, made),
-                None => self.take_out_source(&current, application.key),
-            }
-        }
-        for endpoint in &endpoints {
-            self.put_endpoint(&mut registry, owner, endpoint);
-        }
-        Ok(())
     }
 
     /// Takes out of force what has ended: former secrets and receiving URLs of sources.
@@ -385,72 +323,15 @@ impl Gateway {
         }
     }
 
-    async fn endpoints_of(
-        &self,
-        owner: Owner,
-        application: ApplicationKey,
-    ) -> Result<Vec<Endpoint>, ServeError> {
-        const SLICE: usize = 1_000;
-        let mut endpoints: Vec<Endpoint> = Vec::new();
-        loop {
-            let after = endpoints.last().map(|endpoint| endpoint.id);
-            let slice = becket_store::Slice { limit: SLICE, after, descending: false };
-            let found = self.store.endpoint_list(owner, application, slice).await?;
-            let more = found.len() == SLICE;
-            endpoints.extend(found);
-            if !more {
-                return Ok(endpoints);
-            }
-        }
-    }
-
-    /// Puts other retry schedules by event type in force for an owner.
-    pub(super) async fn take_over_retries(
-        &self,
-        owner: Owner,
-        schedules: HashMap<String, RetrySchedule>,
-    ) {
-        let mut registry = self.changing.lock().await;
-        registry.retries.insert(owner, Arc::new(schedules));
-        let snapshot = match self.store.config_list(owner).await {
-            Ok(snapshot) => snapshot,
-            Err(error) => {
-                tracing::error!(%error, "changed retry schedules are stored but not yet in force");
-                return;
-            }
-        };
-        for endpoint in &snapshot.endpoints {
-            if endpoint.state != EndpointState::Removed {
-                self.put_endpoint(&mut registry, owner, endpoint);
-            }
-        }
-    }
-
-    /// Takes the transformations of an owner's endpoints over as they are now.
-    pub(super) async fn take_over_transformations(&self, owner: Owner) {
-        let mut registry = self.changing.lock().await;
-        let snapshot = match self.store.config_list(owner).await {
-            Ok(snapshot) => snapshot,
-            Err(error) => {
-                tracing::error!(%error, "changed transformations are stored but not yet in force");
-                return;
-            }
-        };
-        for endpoint in snapshot.endpoints.iter().filter(|known| known.settings.transformed) {
-            if endpoint.state != EndpointState::Removed {
-                self.transforms.take_over(self, owner, endpoint).await;
-                self.put_endpoint(&mut registry, owner, endpoint);
-            }
-        }
-    }
-
-    fn exchange_source(&self, current: &Current, made: SourceInForce) {
+    pub(super) fn exchange_source(&self, current: &Current, made: SourceInForce) {
         let mut table = SourceTable::clone(&self.table.load());
         table.remove(made.application.key);
         match assemble::insert_source(current, &mut table, &made) {
             Ok(()) => self.table.store(Arc::new(table)),
+            // What it verified with before must not go on verifying.
             Err(error) => {
                 tracing::error!(source = %made.application.name(), %error, "source.unusable");
+                self.take_out_source(current, made.application.key);
                 return;
             }
         }
@@ -483,7 +364,7 @@ impl Gateway {
         }
     }
 
-    fn take_out_source(&self, current: &Current, key: ApplicationKey) {
+    pub(super) fn take_out_source(&self, current: &Current, key: ApplicationKey) {
         if !current.sources.contains_key(&key) {
             return;
         }
@@ -497,20 +378,35 @@ impl Gateway {
 
     /// Reads the configuration again and puts it in force; a broken one changes nothing. Answers
     /// with what is worth a warning.
-    pub(super) async fn reload(&self) -> Result<Vec<String>, ControlError> {
-        let loaded = self.config_source.load().map_err(|errors| ControlError {
+    pub(super) async fn reload(&self) -> Result<Vec<String>, NotApplied> {
+        let loaded = self.config_source.load().map_err(|errors| NotApplied {
             detail: errors.to_string(),
-            hint: Some("the old configuration stays in force; correct the file".to_owned()),
+            hint: "the old configuration stays in force; correct the file",
+            try_again: false,
         })?;
         let mut warnings: Vec<String> =
             loaded.warnings.iter().map(config::Problem::one_line).collect();
         warnings.extend(needs_restart(&self.current.load().loaded.config, &loaded.config));
-        self.apply(loaded).await.map_err(|error| ControlError {
+        self.apply(loaded).await.map_err(|error| NotApplied {
+            try_again: matches!(&error, ServeError::Store(error) if may_pass(error)),
             detail: error.to_string(),
-            hint: Some("the old configuration stays in force".to_owned()),
+            hint: "the old configuration stays in force",
         })?;
         Ok(warnings)
     }
+}
+
+/// Why a configuration that was read again is not in force.
+pub(super) struct NotApplied {
+    pub(super) detail: String,
+    pub(super) hint: &'static str,
+    /// Nothing is wrong with it: the store did not answer.
+    pub(super) try_again: bool,
+}
+
+/// Whether the same may go well a moment later.
+const fn may_pass(error: &StoreError) -> bool {
+    !matches!(error, StoreError::Sealed { .. } | StoreError::Closed)
 }
 
 /// Whether what cannot be used is an error, or is logged and left out.

@@ -12,6 +12,7 @@ mod act;
 mod activity;
 mod alerts;
 mod assemble;
+mod changed;
 mod control;
 mod dashboard;
 mod demo;
@@ -96,7 +97,6 @@ async fn serve_once(
     lines: Arc<log::Lines>,
     once: Once<'_>,
 ) -> Result<Left, ServeError> {
-    let Once { doors, relieved, again, shares_store, signals } = once;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let noise: Arc<dyn Noise> = Arc::new(SystemNoise);
     let config = loaded.config.clone();
@@ -133,7 +133,7 @@ async fn serve_once(
     };
     let gateway = Arc::new_cyclic(|own| Gateway {
         store: Arc::clone(&store),
-        engine: engine.clone(),
+        engine,
         node,
         elsewhere: Arc::default(),
         table: Arc::new(ArcSwap::from_pointee(SourceTable::default())),
@@ -150,7 +150,7 @@ async fn serve_once(
         noise: Arc::clone(&noise),
         folder: folder.clone(),
         config_source: source,
-        demo: demo.clone(),
+        demo,
         changing: Mutex::default(),
         rotating: Mutex::default(),
         own: Weak::clone(own),
@@ -165,27 +165,48 @@ async fn serve_once(
         sign_in,
         relay: Arc::clone(&relay),
         board: alerts::Board::default(),
+        behind: AtomicBool::default(),
         leaving: AtomicBool::default(),
         local_url,
     });
-    hear_of_changes(&gateway, &telemetry);
-    watch_ends(&gateway);
+    let ended = serve_wired(&gateway, &telemetry, &token, loaded, once).await;
+    if let (Err(_), Some(node)) = (&ended, &gateway.node) {
+        // The others need not find out by waiting.
+        node.leave().await;
+    }
+    ended
+}
+
+/// Runs a gateway whose parts are made.
+async fn serve_wired(
+    gateway: &Arc<Gateway>,
+    telemetry: &Arc<Telemetry>,
+    token: &keys::AdminToken,
+    loaded: Loaded,
+    once: Once<'_>,
+) -> Result<Left, ServeError> {
+    let Once { doors, relieved, again, shares_store, signals } = once;
+    let (place, grace) = (run::folder_of(&loaded.config), loaded.config.server.shutdown_grace);
+    hear_of_changes(gateway, telemetry);
+    watch_ends(gateway);
     gateway.apply(loaded).await?;
-    node::follow(&gateway);
-    rotation::resume(&gateway).await?;
+    node::follow(gateway);
+    rotation::resume(gateway).await?;
 
     let (closing, closed) = channel::channel(false);
-    let running = listen_and_serve(&gateway, &telemetry, &token, closed, &doors).await?;
+    let running = listen_and_serve(gateway, telemetry, token, closed, &doors).await?;
+    if let Some(node) = &gateway.node {
+        node.ready();
+    }
     relieved.serving().await;
-    announce(&gateway, &token, demo.as_ref());
+    announce(gateway, token, gateway.demo.as_ref());
     listen::notify("READY=1");
     let Running { server, certificate, tasks } = running;
-    let place = run::folder_of(&config);
     let mut control = Control::start(Arc::clone(&doors), place, again, shares_store);
-    let ended = watch::until_stopped(&gateway, signals, &mut control, certificate).await;
+    let ended = watch::until_stopped(gateway, signals, &mut control, certificate).await;
     drop(control);
 
-    let grace = config.server.shutdown_grace;
+    let engine = gateway.engine.clone();
     let (gateway, telemetry) = (gateway.as_ref(), telemetry.as_ref());
     let leaving = Leaving { server, doors, engine, closing, tasks, grace, gateway, telemetry };
     match ended {
@@ -241,7 +262,8 @@ fn hear_of_changes(gateway: &Arc<Gateway>, telemetry: &Telemetry) {
 /// How often it is looked whether a former secret or receiving URL has ended.
 const ENDS_EVERY: Duration = Duration::from_secs(1);
 
-/// Takes former secrets and receiving URLs out of force when their time is over.
+/// Takes former secrets and receiving URLs out of force when their time is over, and puts in force what
+/// could not be read when it was changed.
 fn watch_ends(gateway: &Arc<Gateway>) {
     let gateway = Arc::downgrade(gateway);
     tokio::spawn(async move {
@@ -249,6 +271,7 @@ fn watch_ends(gateway: &Arc<Gateway>) {
             tokio::time::sleep(ENDS_EVERY).await;
             let Some(gateway) = gateway.upgrade() else { return };
             gateway.end_overdue().await;
+            gateway.catch_up_alone().await;
         }
     });
 }
@@ -514,10 +537,14 @@ fn announce(gateway: &Gateway, token: &keys::AdminToken, demo: Option<&crate::co
             text.push_str(&format!("  {:<20}WARNING: {}\n", "", doctor::OBSERVES));
         }
     }
-    if current.loaded.config.dashboard.enabled {
-        text.push_str(&format!("  {:<20}{}/\n", "dashboard", gateway.local_url));
+    let config = &current.loaded.config;
+    // An address of its own for management is always plain HTTP.
+    let own = config.server.admin_listen.map(|own| format!("http://{}", reachable(own)));
+    let management = own.as_deref().unwrap_or(&gateway.local_url);
+    if config.dashboard.enabled {
+        text.push_str(&format!("  {:<20}{management}/\n", "dashboard"));
     }
-    text.push_str(&format!("  {:<20}{}/api/v1\n", "management", gateway.local_url));
+    text.push_str(&format!("  {:<20}{management}/api/v1\n", "management"));
     match token.kept.as_ref().map(|kept| (kept, kept.file.as_ref())) {
         Some((kept, Some(file))) if kept.fresh || demo.is_some() => {
             text.push_str(&format!("  admin token         {}\n", kept.text.as_str()));
@@ -537,7 +564,6 @@ fn announce(gateway: &Gateway, token: &keys::AdminToken, demo: Option<&crate::co
         let delivery = hex::encode(random);
         let url = format!("{}/in/{}", gateway.local_url, demo.id);
         let now_ms = gateway.clock.now_ms();
-        let config = &current.loaded.config;
         // As it was called, so that the line can be pasted where no `becket` is in the path.
         let becket = std::env::args().next().unwrap_or_else(|| "becket".to_owned());
         if let Some(line) = demo::curl_line(config, demo, &url, &delivery, now_ms) {

@@ -22,6 +22,8 @@ use crate::config;
 
 /// How often a source's handshakes may bring something new, in milliseconds.
 const CAPTURE_EVERY_MS: i64 = 5_000;
+/// How often a secret is put beside what the source has, when others change that at the same time.
+const CAPTURE_TRIES: u32 = 5;
 /// Longer values are no secrets.
 const CAPTURED_BYTES_MAX: usize = 4_096;
 /// What a captured value is called that joins the list of secrets.
@@ -55,43 +57,60 @@ impl Outside for Gateway {
         source: &SourceRuntime,
         captured: Captured,
     ) -> Result<(), OutsideTrouble> {
-        let known = self.current.load().sources.get(&source.key).cloned();
-        let Some(known) = known else { return Err(not_now("source_changed", 1)) };
         if captured.value.is_empty() || captured.value.len() > CAPTURED_BYTES_MAX {
             tracing::warn!(source = %source.uid, name = %captured.name, "source.secret.unusable");
             return Ok(());
         }
         // One at a time, so that none overwrites another.
         let mut last = self.captured_at_ms.lock().await;
-        let kept = self.kept_credentials(&known).await.map_err(|error| stored(source, &error))?;
-        let Some((application, mut credentials)) = kept else {
-            return Err(not_now("source_changed", 1));
-        };
-        if is_known(&known.rules, &credentials, &captured) {
-            return Ok(());
-        }
+        let known = self.current.load().sources.get(&source.key).cloned();
+        let Some(known) = known else { return Err(not_now("source_changed", 1)) };
         let now_ms = self.clock.now_ms();
-        let since_ms =
-            last.get(&source.key).map_or(i64::MAX, |at_ms| now_ms.saturating_sub(*at_ms));
-        if (0..CAPTURE_EVERY_MS).contains(&since_ms) {
-            return Err(not_now("limited", 5));
-        }
-        last.insert(source.key, now_ms);
-        let accepted = !captured.confirm && !has(&known.rules, &captured.name);
         let name = captured.name.clone();
-        credentials.captured.push(CapturedSecret {
-            name: captured.name,
-            value: captured.value,
-            provider: known.rules.provider.clone(),
-            accepted,
-            received_at_ms: now_ms,
-        });
-        credentials.keep_newest();
-        let changed = self
-            .keep_credentials(&application, &credentials)
-            .await
-            .map_err(|error| stored(source, &error))?;
-        let Some(changed) = changed else { return Err(not_now("source_changed", 1)) };
+        let mut tries = 0;
+        let (changed, accepted) = loop {
+            let kept =
+                self.kept_credentials(&known).await.map_err(|error| stored(source, &error))?;
+            let Some((application, mut credentials)) = kept else {
+                return Err(not_now("source_changed", 1));
+            };
+            if is_known(&known.rules, &credentials, &captured) {
+                return Ok(());
+            }
+            let since_ms =
+                last.get(&source.key).map_or(i64::MAX, |at_ms| now_ms.saturating_sub(*at_ms));
+            if tries == 0 && (0..CAPTURE_EVERY_MS).contains(&since_ms) {
+                return Err(not_now("limited", 5));
+            }
+            // What the store has counts: another node may have taken the first one just now.
+            let first =
+                !has(&known.rules, &name) && !has_accepted(&credentials, &name, &known.rules);
+            let accepted = first && !captured.confirm;
+            if !accepted && credentials.waiting_is_full() {
+                tracing::warn!(
+                    source = %source.uid, %name,
+                    "source.secret.full: `becket sources secret forget` makes room for others"
+                );
+                return Err(not_now("limited", 60));
+            }
+            last.insert(source.key, now_ms);
+            credentials.captured.push(CapturedSecret {
+                name: name.clone(),
+                value: captured.value.clone(),
+                provider: known.rules.provider.clone(),
+                accepted,
+                received_at_ms: now_ms,
+            });
+            credentials.keep_some();
+            let kept = self.keep_credentials(&application, &credentials).await;
+            tries += 1;
+            match kept.map_err(|error| stored(source, &error))? {
+                Changed::Done(changed) => break (changed, accepted),
+                // Somebody else, perhaps another node, was quicker: what that one wrote stays, too.
+                Changed::Meanwhile if tries < CAPTURE_TRIES => {}
+                _ => return Err(not_now("source_changed", 1)),
+            }
+        };
         match accepted {
             true => tracing::warn!(source = %source.uid, %name, "source.secret.captured"),
             // The value is a secret: the operator asks for it.
@@ -100,9 +119,8 @@ impl Outside for Gateway {
                 "source.secret.waits: `becket sources secret show` shows it, `accept` lets it verify"
             ),
         }
-        if let Err(error) = self.take_over_application(&changed).await {
-            tracing::error!(source = %source.uid, %error, "a secret is stored but not yet in force");
-        }
+        let taken = self.take_over_application(&changed).await;
+        self.taken_over(&changed.id, taken);
         Ok(())
     }
 }
@@ -134,18 +152,14 @@ impl Gateway {
         &self,
         application: &Application,
         credentials: &SourceCredentials,
-    ) -> Result<Option<Application>, StoreError> {
+    ) -> Result<Changed<Application>, StoreError> {
         let text = zeroize::Zeroizing::new(serde_json::json!(credentials).to_string());
         let place = place::application_credentials(application.id);
         let noise = self.noise.as_ref();
         let sealed = assemble::seal(&self.vault.load(), noise, &place, text.as_bytes())?;
-        let change =
-            ApplicationChange { credentials: Some(sealed), ..ApplicationChange::default() };
+        let change = ApplicationChange { credentials: Some(sealed), ..application.change() };
         let (owner, now_ms) = (application.owner, self.clock.now_ms());
-        match self.store.application_change(owner, application.key, change, now_ms).await? {
-            Changed::Done(changed) => Ok(Some(changed)),
-            Changed::Absent | Changed::NameTaken => Ok(None),
-        }
+        self.store.application_change(owner, application.key, change, now_ms).await
     }
 }
 
@@ -173,6 +187,12 @@ fn has(rules: &config::Source, name: &str) -> bool {
         SECRET => !rules.secrets.is_empty(),
         name => rules.credentials.contains_key(name),
     }
+}
+
+/// Whether a handshake has brought a credential of this name that was accepted.
+fn has_accepted(credentials: &SourceCredentials, name: &str, rules: &config::Source) -> bool {
+    let mut kept = credentials.captured.iter();
+    kept.any(|one| one.accepted && one.name == name && one.provider == rules.provider)
 }
 
 /// Whether this very secret is given or kept already.

@@ -35,19 +35,24 @@ struct Shared {
 }
 
 impl Registry {
-    /// Notes an application's rate; whether its endpoints have to be told.
-    pub(super) fn rate_of(&mut self, application: &Application, node: Option<&Node>) -> bool {
+    /// Whether an application has a rate now and had none, or the other way round: its endpoints have to
+    /// be told once [`Self::rate_of`] has noted it.
+    pub(super) fn exchanges_rate(&self, application: &Application) -> bool {
+        self.rates.contains_key(&application.key) != application.settings.rate.is_some()
+    }
+
+    /// Notes an application's rate.
+    pub(super) fn rate_of(&mut self, application: &Application, node: Option<&Node>) {
         let key = application.key;
         let rate = application.settings.rate;
         if self.rates.get(&key).map(|known| known.whole) == rate {
-            return false;
+            return;
         }
         match (rate, self.rates.get_mut(&key)) {
             // All who share it have another rate from now on; nothing has to be exchanged.
             (Some(whole), Some(shared)) => {
                 shared.whole = whole;
                 self.divide(key, node);
-                return false;
             }
             (Some(whole), None) => {
                 let part = Arc::new(SharedRate::new(whole));
@@ -58,7 +63,6 @@ impl Registry {
                 self.rates.remove(&key);
             }
         }
-        true
     }
 
     /// An application is gone; its endpoints.
@@ -84,6 +88,11 @@ impl Registry {
         }
     }
 
+    /// Whether there is such an endpoint.
+    pub(super) fn knows(&self, endpoint: EndpointKey) -> bool {
+        self.endpoints.values().any(|known| known.contains_key(&endpoint))
+    }
+
     /// The endpoints in some shards.
     pub(super) fn in_shards(&self, has: impl Fn(u16) -> bool) -> Vec<EndpointKey> {
         let keys = self.endpoints.values().flat_map(HashMap::keys);
@@ -100,7 +109,7 @@ impl Registry {
         let part = match (node, self.endpoints.get(&application)) {
             (Some(node), Some(endpoints)) => {
                 let enabled = || endpoints.iter().filter(|(_, enabled)| **enabled);
-                let own = enabled().filter(|(key, _)| node.has(**key)).count();
+                let own = enabled().filter(|(key, _)| node.delivers(**key)).count();
                 node::part_of(shared.whole, own, enabled().count())
             }
             _ => shared.whole,

@@ -89,12 +89,18 @@ async fn reseal(gateway: &Gateway) -> Result<KeysRotated, StoreError> {
 
 /// Forgets the old key once nobody can have sealed with it any more.
 fn finish_later(gateway: &Arc<Gateway>) {
-    let gateway = Arc::clone(gateway);
+    let gateway = Arc::downgrade(gateway);
     tokio::spawn(async move {
-        tokio::time::sleep(OLD_KEY_KEPT).await;
-        let _one_at_a_time = gateway.rotating.lock().await;
-        if let Err(error) = finish(&gateway).await {
-            tracing::error!(%error, "the old master key is kept, because not everything could be sealed again");
+        loop {
+            tokio::time::sleep(OLD_KEY_KEPT).await;
+            let Some(gateway) = gateway.upgrade() else { return };
+            let _one_at_a_time = gateway.rotating.lock().await;
+            match finish(&gateway).await {
+                Ok(()) | Err(StoreError::Closed) => return,
+                Err(error) => {
+                    tracing::error!(%error, "the old master key is kept, because not everything could be sealed again; trying again");
+                }
+            }
         }
     });
 }

@@ -8,12 +8,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use becket_ingress::server::Server;
-
 use super::gateway::ConfigSource;
 use super::handover::arrive::{self, Takeover};
 use super::handover::control::Again;
-use super::handover::{Left, leave};
+use super::handover::{Left, Remaining, leave};
 use super::{ServeError, log, serve_once, watch};
 use crate::cli::{Globals, ServeArgs};
 use crate::config::{Config, Loaded, StoreUrl};
@@ -46,10 +44,10 @@ pub fn run(args: &ServeArgs, globals: &Globals) -> ExitCode {
     let lines = log::start(&loaded.config.log);
     let ended = runtime.block_on(serve(source, loaded, &lines, args, &takeover));
     let code = match ended {
-        Ok(servers) => {
+        Ok(remaining) => {
             // Whatever goes on in the background has nothing to work with any more.
             runtime.shutdown_background();
-            leave::linger(servers);
+            leave::linger(remaining);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -62,14 +60,14 @@ pub fn run(args: &ServeArgs, globals: &Globals) -> ExitCode {
     code
 }
 
-/// Serves until told to stop, or relieved; answers with the servers that still have connections.
+/// Serves until told to stop, or relieved; answers with the connections that are left.
 async fn serve(
     source: ConfigSource,
     mut loaded: Loaded,
     lines: &Arc<log::Lines>,
     args: &ServeArgs,
     takeover: &Takeover,
-) -> Result<Vec<Server>, ServeError> {
+) -> Result<Vec<Remaining>, ServeError> {
     let again = Again::as_now()
         .map_err(|error| ServeError::system("finding out how this process was started", &error))?;
     let mut signals = watch::Signals::new(args.until_stdin_closes)?;
@@ -89,11 +87,11 @@ async fn serve(
         match ended {
             Ok(Left::Back(back)) => {
                 (loaded, doors) = (back.loaded, back.doors);
-                left_over.push(back.server);
+                left_over.push(back.remaining);
             }
             Ok(Left::Stopped) => return Ok(Vec::new()),
-            Ok(Left::Lingering(server)) => {
-                left_over.push(server);
+            Ok(Left::Lingering(remaining)) => {
+                left_over.push(remaining);
                 return Ok(left_over);
             }
             Err(error) => {

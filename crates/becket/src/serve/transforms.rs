@@ -1,7 +1,8 @@
 //! The transformations that are in force: of endpoints of the file, and those that the API stores.
 //!
-//! Invariant: an endpoint whose transformation cannot be had fails its deliveries, visibly and to be
-//! tried again; nothing is ever delivered as if it had none.
+//! Invariants: an endpoint whose stored transformation is damaged fails its deliveries, visibly and to be
+//! tried again; nothing is ever delivered as if it had none. That the store does not answer says nothing
+//! about a transformation: whoever takes it over is told so, and asks again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,15 +12,21 @@ use becket_api::StoredTransformation;
 use becket_egress::AttemptError;
 use becket_egress::action::{Transform, TransformFailure, TransformInput, Transformed};
 use becket_model::{EndpointKey, EndpointState, Origin};
-use becket_store::{Endpoint, Owner};
+use becket_store::{Endpoint, Owner, StoreError};
 use becket_transform::{Pool, PoolConfig, Program, Script};
 use parking_lot::Mutex;
 
 use super::gateway::Gateway;
 use crate::config;
 
-/// What the API stores of an endpoint, as far as it could be read.
-type Stored = Result<Arc<Program>, ()>;
+/// What the API stores of an endpoint whose settings say that it has a transformation.
+enum Stored {
+    Program(Arc<Program>),
+    /// It is switched off, or empty.
+    Nothing,
+    /// It is there and cannot be opened, or makes no sense.
+    Damaged,
+}
 
 /// The transformations that are in force.
 pub(super) struct Transforms {
@@ -50,11 +57,12 @@ impl Transforms {
         if !endpoint.settings.transformed {
             return Ok(None);
         }
-        Ok(match self.stored.lock().get(&endpoint.key) {
-            Some(Ok(program)) => Some(self.script(endpoint, Arc::clone(program))),
-            Some(Err(())) => Some(Arc::new(Unreadable)),
-            None => None,
-        })
+        match self.stored.lock().get(&endpoint.key) {
+            Some(Stored::Program(program)) => Ok(Some(self.script(endpoint, Arc::clone(program)))),
+            Some(Stored::Nothing) => Ok(None),
+            Some(Stored::Damaged) => Ok(Some(Arc::new(Unreadable))),
+            None => Err("its transformation has not been read yet".to_owned()),
+        }
     }
 
     fn script(&self, endpoint: &Endpoint, program: Arc<Program>) -> Arc<dyn Transform> {
@@ -63,25 +71,38 @@ impl Transforms {
     }
 
     /// Reads what the API stores of an endpoint, so that [`Self::of`] knows it.
-    pub(super) async fn take_over(&self, gateway: &Gateway, owner: Owner, endpoint: &Endpoint) {
-        let wanted = endpoint.origin == Origin::Api
-            && endpoint.settings.transformed
-            && endpoint.state != EndpointState::Removed;
-        if !wanted {
-            return self.forget(endpoint.key);
+    ///
+    /// # Errors
+    /// When the store does not answer; what was known is still known then.
+    pub(super) async fn take_over(
+        &self,
+        gateway: &Gateway,
+        owner: Owner,
+        endpoint: &Endpoint,
+    ) -> Result<(), StoreError> {
+        if !is_stored(endpoint) {
+            self.forget(endpoint.key);
+            return Ok(());
         }
         let now_ms = gateway.clock.now_ms();
         let store = gateway.store.as_ref();
         let loaded = becket_api::load_transformation(store, gateway, owner, endpoint, now_ms).await;
         let stored = match loaded {
-            Ok(Some(stored)) => Ok(Arc::new(program(stored))),
-            Ok(None) => return self.forget(endpoint.key),
-            Err(error) => {
+            Ok(Some(stored)) => Stored::Program(Arc::new(program(stored))),
+            Ok(None) => Stored::Nothing,
+            Err(error @ StoreError::Sealed { .. }) => {
                 tracing::error!(endpoint = %endpoint.id, %error, "transformation.unreadable");
-                Err(())
+                Stored::Damaged
             }
+            Err(error) => return Err(error),
         };
         self.stored.lock().insert(endpoint.key, stored);
+        Ok(())
+    }
+
+    /// Whether it has to be read before [`Self::of`] can be asked for this endpoint.
+    pub(super) fn is_unknown(&self, endpoint: &Endpoint) -> bool {
+        is_stored(endpoint) && !self.stored.lock().contains_key(&endpoint.key)
     }
 
     /// The endpoint was removed, or has no stored transformation.
@@ -99,6 +120,13 @@ impl Transforms {
         let number = u64::from(endpoint.0);
         becket_transform::check(&self.pool, number, program).await.map_err(|why| why.to_string())
     }
+}
+
+/// Whether the API stores a transformation of an endpoint.
+fn is_stored(endpoint: &Endpoint) -> bool {
+    endpoint.origin == Origin::Api
+        && endpoint.settings.transformed
+        && endpoint.state != EndpointState::Removed
 }
 
 fn program(stored: StoredTransformation) -> Program {

@@ -104,8 +104,7 @@ pub(super) async fn until_stopped(
                 }
             }
             _ = signals.hang_up.recv() => {
-                reload(gateway, "SIGHUP").await;
-                seen = look(&gateway.current.load().loaded.watched);
+                seen = reload(gateway, "SIGHUP").await;
                 if let Some((files, served)) = &certificate {
                     reload_certificate(files, served);
                 }
@@ -117,8 +116,7 @@ pub(super) async fn until_stopped(
                     tokio::time::sleep(LOOK_EVERY / 5).await;
                     seen = look(&gateway.current.load().loaded.watched);
                     if seen == now {
-                        reload(gateway, "the file has changed").await;
-                        seen = look(&gateway.current.load().loaded.watched);
+                        seen = reload(gateway, "the file has changed").await;
                     } else {
                         seen = Looks::new();
                     }
@@ -147,7 +145,8 @@ fn look(files: &[PathBuf]) -> Looks {
     files.iter().map(|file| (file.clone(), facts(file))).collect()
 }
 
-async fn reload(gateway: &Gateway, why: &str) {
+/// Applies the configuration as it is now; answers with what has been dealt with.
+async fn reload(gateway: &Gateway, why: &str) -> Looks {
     match gateway.reload().await {
         Ok(warnings) => {
             for warning in warnings {
@@ -159,12 +158,22 @@ async fn reload(gateway: &Gateway, why: &str) {
             let (store, noise) = (gateway.store.as_ref(), gateway.noise.as_ref());
             becket_api::audit_by_gateway(store, noise, now_ms, kept_ms, told).await;
         }
+        Err(error) if error.try_again => {
+            tracing::error!(
+                why,
+                error = %error.detail,
+                "the new configuration could not be applied; it is tried again"
+            );
+            // As if nothing had been seen yet.
+            return Looks::new();
+        }
         Err(error) => tracing::error!(
             why,
             error = %error.detail,
             "the new configuration is wrong and was not applied; the old one stays in force"
         ),
     }
+    look(&gateway.current.load().loaded.watched)
 }
 
 fn reload_certificate(files: &Tls, served: &Served) {

@@ -6,21 +6,20 @@
 //! that dies takes its brokers along: they end when their standard input does.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+#[path = "ports.rs"]
+#[allow(clippy::duplicate_mod, reason = "the drivers of the gateway have it, too")]
+mod ports;
+use ports::free_port;
+
 /// Runs a program in a session of its own until the standard input ends, then kills all of it.
 const UNTIL_INPUT_ENDS: &str = "PATH=$PATH:/usr/sbin; setsid \"$@\" </dev/null & pid=$!; cat >/dev/null; kill -s KILL -- -$pid; wait $pid";
-
-/// A port of loopback that nobody listens on just now.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
-}
 
 /// A program that runs in a folder, with what it needs to be started again.
 struct Program {

@@ -1,6 +1,6 @@
 //! What the drivers of the real binary share: starting it, asking it, loading it, receiving from it.
 //!
-//! Invariants: everything runs on loopback with ports that were free a moment ago; a gateway that a
+//! Invariants: everything runs on loopback with ports of its own; a gateway that a
 //! test started is killed when the test ends, however it ends; every wait has an end, and a wait
 //! that ends in vain shows the gateway's log.
 //!
@@ -18,23 +18,19 @@ pub mod gateway;
 pub mod http;
 pub mod listener;
 pub mod load;
+mod ports;
 pub mod provider;
 pub mod random;
 pub mod sign;
 pub mod sink;
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use ports::free_port;
+
 /// Where the API lists events.
 pub const EVENTS: &str = "/api/v1/becket/event";
-
-/// A port of loopback that nobody listens on just now.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
-}
 
 /// The root of the repository.
 pub fn repository() -> PathBuf {

@@ -2,10 +2,13 @@
 //! that tests of other crates can use it too.
 
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+#[path = "ports.rs"]
+#[allow(clippy::duplicate_mod, reason = "the drivers of the gateway have it, too")]
+mod ports;
 
 /// A server; it is stopped and its data removed when dropped.
 pub struct Postgres {
@@ -20,11 +23,8 @@ pub struct Postgres {
 impl Postgres {
     /// Starts a server with these settings, `name=value`.
     pub fn start(settings: &[&str]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let port = listener.local_addr().expect("a bound socket has an address").port();
-        drop(listener);
         let mut server = Self {
-            port,
+            port: ports::free_port(),
             settings: settings.iter().map(|setting| (*setting).to_owned()).collect(),
             folder: tempfile::tempdir().expect("a temporary folder can be made"),
             running: None,

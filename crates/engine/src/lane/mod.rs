@@ -9,7 +9,8 @@
 //! - An attempt starts only if its lease holds for its whole timeout and the recording after it.
 //! - While a result could not be recorded, nothing new starts.
 //! - While older deliveries wait in the store, newer ones are not taken directly.
-//! - Nothing is leased or started beyond the tenure, nor under a lease of an earlier one.
+//! - Nothing is leased or started beyond the tenure, nor under a lease of an earlier one; and what an
+//!   attempt has shown of the endpoint is not written any more once its lease is of an earlier one.
 //!
 //! Next: `leasing` for what comes from the store and goes back, `results` for what happens when an
 //! attempt has ended.
@@ -218,7 +219,7 @@ impl Lane {
         if line(&self.prepared) != line(&prepared) {
             self.leave_line();
         }
-        let state = new.state;
+        let (state, failing_since_ms) = (new.state, new.failing_since_ms);
         self.prepared = prepared;
         if moved {
             around.close_idle.push(u64::from(self.shared.key.0));
@@ -231,7 +232,13 @@ impl Lane {
         // A snapshot made before the store knew of the switching off says nothing new.
         let is_old = state == EndpointState::Enabled && self.changes.will_disable();
         let was_disabled = self.state == EndpointState::Disabled;
+        let was_removed = self.state == EndpointState::Removed;
         self.told_state(if is_old { EndpointState::Disabled } else { state }, around);
+        if was_removed && self.state != EndpointState::Removed {
+            // It was somebody else's meanwhile.
+            self.failing = Failing::since(failing_since_ms);
+            self.failing_noted = failing_since_ms.is_some();
+        }
         if was_disabled && self.state == EndpointState::Enabled {
             // Made after the switching off, or just before: only the store can say.
             self.confirm(around);
@@ -343,6 +350,7 @@ impl Lane {
 
     /// Starts whatever may start and leases whatever is due.
     pub(crate) fn advance(&mut self, around: &mut Surroundings<'_>) -> Advance {
+        self.withdraw_changes(around);
         self.changes.advance(&self.prepared, around);
         if self.state != EndpointState::Enabled || around.stopping {
             self.release_queue(around);

@@ -5,10 +5,13 @@ use std::sync::atomic::Ordering;
 use becket_model::{
     Acted, Breaker, BreakerState, EndpointState, FailureReason, NextStep, decide_next,
 };
-use becket_store::{AttemptFinish, AttemptWrite, FinishOutcome, LeasedDelivery, StoreError};
+use becket_store::{
+    AttemptFinish, AttemptWrite, FinishOutcome, LeaseToken, LeasedDelivery, StoreError,
+};
 
 use crate::failing::FailingStep;
 use crate::job::{AttemptEnded, ChangeJob, ConfirmJob, FinishJob, Job, Leased};
+use crate::lane::changes::ChangeEnd;
 use crate::lane::{Lane, Now, Surroundings};
 use crate::observer::{AttemptReport, DisabledReason, EndpointEvent, EndpointNotice};
 use crate::shared::Closed;
@@ -30,16 +33,21 @@ impl Lane {
         self.standing = if succeeded { Standing::Quick } else { Standing::Doubtful };
         let next = self.decide(&ended, around);
         let acted = ended.outcome.acted;
+        let lease = ended.lease;
         self.conclude(ended, next, around);
+        // Under a lease of an earlier tenure it shows what others have seen since.
+        let is_own = self.shared.shard.tenure.is_own(lease);
         // An event that an endpoint cannot use says nothing against the endpoint, and one that was
         // not ready says nothing at all.
         if acted != Some(Acted::NotReady) {
             let works = succeeded || acted == Some(Acted::GiveUp);
             self.breaker_record(works, around);
-            self.note_failing(works, around);
+            if is_own {
+                self.note_failing(works, lease, around);
+            }
         }
-        if next == NextStep::Failed(FailureReason::Gone) {
-            self.disable(DisabledReason::Gone, around);
+        if is_own && next == NextStep::Failed(FailureReason::Gone) {
+            self.disable(DisabledReason::Gone, lease, around);
         }
     }
 
@@ -147,17 +155,17 @@ impl Lane {
         }
     }
 
-    fn note_failing(&mut self, succeeded: bool, around: &mut Surroundings<'_>) {
+    fn note_failing(&mut self, succeeded: bool, lease: LeaseToken, around: &mut Surroundings<'_>) {
         let limit_ms = around.config.failing_limit_ms;
         match self.failing.record(succeeded, around.now.wall_ms, limit_ms) {
             FailingStep::Nothing | FailingStep::Began(_) => {}
             FailingStep::Warn { percent, since_ms } => {
                 self.notify(EndpointEvent::Failing { percent, since_ms }, around);
             }
-            FailingStep::GiveUp => self.disable(DisabledReason::FailingTooLong, around),
+            FailingStep::GiveUp => self.disable(DisabledReason::FailingTooLong, lease, around),
             FailingStep::Recovered { since_ms } => {
                 if std::mem::take(&mut self.failing_noted) {
-                    self.changes.failing_since(None);
+                    self.changes.failing_since(None, lease);
                     self.notify(EndpointEvent::Recovered { since_ms }, around);
                 }
             }
@@ -168,15 +176,20 @@ impl Lane {
             && around.now.wall_ms >= since_ms.saturating_add_unsigned(noted_after_ms)
         {
             self.failing_noted = true;
-            self.changes.failing_since(Some(since_ms));
+            self.changes.failing_since(Some(since_ms), lease);
         }
     }
 
     /// Switches the endpoint off, here at once and then in the store. What is pending waits there.
-    fn disable(&mut self, reason: DisabledReason, around: &mut Surroundings<'_>) {
+    fn disable(
+        &mut self,
+        reason: DisabledReason,
+        lease: LeaseToken,
+        around: &mut Surroundings<'_>,
+    ) {
         if self.state == EndpointState::Enabled || self.state == EndpointState::Paused {
             self.set_state(EndpointState::Disabled, around);
-            self.changes.disable(reason, self.failing.since_ms());
+            self.changes.disable(reason, self.failing.since_ms(), lease);
         }
     }
 
@@ -239,8 +252,20 @@ impl Lane {
         result: &Result<bool, StoreError>,
         around: &mut Surroundings<'_>,
     ) {
-        let disabled = self.changes.ended(job, result, &self.prepared, around);
-        if disabled && self.state != EndpointState::Disabled {
+        let is_disabled = self.state == EndpointState::Disabled;
+        match self.changes.ended(job, result, &self.prepared, around) {
+            ChangeEnd::SwitchedOff if !is_disabled => self.confirm(around),
+            ChangeEnd::NotSwitchedOff if is_disabled => self.confirm(around),
+            _ => {}
+        }
+    }
+
+    /// Drops changes that others know better about: of a removed lane, or shown in an earlier tenure.
+    pub(super) fn withdraw_changes(&mut self, around: &mut Surroundings<'_>) {
+        let is_removed = self.state == EndpointState::Removed;
+        let tenure = &self.shared.shard.tenure;
+        let disabling = self.changes.withdraw(|lease| !is_removed && tenure.is_own(lease));
+        if disabling && self.state == EndpointState::Disabled {
             self.confirm(around);
         }
     }

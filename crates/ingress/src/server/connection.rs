@@ -23,7 +23,7 @@ use super::flow::{Flow, Kind, Tally};
 use super::forward::{self, From};
 use super::strict::{self, Malformed};
 use super::timed_io::TimedIo;
-use super::{Fallback, IDENTITY_PATH, Phase, Serves};
+use super::{Fallback, IDENTITY_PATH, Phase, READY_PATH, Serves};
 use crate::address::client_address;
 use crate::answer::{self, Reply, ReplyBody, Turn};
 use crate::body::TimedBody;
@@ -183,7 +183,10 @@ impl Shared {
         let path = request.uri().path();
         let webhook = is_webhook(path);
         // Asked for at the public address, also where that serves nothing but webhooks.
-        let serves = if path == IDENTITY_PATH { Serves::Fallback } else { serves };
+        let serves = match path {
+            IDENTITY_PATH | READY_PATH => Serves::Fallback,
+            _ => serves,
+        };
         let (head, body) = request.into_parts();
         if let Err(malformed) = strict::check(&head) {
             return self.refuse(&head, malformed, peer);

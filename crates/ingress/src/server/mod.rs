@@ -47,6 +47,10 @@ pub type FallbackFuture<'a> = Pin<Box<dyn Future<Output = Response<BoxedBody>> +
 /// The one path below `/in/` that is the fallback's: it proves that an address leads to this gateway.
 pub const IDENTITY_PATH: &str = "/in/.well-known/becket";
 
+/// Whether a webhook would be stored now. A balancer asks where it sends the webhooks, so it is the
+/// fallback's at every address.
+pub const READY_PATH: &str = "/readyz";
+
 /// Answers everything that is not a webhook: management, health, metrics, dashboard.
 pub trait Fallback: Send + Sync + 'static {
     /// Answers a request. Its body ends with an error when the sender is too slow; its size is for

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use becket_ingress::{Outcome, ServerLimits};
+use becket_ingress::{IdPlace, Outcome, ServerLimits};
 use becket_model::{DeliveryState, Disposition, EndpointState, EventRecord, Rate};
 use becket_store::{Owner, Quarantined, Scope, Store};
 
@@ -75,6 +75,53 @@ async fn without_an_id_the_body_counts_for_five_minutes() {
     assert_ne!(gateway.send(post("/in/two", &[], b"a")).await.event(), first);
     gateway.clock.advance(5 * 60_000);
     assert_ne!(gateway.send(post("/in/open", &[], b"a")).await.event(), first);
+}
+
+/// The first event of an object must not make a repeat of the next one, and a genuine batch is not
+/// dropped because its first event has come before.
+#[tokio::test]
+async fn an_objects_id_or_a_batchs_first_id_drops_nothing_else() {
+    let sources = ["retell", "hubspot", "dropbox"].map(|slug| source(slug, slug));
+    let gateway = Setup::new(Vec::from(sources)).start().await;
+    let send = async |slug: &str, body: &str| {
+        let path = format!("/in/{slug}");
+        gateway.send(common::signed(slug, &path, &[], body.as_bytes())).await.event()
+    };
+    let turn = r#"{"event":"transcript_updated","call":{"call_id":"c","transcript":"a"}}"#;
+    let first = send("retell", turn).await;
+    assert_ne!(send("retell", &turn.replace("\"a\"", "\"a b\"")).await, first);
+    assert_eq!(send("retell", turn).await, first, "a repeat is still one");
+
+    let first = send("hubspot", r#"[{"eventId":1}]"#).await;
+    assert_ne!(send("hubspot", r#"[{"eventId":1},{"eventId":2}]"#).await, first);
+
+    // Two changes of one account have the same bytes.
+    let changed = r#"{"list_folder":{"accounts":["dbid:A"]}}"#;
+    let first = send("dropbox", changed).await;
+    gateway.clock.advance(60_000);
+    assert_ne!(send("dropbox", changed).await, first);
+}
+
+/// What a stranger sends to a source that verifies nothing never makes a repeat of the sender's own.
+#[tokio::test]
+async fn an_unproven_id_keeps_nothing_out() {
+    let chosen = source("chosen", "none").rules(|rules| {
+        rules.dedupe.id_at = Some(IdPlace::Json("id".parse().unwrap()));
+    });
+    let bitpay = source("bitpay", "bitpay");
+    let mollie = source("mollie", "mollie_classic");
+    let gateway = Setup::new(vec![bitpay, mollie, chosen]).start().await;
+    let forged = br#"{"id":"INV","status":"confirmed"}"#;
+    let genuine = br#"{"id":"INV","status":"confirmed","price":10}"#;
+    let first = gateway.send(post("/in/bitpay", &[], forged)).await.event();
+    let second = gateway.send(post("/in/bitpay", &[], genuine)).await.event();
+    let third = gateway.send(post("/in/bitpay", &[], genuine)).await.event();
+    assert!(first != second && second != third, "even the same bytes could have been foreseen");
+    let one = gateway.send(post("/in/mollie", &[], b"id=tr_x")).await.event();
+    assert_ne!(gateway.send(post("/in/mollie", &[], b"id=tr_x")).await.event(), one);
+    // An operator who says where the id is means it.
+    let one = gateway.send(post("/in/chosen", &[], forged)).await.event();
+    assert_eq!(gateway.send(post("/in/chosen", &[], genuine)).await.event(), one);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

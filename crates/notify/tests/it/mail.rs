@@ -1,7 +1,7 @@
 //! Mail through exim, which Debian has: it runs with a configuration and a spool of its own, takes
 //! messages on free ports, and keeps them in its queue, where they are looked at.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -15,6 +15,10 @@ use serde_json::json;
 
 use crate::support::{delivery, settings};
 
+#[path = "../../../becket/tests/support/ports.rs"]
+mod ports;
+use ports::free_port;
+
 const PASSWORD: &str = "correct horse";
 
 /// A mail server; it ends with the test.
@@ -24,11 +28,6 @@ struct Exim {
     port: u16,
     tls_port: u16,
     certificate: CertificateDer<'static>,
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
 }
 
 impl Exim {

@@ -54,7 +54,8 @@ fn challenges_never_sign_what_could_be_a_message() {
         (plain, "token", "{hmac_hex(query:c)}", false),
         (plain, "token", "{upper(hmac_hex(query:c))}", false),
         (json, "token", "{base64(hmac_b64(query:d))}", false),
-        (plain, "hex", "{hmac_hex(query:c)}", true),
+        (plain, "hex", "{hmac_hex(query:c)}", false),
+        (json, "hex", "{hmac_hex(query:c)}", true),
         (json, "token", "{upper(hmac_hex(query:c))}", true),
         (versioned, "token", "{hmac_hex(query:c)}", true),
         (versioned, "digits", "{hmac_hex('x'+query:c)}", true),
@@ -65,6 +66,21 @@ fn challenges_never_sign_what_could_be_a_message() {
     }
     let ack = format!("{HEAD}ack = {{ body = \"{{lower(hmac_hex(body))}}\" }}\n[[scheme]]\n{HMAC}");
     assert!(Entry::from_toml(&ack).is_err());
+}
+
+#[test]
+fn a_handshake_brings_something() {
+    let entry = |conditions: &str| {
+        Entry::from_toml(&format!(
+            "{HEAD}[[scheme]]\n{HMAC}message = \"{{body}}\"\n[[handshake]]\nname = \"h\"\nwhen = [{conditions}]\nrespond = {{ status = 200 }}\n"
+        ))
+    };
+    let unsigned = "{ at = \"header:x-s\", present = false }";
+    let code = "{ at = \"credential:code\", present = true }";
+    let empty = "{ at = \"body\", empty = true }";
+    assert!(entry(unsigned).is_err(), "every unsigned event would be answered and dropped");
+    assert!(entry(&format!("{unsigned}, {code}")).is_err());
+    assert!(entry(&format!("{unsigned}, {code}, {empty}")).is_ok());
 }
 
 #[test]

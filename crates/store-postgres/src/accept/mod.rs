@@ -10,10 +10,12 @@
 //! as unavailable; the sender's retry is recognised as a repeat by then, if it was stored after all.
 //!
 //! Where next: `statement` for the one statement, `writer` for batches and what can go wrong with
-//! them, `repeat` for events that have come before, `doubt` for commits whose outcome was not told.
+//! them, `repeat` for events that have come before, `restart` for those of them that have failed,
+//! `doubt` for commits whose outcome was not told.
 
 mod doubt;
 mod repeat;
+mod restart;
 mod statement;
 mod writer;
 
@@ -27,6 +29,7 @@ use tokio::sync::{Notify, oneshot};
 
 use self::doubt::Doubts;
 pub(crate) use self::repeat::repeat_in;
+use self::restart::Restarts;
 pub(crate) use self::statement::{Drawn, labels_column, store_in};
 use crate::options::Options;
 use crate::shared::Shared;
@@ -35,6 +38,8 @@ use crate::shared::Shared;
 const BATCH_EVENTS: usize = 256;
 /// The most bytes of requests in one commit; a single larger event goes alone.
 const BATCH_BYTES: usize = 4 << 20;
+/// The most deliveries in one commit; an event with more goes alone.
+const BATCH_DELIVERIES: usize = 4_096;
 /// The most bytes of requests that may stand in the queue.
 const QUEUE_BYTES: usize = 64 << 20;
 /// So many events for each writer at work are enough for another one to join.
@@ -66,7 +71,9 @@ pub(crate) struct Accepting {
     queue: Mutex<Queue>,
     /// Something for a writer to look at.
     work: Notify,
-    /// A writer has nothing to do any more.
+    /// Something for whoever starts failed events again.
+    failed: Notify,
+    /// Nothing is left to do.
     rest: Notify,
     events_max: usize,
     /// Leases of commits whose outcome is not known.
@@ -80,6 +87,19 @@ struct Queue {
     since: Instant,
     /// Writers at work.
     busy: usize,
+    /// Repeats of what may have failed.
+    restarts: Restarts,
+}
+
+impl Queue {
+    fn new() -> Self {
+        let (jobs, since, restarts) = (VecDeque::new(), Instant::now(), Restarts::default());
+        Self { jobs, bytes: 0, since, busy: 0, restarts }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.busy == 0 && self.jobs.is_empty() && self.restarts.is_empty()
+    }
 }
 
 /// What a free writer should do.
@@ -92,11 +112,10 @@ enum Next {
 
 impl Accepting {
     pub(crate) fn new(options: &Options) -> Self {
-        let since = Instant::now();
-        let queue = Queue { jobs: VecDeque::new(), bytes: 0, since, busy: 0 };
         Self {
-            queue: Mutex::new(queue),
+            queue: Mutex::new(Queue::new()),
             work: Notify::new(),
+            failed: Notify::new(),
             rest: Notify::new(),
             events_max: options.queue_max,
             doubts: Doubts::default(),
@@ -143,12 +162,15 @@ impl Accepting {
         if !enough && Instant::now() < patience {
             return Next::WaitUntil(patience);
         }
-        let (mut batch, mut bytes) = (Vec::with_capacity(queue.jobs.len().min(BATCH_EVENTS)), 0);
+        let mut batch = Vec::with_capacity(queue.jobs.len().min(BATCH_EVENTS));
+        let (mut bytes, mut deliveries) = (0, 0);
         while batch.len() < BATCH_EVENTS
             && let Some(job) = queue.jobs.front()
         {
             bytes += job.bytes();
-            if bytes > BATCH_BYTES && !batch.is_empty() {
+            deliveries += job.accept.planned.len();
+            let full = bytes > BATCH_BYTES || deliveries > BATCH_DELIVERIES;
+            if full && !batch.is_empty() {
                 break;
             }
             queue.bytes -= job.bytes();
@@ -168,7 +190,7 @@ impl Accepting {
     fn done(&self) {
         let mut queue = self.queue.lock();
         queue.busy -= 1;
-        if queue.busy == 0 && queue.jobs.is_empty() {
+        if queue.is_finished() {
             self.rest.notify_waiters();
         }
     }
@@ -177,11 +199,8 @@ impl Accepting {
     async fn finished(&self) {
         loop {
             let rest = self.rest.notified();
-            {
-                let queue = self.queue.lock();
-                if queue.busy == 0 && queue.jobs.is_empty() {
-                    return;
-                }
+            if self.queue.lock().is_finished() {
+                return;
             }
             rest.await;
         }
@@ -193,6 +212,7 @@ pub(crate) fn start(shared: &Arc<Shared>) {
     for _ in 0..shared.options.writers.max(1) {
         shared.spawn(writer::work(Arc::clone(shared)));
     }
+    shared.spawn(restart::work(Arc::clone(shared)));
     shared.spawn(doubt::work(Arc::clone(shared)));
 }
 
@@ -222,15 +242,18 @@ pub(crate) async fn event_accept(
 
 #[cfg(test)]
 mod tests {
-    use becket_model::{ApplicationKey, Disposition, EventLabels, EventRecord, PackedHeaders};
+    use becket_model::{
+        ApplicationKey, Disposition, EndpointKey, EventLabels, EventRecord, PackedHeaders,
+    };
+    use becket_store::Planned;
 
     use super::*;
 
     fn queue() -> Accepting {
-        let queue = Queue { jobs: VecDeque::new(), bytes: 0, since: Instant::now(), busy: 0 };
         Accepting {
-            queue: Mutex::new(queue),
+            queue: Mutex::new(Queue::new()),
             work: Notify::new(),
+            failed: Notify::new(),
             rest: Notify::new(),
             events_max: 1_000,
             doubts: Doubts::default(),
@@ -294,6 +317,17 @@ mod tests {
         }
         for expected in [1, 1, 1, 1] {
             assert_eq!(taken(queue.next()), Some(expected));
+            queue.done();
+        }
+        for planned in [1_000; 5].into_iter().chain([9_000, 1]) {
+            let mut job = job(1);
+            let planned =
+                (0..planned).map(|key| Planned { endpoint: EndpointKey(key), leased: true });
+            job.accept.planned = planned.collect();
+            queue.push(job).unwrap();
+        }
+        for expected in [4, 1, 1, 1] {
+            assert_eq!(taken(queue.next()), Some(expected), "deliveries are bounded too");
             queue.done();
         }
         for _ in 0..1_000 {

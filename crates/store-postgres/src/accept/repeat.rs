@@ -2,7 +2,8 @@
 //! for good, it is started again.
 //!
 //! Invariants: what a repeat is told was written in a transaction of its own that is confirmed, so
-//! that nobody is sent away with an event whose own commit is not safe yet. Who starts deliveries of
+//! that nobody is sent away with an event whose own commit is not safe yet. Starting again may take
+//! longer and is left to `restart`, so that nobody else in the batch waits for it. Who starts deliveries of
 //! an event again holds its row. An event that retention has taken is not repeated: its key is given
 //! free, and who came with it is new.
 
@@ -15,13 +16,13 @@ use crate::errors::Failure;
 use crate::events::columns::{NEXT_FAILED, application_column, event_id};
 use crate::replay::{self, Locked};
 use crate::session::Session;
-use crate::shared::Shared;
 use crate::transaction::Tx;
 
 const OPERATION: &str = "event_accept";
 
 /// Notes repeats; tells the first event of each, and whether it may have failed altogether.
-const NOTE: &str = "WITH first AS (
+const NOTE: &str = concat!(
+    "WITH first AS (
     SELECT one.place, one.received_at_ms, dedupe.event_seq, event.seq, event.tail
     FROM unnest($1::integer[], $2::integer[], $3::bytea[], $4::bigint[])
         AS one (place, application, key, received_at_ms)
@@ -38,7 +39,9 @@ const NOTE: &str = "WITH first AS (
 SELECT place, event_seq, seq, tail,
     EXISTS (SELECT FROM attempt WHERE attempt.event_seq = first.seq AND next_kind >= $5::smallint)
     AND NOT EXISTS (SELECT FROM delivery WHERE delivery.event_seq = first.seq)
-FROM first";
+FROM first WHERE ",
+    crate::disk::durable!()
+);
 
 /// Gives keys free whose events are gone.
 const FREE: &str = "DELETE FROM dedupe USING unnest($1::integer[], $2::bytea[], $3::bigint[])
@@ -50,6 +53,8 @@ const FREE: &str = "DELETE FROM dedupe USING unnest($1::integer[], $2::bytea[], 
 pub(super) enum Outcome {
     /// A repeat, or an error of its own.
     Of(Result<Accepted, StoreError>),
+    /// A repeat of this event, everything of which may have failed.
+    Failed(EventId),
     /// What it repeated is gone: it is new.
     New,
 }
@@ -126,8 +131,7 @@ impl<'a> Gone<'a> {
 
 /// Answers events whose keys are taken, in their order.
 pub(super) async fn repeat(
-    shared: &Shared,
-    session: &mut Session,
+    session: &Session,
     accepts: &[&EventAccept],
 ) -> Result<Vec<Outcome>, StoreError> {
     let columns = Columns::of(accepts);
@@ -145,15 +149,18 @@ pub(super) async fn repeat(
             gone.add(accept, found.event_seq);
             continue;
         };
-        let replayed = if found.may_have_failed && replays(accept) {
-            start_again(shared, session, event, accept.received_at_ms).await
-        } else {
-            Ok(Vec::new())
+        *outcome = match found.may_have_failed && replays(accept) {
+            true => Outcome::Failed(event),
+            false => Outcome::Of(Ok(Accepted::Duplicate { event, replayed: Vec::new() })),
         };
-        *outcome = Outcome::Of(replayed.map(|replayed| Accepted::Duplicate { event, replayed }));
     }
-    if !gone.key.is_empty() {
-        session.run(OPERATION, FREE, &gone.parameters()).await?;
+    if !gone.key.is_empty()
+        && let Err(failure) = session.run(OPERATION, FREE, &gone.parameters()).await
+    {
+        // The others have been noted.
+        let error = StoreError::from(failure);
+        let new = outcomes.iter_mut().filter(|outcome| matches!(outcome, Outcome::New));
+        new.for_each(|outcome| *outcome = Outcome::Of(Err(error.clone())));
     }
     Ok(outcomes)
 }
@@ -182,26 +189,6 @@ pub(crate) async fn repeat_in(
 
 fn replays(accept: &EventAccept) -> bool {
     accept.dedupe.is_some_and(|(_, kind, _): (_, DedupeKind, _)| kind.replays())
-}
-
-async fn start_again(
-    shared: &Shared,
-    session: &mut Session,
-    event: EventId,
-    due_ms: i64,
-) -> Result<Vec<Replayed>, StoreError> {
-    let tx = session.begin(OPERATION).await?;
-    let started = start_again_in(&tx, event, due_ms).await;
-    // Somebody else has just started it.
-    if started.as_ref().is_err_and(Failure::is_unique) {
-        return Ok(Vec::new());
-    }
-    let replayed = started?;
-    if !replayed.is_empty() {
-        tx.commit().await?;
-        replay::started(shared, &replayed, due_ms);
-    }
-    Ok(replayed)
 }
 
 /// Starts every delivery of an event again, if the latest one to each endpoint has failed.

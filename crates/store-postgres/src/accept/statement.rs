@@ -5,6 +5,9 @@
 //! each other but never in a circle; what does not come back from the statement was not stored,
 //! because a key is still taken. A key appears once in a batch.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use becket_model::{EndpointKey, EventId};
 use becket_store::{EventAccept, LeaseToken, StoreError};
 use tokio_postgres::Row;
@@ -13,6 +16,7 @@ use tokio_postgres::types::ToSql;
 use crate::cluster::Leasing;
 use crate::errors::Failure;
 use crate::events::columns::{application_column, disposition_column, endpoint_column};
+use crate::lease::may;
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::text;
@@ -20,9 +24,14 @@ use crate::transaction::Tx;
 
 const OPERATION: &str = "event_accept";
 
-/// $1-$12 are columns of events, $13-$17 of deliveries; $18 is the node whose leases hold only for
-/// its own shards (0: they all hold), $19 are endpoints for which they hold all the same.
-const STORE: &str = "WITH keyed AS (
+/// $1-$12 are columns of events, $13-$17 of deliveries; $18 is the node whose leases hold only where it
+/// may lease (0: they all hold), $19 are endpoints for which they hold all the same.
+static STORE: LazyLock<String> =
+    LazyLock::new(|| TEXT.replace("MAY", &may("one.endpoint", "$18::integer", "$19::integer[]")));
+
+/// The same, with `MAY` for whether the node may lease.
+const TEXT: &str = concat!(
+    "WITH keyed AS (
     INSERT INTO dedupe (application, key, event_seq, received_at_ms, until_ms)
     SELECT application, key, seq, received_at_ms, until_ms
     FROM unnest($3::integer[], $8::bytea[], $1::bigint[], $4::bigint[], $6::bigint[])
@@ -49,21 +58,22 @@ const STORE: &str = "WITH keyed AS (
     INSERT INTO tally (day, slot, events)
     SELECT (seq >> 20) / 86400000, pg_backend_pid(), count(*) FROM stored GROUP BY 1
     ON CONFLICT (day, slot) DO UPDATE SET events = tally.events + excluded.events
+), given AS (
+    SELECT *, lease <> 0 AND ($18::integer = 0 OR MAY) AS holds
+    FROM unnest($13::bigint[], $14::integer[], $15::bigint[], $16::bigint[], $17::bigint[])
+        AS one (event_seq, endpoint, due_ms, lease, lease_until_ms)
+    WHERE event_seq IN (SELECT seq FROM stored)
 ), waiting AS (
     INSERT INTO delivery (event_seq, endpoint, due_ms, lease, lease_until_ms, attempts, generation)
     SELECT event_seq, endpoint, due_ms, CASE WHEN holds THEN lease ELSE 0 END,
         CASE WHEN holds THEN lease_until_ms ELSE 0 END, 0, 0
-    FROM (
-        SELECT *, lease <> 0 AND ($18::integer = 0 OR endpoint = ANY($19::integer[])
-            OR EXISTS (SELECT FROM shard WHERE number = endpoint % 256 AND node = $18)) AS holds
-        FROM unnest($13::bigint[], $14::integer[], $15::bigint[], $16::bigint[], $17::bigint[])
-            AS one (event_seq, endpoint, due_ms, lease, lease_until_ms)
-        WHERE event_seq IN (SELECT seq FROM stored)
-    ) AS planned
-    RETURNING event_seq, endpoint, lease
+    FROM given
 )
-SELECT seq, NULL::integer FROM stored
-UNION ALL SELECT event_seq, endpoint FROM waiting WHERE lease = 0 AND $18 <> 0";
+SELECT seq, NULL::integer FROM stored WHERE ",
+    crate::disk::durable!(),
+    "
+UNION ALL SELECT event_seq, endpoint FROM given WHERE lease <> 0 AND NOT holds"
+);
 
 /// An event with the place, id and token that were drawn for it.
 pub(crate) struct Drawn<'a> {
@@ -107,8 +117,10 @@ impl<'a> Drawn<'a> {
     /// Says what waits; to be called when it is committed.
     pub(crate) fn stored(&self, shared: &Shared, left: &[EndpointKey]) {
         let due_ms = self.accept.due_ms.unwrap_or(self.accept.received_at_ms);
+        // They stand in the order of what was planned.
+        let mut left = left.iter().peekable();
         for planned in &self.accept.planned {
-            if !planned.leased || left.contains(&planned.endpoint) {
+            if !planned.leased || left.next_if_eq(&&planned.endpoint).is_some() {
                 shared.cluster.put_back(planned.endpoint.0, due_ms);
             }
         }
@@ -193,8 +205,8 @@ pub(crate) fn labels_column(labels: &becket_model::EventLabels) -> Option<String
 /// Which of a batch were stored, and which planned leases do not hold.
 #[derive(Default)]
 pub(crate) struct StoredRows {
-    stored: std::collections::HashSet<i64>,
-    left: Vec<(i64, EndpointKey)>,
+    stored: HashSet<i64>,
+    left: HashSet<(i64, EndpointKey)>,
 }
 
 impl StoredRows {
@@ -206,7 +218,9 @@ impl StoredRows {
                 None => {
                     told.stored.insert(seq);
                 }
-                Some(endpoint) => told.left.push((seq, EndpointKey(endpoint.unsigned_abs()))),
+                Some(endpoint) => {
+                    told.left.insert((seq, EndpointKey(endpoint.unsigned_abs())));
+                }
             }
         }
         told
@@ -217,7 +231,7 @@ impl StoredRows {
         self.stored.contains(&drawn.seq())
     }
 
-    /// The endpoints that were planned as leased and wait all the same.
+    /// The endpoints that were planned as leased and wait all the same, in the order of the plan.
     pub(crate) fn left_of(&self, drawn: &Drawn<'_>) -> Vec<EndpointKey> {
         if self.left.is_empty() {
             return Vec::new();
@@ -236,7 +250,7 @@ pub(super) async fn store(
 ) -> Result<StoredRows, Failure> {
     let (node, lent) = whose(leasing);
     let columns = Columns::of(batch);
-    let rows = session.commit_rows(OPERATION, STORE, &parameters(&columns, &node, &lent)).await?;
+    let rows = session.commit_rows(OPERATION, &STORE, &parameters(&columns, &node, &lent)).await?;
     Ok(StoredRows::of(&rows))
 }
 
@@ -249,7 +263,7 @@ pub(crate) async fn store_in(
     let (node, lent) = whose(leasing);
     let mut columns = Columns::default();
     columns.add(drawn);
-    let rows = tx.rows(STORE, &parameters(&columns, &node, &lent)).await?;
+    let rows = tx.rows(&STORE, &parameters(&columns, &node, &lent)).await?;
     Ok(StoredRows::of(&rows))
 }
 

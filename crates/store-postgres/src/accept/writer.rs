@@ -12,6 +12,7 @@ use becket_model::EventSeq;
 use becket_store::{Accepted, StoreError};
 
 use super::repeat::{self, Outcome};
+use super::restart::Restart;
 use super::statement::{self, Drawn};
 use super::{Accepting, Job, Next};
 use crate::errors::Failure;
@@ -136,11 +137,10 @@ impl Writer {
 
     /// Answers what has come before; what it repeated may be gone, then it is new.
     async fn repeat(&mut self, jobs: Vec<Job>) {
-        let shared = Arc::clone(&self.shared);
         let outcomes = match self.session().await {
             Ok(session) => {
                 let accepts: Vec<_> = jobs.iter().map(|job| &job.accept).collect();
-                repeat::repeat(&shared, session, &accepts).await
+                repeat::repeat(session, &accepts).await
             }
             Err(error) => Err(error),
         };
@@ -154,6 +154,9 @@ impl Writer {
         for (mut job, outcome) in jobs.into_iter().zip(outcomes) {
             match outcome {
                 Outcome::Of(answer) => job.answer(answer),
+                Outcome::Failed(event) => {
+                    self.shared.accepting.restart(Restart { job, event });
+                }
                 Outcome::New if job.rounds < ROUNDS_MAX => {
                     job.rounds += 1;
                     self.shared.accepting.again(job);

@@ -175,10 +175,11 @@ fn durability(settings: &Settings, all: &mut Vec<Advice>) {
     let commit = settings.synchronous_commit.as_str();
     let has_standby = !settings.standby_names.is_empty();
     match commit {
-        "off" => all.push(urgent(
+        "off" => all.push(notice(
             "synchronous_commit_off",
-            "synchronous_commit is off: events that were acknowledged in the last moments before a \
-             crash are lost; set synchronous_commit = on for Becket's user",
+            "synchronous_commit is off by default for Becket's user: what Becket acknowledges is on \
+             the disk all the same, what else it writes may be lost by a crash; set \
+             synchronous_commit = on for it",
         )),
         "local" if has_standby => all.push(urgent(
             "synchronous_commit_local",

@@ -3,6 +3,8 @@
 //! Invariants: everything is read from one moment of the database. Whoever changes the configuration
 //! holds the row of `installation` until its commit, so at that moment everything up to the revision
 //! is visible, and nothing above it: the next call, from there, misses nothing and tells nothing twice.
+//! That holds for one server: another one that takes its place may lack the last revisions, which is
+//! for the caller to see.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use becket_store::cluster::Changes;
 use becket_store::{DocumentKind, Owner, Result};
 
 use crate::config::columns::{application, owner_from};
-use crate::config::{Ask as _, select_applications, select_endpoints};
+use crate::config::{Ask as _, Standing, select_applications, select_endpoints};
 use crate::errors::Failure;
 use crate::shared::Shared;
 use crate::transaction::Tx;
@@ -33,9 +35,9 @@ pub(super) async fn changes(shared: &Arc<Shared>, after: u64) -> Result<Changes>
 }
 
 async fn changes_in(shared: &Shared, transaction: &Tx<'_>, after: i64) -> Result<Changes, Failure> {
-    let row = transaction.row("SELECT revision FROM installation", &[]).await?;
-    let revision = row.map_or(0, |row| row.get::<_, i64>(0));
-    let mut changes = Changes { revision: revision.unsigned_abs(), ..Changes::default() };
+    let Standing { revision, server } = Standing::read(transaction).await?;
+    shared.meet_server(server);
+    let mut changes = Changes { revision: revision.unsigned_abs(), server, ..Changes::default() };
     if revision <= after {
         return Ok(changes);
     }

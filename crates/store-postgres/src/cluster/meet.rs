@@ -9,8 +9,8 @@
 //! - A node that is dropped loses its shards and its leases in the same transaction. A lease that a
 //!   dropped node commits later, or that another transaction holds at this moment, is ended by the
 //!   next one.
-//! - Time in which no node at all has renewed counts for nobody: the database was away, and those who
-//!   could not renew meanwhile are not dead.
+//! - Time in which no node at all was heard of counts for nobody: the database was away, and those who
+//!   could not renew meanwhile are not dead. Such a time counts once.
 //!
 //! Deliberately absent: waiting for rows that somebody else has locked.
 
@@ -26,8 +26,8 @@ const API: i16 = 4;
 pub(super) enum Step<'a> {
     /// It is new.
     Join(&'a NodeNew),
-    /// It goes on, and gives up these shards.
-    Renew(&'a [u16]),
+    /// It goes on, does this from now on, and gives up these shards.
+    Renew(Roles, &'a [u16]),
     /// It ends.
     Leave,
 }
@@ -35,21 +35,31 @@ pub(super) enum Step<'a> {
 /// The whole transaction. `channel` is where the others are told, if that is worth it.
 pub(super) fn transaction(me: NodeNumber, step: &Step<'_>, channel: &str) -> String {
     let me = me.0;
-    let mut sql = String::from(
-        "SELECT pg_advisory_xact_lock(hashtextextended('becket nodes of ' || current_schema(), 0));",
-    );
+    let mut sql = String::from(concat!(
+        "SELECT pg_advisory_xact_lock(hashtextextended('becket nodes of ' || current_schema(), 0))
+         WHERE ",
+        crate::disk::durable!(),
+        ";"
+    ));
     sql.push_str(AWAY);
     match step {
         Step::Join(node) => sql.push_str(&enter(me, node)),
-        Step::Renew(_) => sql.push_str(&format!(
-            "UPDATE node SET renewed_at = clock_timestamp(),
+        Step::Renew(roles, _) => sql.push_str(&format!(
+            "SELECT pg_notify({told}, '{me} n ') FROM node WHERE number = {me} AND roles <> {roles};
+             UPDATE node SET renewed_at = clock_timestamp(), roles = {roles},
                  expires_at = clock_timestamp() + lease_ms * interval '1 millisecond'
-             WHERE number = {me};"
+             WHERE number = {me};",
+            told = literal(channel),
+            roles = roles_column(*roles)
         )),
-        Step::Leave => sql.push_str(&format!("DELETE FROM node WHERE number = {me};")),
+        // That somebody was heard of now must not go with its row.
+        Step::Leave => sql.push_str(&format!(
+            "DELETE FROM node WHERE number = {me};
+             UPDATE node SET renewed_at = clock_timestamp();"
+        )),
     }
     sql.push_str("DELETE FROM node WHERE expires_at <= clock_timestamp();");
-    if let Step::Renew(release) = step
+    if let Step::Renew(_, release) = step
         && !release.is_empty()
     {
         let list = release.iter().map(u16::to_string).collect::<Vec<_>>().join(",");
@@ -63,17 +73,18 @@ pub(super) fn transaction(me: NodeNumber, step: &Step<'_>, channel: &str) -> Str
     if !matches!(step, Step::Leave) {
         sql.push_str(&take(me));
     }
-    if !matches!(step, Step::Renew([])) {
+    if !matches!(step, Step::Renew(_, [])) {
         sql.push_str(&format!("SELECT pg_notify({}, '{me} n ');", literal(channel)));
     }
     sql
 }
 
-/// Nobody has renewed for longer than half the shortest lease, although every node does so three times
-/// in its own: for so long there was no database, and each lease holds so much longer.
+/// Nobody has renewed for longer than half the longest lease, although every node does so three times
+/// in its own: for so long there was no database, and each lease holds so much longer. The same time
+/// does not count again, even if whoever meets now leaves no trace.
 const AWAY: &str = "
-    UPDATE node SET expires_at = expires_at + away.time
-    FROM (SELECT clock_timestamp() - max(renewed_at) AS time, min(lease_ms) AS lease_ms FROM node) away
+    UPDATE node SET expires_at = expires_at + away.time, renewed_at = renewed_at + away.time
+    FROM (SELECT clock_timestamp() - max(renewed_at) AS time, max(lease_ms) AS lease_ms FROM node) away
     WHERE away.time > away.lease_ms * interval '1 millisecond' / 2;";
 
 /// Shards of nodes that are not there are free.

@@ -5,10 +5,11 @@
 //!
 //! Deliberately absent: what a node does with its shards.
 //!
-//! Where next: `meet` for the rule, `voice` and `ear` for news, `state` for what is kept in memory.
+//! Where next: `meet` for the rule, `held` for endpoints that do not follow their shard, `voice` and `ear` for news, `state` for what is kept in memory.
 
 mod changes;
 mod ear;
+mod held;
 mod meet;
 mod state;
 mod voice;
@@ -20,7 +21,7 @@ use async_trait::async_trait;
 use becket_model::EndpointKey;
 use becket_store::Result;
 use becket_store::cluster::{
-    Advice, Changes, Cluster, Gauges, Look, Membership, News, NodeNew, NodeNumber, NodeRow,
+    Advice, Changes, Cluster, Gauges, Look, Membership, News, NodeNew, NodeNumber, NodeRow, Roles,
     allowed, surplus_of,
 };
 use tokio::sync::{MutexGuard, broadcast};
@@ -120,8 +121,7 @@ impl Cluster for Nodes {
             None => shared.node(),
             Some(_) => {
                 let own = Own::of(shared, operation).await?;
-                let rows =
-                    own.session()?.rows(operation, "SELECT nextval('node_number')::integer", &[]);
+                let rows = own.session()?.rows(operation, crate::store::NUMBER, &[]);
                 let number = rows.await?.first().map(|row| row.get::<_, i32>(0));
                 NodeNumber(number.unwrap_or_default().unsigned_abs())
             }
@@ -138,13 +138,19 @@ impl Cluster for Nodes {
         Ok(joined)
     }
 
-    async fn renew(&self, release: Vec<u16>) -> Result<Option<Membership>> {
+    async fn renew(&self, roles: Roles, release: Vec<u16>) -> Result<Option<Membership>> {
         let Some(me) = self.0.cluster.member() else { return Ok(None) };
-        self.meet("renew the membership", me, &Step::Renew(&release)).await
+        let membership =
+            self.meet("renew the membership", me, &Step::Renew(roles, &release)).await?;
+        if let Err(error) = held::settle(&self.0).await {
+            tracing::debug!(code = error.code(), %error, "endpoints change hands with the next look");
+        }
+        Ok(membership)
     }
 
     async fn look(&self) -> Result<Look> {
         let operation = "look at the nodes";
+        held::settle(&self.0).await?;
         let me = self.0.cluster.member().map_or(0, |me| me.0.cast_signed());
         let own = Own::of(&self.0, operation).await?;
         let rows = own.session()?.rows(operation, meet::LOOK, &[&me]).await?;
@@ -174,6 +180,10 @@ impl Cluster for Nodes {
 
     fn lend(&self, endpoint: EndpointKey, lent: bool) {
         self.0.cluster.set_lent(endpoint, lent);
+    }
+
+    fn hold(&self, endpoint: EndpointKey, held: bool) {
+        self.0.cluster.held.set(endpoint, held);
     }
 
     fn wake(&self, endpoints: &[EndpointKey]) {

@@ -10,6 +10,7 @@ use becket_store::cluster::{News, NodeNumber};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::broadcast;
 
+use crate::cluster::held::Held;
 use crate::cluster::voice::Voice;
 use crate::lease::Queue;
 use crate::options::Options;
@@ -44,6 +45,7 @@ pub(crate) struct ClusterState {
     member: AtomicI32,
     pub(super) known: Mutex<Known>,
     lent: RwLock<BTreeSet<u32>>,
+    pub(super) held: Held,
     batches: AtomicU64,
     pub(crate) queue: Queue,
     pub(super) voice: Voice,
@@ -59,6 +61,7 @@ impl ClusterState {
             member: AtomicI32::new(0),
             known: Mutex::default(),
             lent: RwLock::default(),
+            held: Held::default(),
             batches: AtomicU64::new(0),
             queue: Queue::new(options.queue_max),
             voice: Voice::new(),

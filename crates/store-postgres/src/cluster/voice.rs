@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::cluster::words::Said;
+use crate::disk::hasty;
 use crate::session::Session;
 use crate::shared::Shared;
 
@@ -19,7 +20,7 @@ const AT_MOST_EVERY: Duration = Duration::from_millis(100);
 const AFTER_FAILURE: Duration = Duration::from_millis(200);
 /// Whoever listens looks for itself when it missed something, so a lost message costs little and
 /// nobody waits for the disk.
-const SETUP: &str = "SET synchronous_commit = off";
+const TELL: &str = concat!("SELECT pg_notify($1, $2) WHERE ", hasty!());
 
 /// What is to be told, until it has been.
 pub(super) struct Voice {
@@ -90,12 +91,10 @@ async fn tell(
         Some(known) => session.insert(known),
         None => {
             let fresh = shared.connect_dedicated("tell the nodes").await?;
-            fresh.batch("tell the nodes", SETUP).await?;
             session.insert(fresh)
         }
     };
     let message = said.message(shared.node());
-    let sql = "SELECT pg_notify($1, $2)";
-    session.rows("tell the nodes", sql, &[&channel(shared), &message]).await?;
+    session.rows("tell the nodes", TELL, &[&channel(shared), &message]).await?;
     Ok(())
 }

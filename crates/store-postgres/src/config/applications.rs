@@ -149,6 +149,9 @@ async fn change_once(
     let Some(known) = of_owner(&tx, owner, application).await? else {
         return Ok((Changed::Absent, false));
     };
+    if !change.fits(&known) {
+        return Ok((Changed::Meanwhile, false));
+    }
     if let Some(Some(uid)) = &change.uid
         && let Some(taken) = by_uid(&tx, owner, known.kind, uid).await?
         && taken.key != known.key

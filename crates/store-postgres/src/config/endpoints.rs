@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use becket_model::{ApplicationKey, EndpointId, EndpointKey, EndpointState, Origin};
 use becket_store::{
-    Changed, Created, Endpoint, EndpointChange, EndpointNew, Name, Owner, Result, Slice,
-    StoredSecret,
+    Changed, Created, Endpoint, EndpointChange, EndpointNew, LeaseToken, Name, Owner, Result,
+    Slice, StoredSecret,
 };
 use tokio_postgres::Row;
 
@@ -13,6 +13,7 @@ use super::applications::of_owner;
 use super::columns::{self, REMOVED, beyond, edge_of_ids, limit};
 use super::{Ask, Reading, Revision, Tried, Tries, from_json, to_json};
 use crate::errors::Failure;
+use crate::lease::still_delivers;
 use crate::session::Parameters;
 use crate::shared::Shared;
 use crate::text::{pack, pack_some, unpack, unpack_some};
@@ -126,17 +127,18 @@ pub(crate) async fn endpoint_list(
     Ok(select(&reading, &condition, parameters).await?)
 }
 
-/// Changes an endpoint.
+/// Changes an endpoint. What an attempt has shown counts only while the node that leased it delivers.
 pub(crate) async fn endpoint_change(
     shared: &Arc<Shared>,
     owner: Owner,
     endpoint: EndpointId,
     change: EndpointChange,
+    lease: Option<LeaseToken>,
     now_ms: i64,
 ) -> Result<Changed<Endpoint>> {
     let mut tries = Tries::new();
     loop {
-        let outcome = change_once(shared, owner, endpoint, &change, now_ms).await;
+        let outcome = change_once(shared, owner, endpoint, &change, lease, now_ms).await;
         if let Tried::Answer(changed) = tries.judge(shared, outcome)? {
             return Ok(changed);
         }
@@ -148,6 +150,7 @@ async fn change_once(
     owner: Owner,
     endpoint: EndpointId,
     change: &EndpointChange,
+    lease: Option<LeaseToken>,
     now_ms: i64,
 ) -> Result<(Changed<Endpoint>, bool), Failure> {
     let mut conn = shared.write("change endpoint").await?;
@@ -161,6 +164,14 @@ async fn change_once(
     };
     if !reaches(&known, change) {
         return Ok((Changed::Absent, false));
+    }
+    if let Some(lease) = lease
+        && !still_delivers(shared, &tx, columns::endpoint(known.key), lease).await?
+    {
+        return Ok((Changed::Absent, false));
+    }
+    if !change.fits(&known) {
+        return Ok((Changed::Meanwhile, false));
     }
     if let Some(uid) = wanted_name(&known, change)
         && let Some(taken) = by_uid(&tx, known.application, uid).await?
@@ -221,11 +232,11 @@ async fn apply(
         EndpointChange::RotateSecret { envelope, old_expire_at_ms } => {
             after.secrets = rotate(tx, after.key, envelope, *old_expire_at_ms, now_ms).await?;
         }
-        EndpointChange::Edit { uid, settings } => {
+        EndpointChange::Edit { uid, settings, .. } => {
             after.uid.clone_from(uid);
             after.settings.clone_from(settings);
         }
-        EndpointChange::Headers(headers) => after.headers.clone_from(headers),
+        EndpointChange::Headers { headers, .. } => after.headers.clone_from(headers),
     }
     Ok(after)
 }

@@ -25,7 +25,7 @@ pub(crate) use declare::config_declare;
 pub(crate) use endpoints::{
     endpoint_change, endpoint_create, endpoint_get, endpoint_list, select as select_endpoints,
 };
-pub(crate) use listed::{Listed, config_list};
+pub(crate) use listed::{Listed, Standing, config_list};
 
 use crate::errors::Failure;
 use crate::session::Parameters;

@@ -23,6 +23,7 @@ use bytes::Bytes;
 use tokio_postgres::Row;
 
 use crate::cluster::Leasing;
+use crate::disk::hasty;
 use crate::errors::{Failure, unusable};
 use crate::events::columns::{application_from_column, endpoint_from_column, event_id};
 use crate::lease::may;
@@ -166,13 +167,14 @@ fn sql(day: i32) -> String {
     );
     // Writing to a String cannot fail.
     let _ = match day {
-        0 => write!(sql, " FROM taken ORDER BY taken.lease"),
+        0 => write!(sql, " FROM taken WHERE {} ORDER BY taken.lease", hasty!()),
         day => write!(
             sql,
             ", event.tail, event.application, event.received_at_ms, event.event_type, event.record
              FROM taken LEFT JOIN event_{day} event ON event.seq = taken.event_seq
                 AND event.seq = ANY(ARRAY(SELECT event_seq FROM due))
-             ORDER BY taken.lease"
+             WHERE {} ORDER BY taken.lease",
+            hasty!()
         ),
     };
     sql

@@ -10,6 +10,7 @@ use becket_model::EndpointKey;
 use becket_store::{LeaseToken, Result};
 
 use super::claim::Wanted;
+use crate::disk::hasty;
 use crate::events::columns::endpoint_from_column;
 use crate::session::Session;
 use crate::shared::{LEASE_COUNTER_BITS, Shared};
@@ -21,11 +22,15 @@ pub(crate) const EVERY: Duration = Duration::from_secs(1);
 const CLAIMS_MAX: usize = 256;
 
 /// Ends the leases of node `$1` that end at `$2` and have tokens from `$3` to `$4`.
-const SQL: &str = "
+const SQL: &str = concat!(
+    "
     UPDATE delivery SET lease = 0, lease_until_ms = 0
     WHERE lease <> 0 AND lease >> 40 = $1 AND lease_until_ms = ANY($2)
-        AND lease BETWEEN $3 AND $4
-    RETURNING endpoint, due_ms";
+        AND lease BETWEEN $3 AND $4 AND ",
+    hasty!(),
+    "
+    RETURNING endpoint, due_ms"
+);
 
 struct Doubt {
     node: i64,

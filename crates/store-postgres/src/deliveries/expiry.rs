@@ -42,9 +42,10 @@ pub(super) fn sql(among_others: bool) -> String {
         UPDATE delivery SET lease = 0, lease_until_ms = 0 FROM ended
         WHERE delivery.event_seq = ended.event_seq AND delivery.endpoint = ended.endpoint
             AND delivery.generation = ended.generation
-            AND delivery.event_seq = ANY(ARRAY(SELECT event_seq FROM ended))
+            AND delivery.event_seq = ANY(ARRAY(SELECT event_seq FROM ended)) AND {}
         RETURNING delivery.endpoint, delivery.due_ms",
-        if among_others { NODES } else { ANYBODY }
+        if among_others { NODES } else { ANYBODY },
+        crate::disk::hasty!()
     )
 }
 

@@ -19,7 +19,8 @@ use super::OPERATION;
 /// `$1` to `$14` are the columns of [`Columns`]; the answer is the place of each that was recorded. That
 /// the events are those of `$1` is said twice, so that whatever the planner thinks of the tables, it
 /// reads no more of them than that (see [`crate::deliveries::INDEX_ONLY`]).
-const SQL: &str = "
+const SQL: &str = concat!(
+    "
     WITH given AS MATERIALIZED (
         SELECT * FROM unnest($1::bigint[], $2::integer[], $3::smallint[], $4::bigint[],
             $5::smallint[], $6::bigint[], $7::integer[], $8::smallint[], $9::bigint[],
@@ -48,7 +49,9 @@ const SQL: &str = "
             next_kind, trigger, status, tail, error_code, detail
         FROM moved
     )
-    SELECT place FROM moved";
+    SELECT place FROM moved WHERE ",
+    crate::disk::durable!()
+);
 
 /// Which attempts are there already; `$1` and the rest are columns of [`Columns`].
 const FOUND: &str = "

@@ -53,6 +53,8 @@ pub(super) struct Went {
 /// A day and what has to stay of it, as SQL.
 struct Day {
     number: i32,
+    /// Tells who took it in hand from whoever did so before, in the same node too.
+    run: i64,
     /// A condition on `seq` of an event.
     stays: String,
     /// A query for the next `$2` places above `$1` of events that stay, in their order.
@@ -62,7 +64,7 @@ struct Day {
 }
 
 impl Day {
-    fn new(number: i32, keep: Keep) -> Self {
+    fn new(number: i32, run: i64, keep: Keep) -> Self {
         // State 3 is removed, origin 1 the API; what the file declared may come back.
         let dead = format!(
             "endpoint IN (SELECT key FROM endpoint
@@ -97,7 +99,7 @@ impl Day {
             (false, false) => pending_next,
         };
         let next = format!("SELECT seq FROM ({next}) AS all_next ORDER BY 1 LIMIT $2");
-        Self { number, stays, next, dead }
+        Self { number, run, stays, next, dead }
     }
 
     /// The names of the day's tables.
@@ -119,7 +121,9 @@ pub(super) async fn carry(
     keep: Keep,
     now_ms: i64,
 ) -> Result<Went> {
-    let day = Day::new(day, keep);
+    let mut run = [0; 8];
+    shared.noise.fill(&mut run);
+    let day = Day::new(day, i64::from_le_bytes(run), keep);
     if !claim(shared, session, &day).await? {
         return Ok(Went::default());
     }
@@ -132,22 +136,28 @@ pub(super) async fn carry(
     };
     let looked_at_ms = went.done.then_some(now_ms);
     let sql = "UPDATE retention_day SET looked_at_ms = COALESCE($2, looked_at_ms),
-            claimed_until = '-infinity' WHERE day = $1 AND node = $3";
-    let node = shared.node().0.cast_signed();
-    session.run(OPERATION, sql, &[&day.number, &looked_at_ms, &node]).await?;
+            claimed_until = '-infinity' WHERE day = $1 AND run = $3";
+    session.run(OPERATION, sql, &[&day.number, &looked_at_ms, &day.run]).await?;
     Ok(went)
 }
 
-/// Takes the day in hand, unless another node has.
+/// Takes the day in hand, unless another node has. What this node began before is in its hands no more.
 async fn claim(shared: &Shared, session: &Session, day: &Day) -> Result<bool> {
-    let sql = "INSERT INTO retention_day (day, looked_at_ms, node, claimed_until)
-        VALUES ($1, $2, $3, clock_timestamp() + '10 minutes')
-        ON CONFLICT (day) DO UPDATE SET node = excluded.node, claimed_until = excluded.claimed_until
+    let sql = "INSERT INTO retention_day (day, looked_at_ms, node, claimed_until, run)
+        VALUES ($1, $2, $3, clock_timestamp() + '10 minutes', $4)
+        ON CONFLICT (day) DO UPDATE SET node = excluded.node, claimed_until = excluded.claimed_until,
+            run = excluded.run
         WHERE retention_day.node = excluded.node
             OR retention_day.claimed_until < clock_timestamp()";
     let node = shared.node().0.cast_signed();
     let never = i64::MIN;
-    Ok(session.run(OPERATION, sql, &[&day.number, &never, &node]).await? > 0)
+    Ok(session.run(OPERATION, sql, &[&day.number, &never, &node, &day.run]).await? > 0)
+}
+
+/// Whether the day is still in these hands, and stays there until the transaction ends.
+async fn is_ours(tx: &Tx<'_>, day: &Day) -> Result<bool, Failure> {
+    let sql = "SELECT FROM retention_day WHERE day = $1 AND run = $2 FOR UPDATE";
+    Ok(tx.row(sql, &[&day.number, &day.run]).await?.is_some())
 }
 
 async fn is_empty(session: &Session, day: &Day) -> Result<bool> {
@@ -159,7 +169,7 @@ async fn rebuild(shared: &Arc<Shared>, session: &mut Session, day: &Day) -> Resu
     let mut tries = 0;
     let begun = loop {
         match begin(session, day).await {
-            Ok(()) => break true,
+            Ok(ours) => break ours,
             Err(failure) if failure.is_conflict() && tries < TRIES => tries += 1,
             Err(failure) if failure.is_conflict() => break false,
             Err(failure) => return Err(failure.into()),
@@ -179,6 +189,9 @@ async fn rebuild(shared: &Arc<Shared>, session: &mut Session, day: &Day) -> Resu
     }
     // The triggers cost whoever writes to the old day.
     let tx = session.begin(OPERATION).await?;
+    if !is_ours(&tx, day).await? {
+        return Ok(Went::default());
+    }
     tx.batch(&discard(day)).await?;
     tx.commit().await?;
     tracing::info!(day = day.number, "an old day is in use and will be swept later");
@@ -195,12 +208,15 @@ fn discard(day: &Day) -> String {
     format!("{LOCK}; {triggers} DROP TABLE IF EXISTS {fresh}, changed_{number};")
 }
 
-/// Makes fresh tables, and begins to note what changes.
-async fn begin(session: &mut Session, day: &Day) -> Result<(), Failure> {
+/// Makes fresh tables, and begins to note what changes; not if somebody else has the day by now.
+async fn begin(session: &mut Session, day: &Day) -> Result<bool, Failure> {
     let number = day.number;
     let (low, high) = (first_of(number), first_of(number.saturating_add(1)));
     let tx = session.begin(OPERATION).await?;
     lock_day(&tx, number).await?;
+    if !is_ours(&tx, day).await? {
+        return Ok(false);
+    }
     let mut sql = discard(day);
     sql.push_str(&format!("CREATE TABLE changed_{number} (seq bigint NOT NULL);"));
     for table in TABLES {
@@ -215,7 +231,8 @@ async fn begin(session: &mut Session, day: &Day) -> Result<(), Failure> {
         ));
     }
     tx.batch(&sql).await?;
-    tx.commit().await
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// Copies what stays, a part at a time.
@@ -262,8 +279,7 @@ async fn exchange(shared: &Shared, session: &mut Session, day: &Day) -> Result<W
     tx.batch(LOCK).await?;
     lock_day(&tx, number).await?;
     // Somebody else may have taken the day in hand meanwhile.
-    let sql = "SELECT FROM retention_day WHERE day = $1 AND node = $2 FOR UPDATE";
-    if tx.row(sql, &[&number, &shared.node().0.cast_signed()]).await?.is_none() {
+    if !is_ours(&tx, day).await? {
         return Ok(Went::default());
     }
     // Nobody writes to the day from here on, and nobody locks rows of it; it may be read.

@@ -68,6 +68,39 @@ async fn each_change_is_told_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn edits_of_two_nodes_do_not_lose_each_other() {
+    let group = Arc::new(Group::new(2, 1).await);
+    let config = group.store(0).config_list(Owner::MAIN).await.unwrap();
+    let before = config.endpoints[0].clone();
+    let (application, id) = (before.application, before.id);
+    let writers = [0, 1].map(|node| {
+        let group = Arc::clone(&group);
+        tokio::spawn(async move {
+            let (store, name) = (group.store(node), Name::Id(id));
+            let mut made = 0;
+            while made < 20 {
+                let read = store.endpoint_get(Owner::MAIN, application, name.clone());
+                let read = read.await.unwrap().unwrap();
+                let timeout_ms = read.settings.timeout_ms + 1;
+                let settings = EndpointSettings { timeout_ms, ..read.settings.clone() };
+                let edit = read.edit(read.uid.clone(), settings);
+                match store.endpoint_change(Owner::MAIN, id, edit, T0).await.unwrap() {
+                    Changed::Done(_) => made += 1,
+                    Changed::Meanwhile => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        })
+    });
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let after = group.store(0).endpoint_get(Owner::MAIN, application, Name::Id(id)).await;
+    let counted = after.unwrap().unwrap().settings.timeout_ms - before.settings.timeout_ms;
+    assert_eq!(counted, 40);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_missed_while_many_write() {
     let group = Arc::new(Group::new(3, 1).await);
     let writers: Vec<_> = (0..3_u8)

@@ -3,6 +3,9 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use becket_model::EndpointState;
+use becket_store::{Changed, EndpointChange};
+
 use super::*;
 
 /// Node 1 renews until node 0, which is silent, is gone; answers how long that took.
@@ -87,6 +90,137 @@ async fn what_is_lent_may_be_leased_anywhere() {
     group.accept(other, &[endpoint], false).await;
     group.cluster(other).lend(endpoint, false);
     assert!(group.lease(other, endpoint).await.is_empty());
+}
+
+#[tokio::test]
+async fn who_is_cut_off_changes_no_endpoint() {
+    let group = Group::new(2, 8).await;
+    let members = group.join_all().await;
+    let all = group.store(0).config_list(Owner::MAIN).await.unwrap().endpoints;
+    let at = |node: usize| {
+        all.iter().find(|one| group.owner_of(one.key, &members) == node).expect("both have some")
+    };
+    let endpoint = at(0);
+    let (_, token, left) = group.accept(0, &[endpoint.key], true).await;
+    assert!(left.is_empty());
+    let off = || EndpointChange::State { state: EndpointState::Disabled, reason: "410".to_owned() };
+    let conclude = async |node: usize, change, lease| {
+        let store = group.store(node);
+        store.endpoint_conclude(Owner::MAIN, endpoint.id, change, lease, T0).await.unwrap()
+    };
+    let now = async || {
+        let all = group.store(1).config_list(Owner::MAIN).await.unwrap().endpoints;
+        let found = all.into_iter().find(|one| one.key == endpoint.key).unwrap();
+        (found.state, found.failing_since_ms)
+    };
+    // Who delivers to it, and nobody else.
+    let since = || EndpointChange::FailingSince(Some(T0));
+    assert!(matches!(conclude(0, since(), token).await, Changed::Done(_)));
+    let (_, others, _) = group.accept(1, &[at(1).key], true).await;
+    assert_eq!(conclude(1, since(), others).await, Changed::Absent);
+    let clear = || EndpointChange::FailingSince(None);
+    assert!(matches!(conclude(0, clear(), token).await, Changed::Done(_)));
+
+    outlive(&group).await;
+    assert_eq!(conclude(0, off(), token).await, Changed::Absent);
+    assert_eq!(conclude(0, since(), token).await, Changed::Absent);
+    assert_eq!(now().await, (EndpointState::Enabled, None));
+    // Nor once it is a member again, which may even have the shard.
+    group.join(0).await;
+    group.cluster(1).leave().await.unwrap();
+    assert_eq!(group.renew(0).await.shards.len(), 256);
+    assert_eq!(conclude(0, off(), token).await, Changed::Absent);
+    let (_, token, _) = group.accept(0, &[endpoint.key], true).await;
+    assert!(matches!(conclude(0, off(), token).await, Changed::Done(_)));
+    assert_eq!(now().await.0, EndpointState::Disabled);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_does_not_follow_its_shard_changes_hands_when_nothing_is_under_way() {
+    let group = Group::new(2, 2).await;
+    group.join_long().await;
+    let members = group.settle(&[0, 1]).await;
+    let endpoint = group.endpoints[0];
+    let owner = group.owner_of(endpoint, &members);
+    let other = 1 - owner;
+    let (under_way, token, _) = group.accept(owner, &[endpoint], true).await;
+    group.accept(owner, &[endpoint], false).await;
+
+    group.cluster(other).hold(endpoint, true);
+    group.renew(other).await;
+    // From now on the shard's node begins nothing, and the other one not yet.
+    let (_, _, left) = group.accept(owner, &[endpoint], true).await;
+    assert_eq!(left, [endpoint]);
+    for _ in 0..4 {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        group.renew(other).await;
+        assert!(group.lease(owner, endpoint).await.is_empty());
+        assert!(group.lease(other, endpoint).await.is_empty(), "something is under way");
+        let off = EndpointChange::FailingSince(Some(T0));
+        let id = group.endpoint_id(endpoint).await;
+        let told =
+            group.store(owner).endpoint_conclude(Owner::MAIN, id, off, token, T0).await.unwrap();
+        assert_eq!(told, Changed::Absent, "it is not the shard's node's any more");
+    }
+    group.finish(owner, delivery(under_way, endpoint), token, NextStep::Delivered).await;
+    group.renew(other).await;
+    assert!(is_due(&group, other, endpoint).await && !is_due(&group, owner, endpoint).await);
+    assert!(group.lease(owner, endpoint).await.is_empty());
+    let held = group.lease(other, endpoint).await;
+    assert_eq!(held.len(), 2);
+    let (_, _, left) = group.accept(other, &[endpoint], true).await;
+    assert!(left.is_empty(), "what it receives it has at once");
+    group.accept(other, &[endpoint], false).await;
+
+    // And the same backwards.
+    group.cluster(other).hold(endpoint, false);
+    group.renew(other).await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    group.renew(other).await;
+    assert!(group.lease(other, endpoint).await.is_empty());
+    assert!(group.lease(owner, endpoint).await.is_empty(), "something is under way");
+    group.schema.query(&format!(
+        "UPDATE delivery SET lease = 0 WHERE lease >> 40 = {}",
+        members[other].node.0
+    ));
+    group.renew(other).await;
+    assert_eq!(group.lease(owner, endpoint).await.len(), 4);
+}
+
+#[tokio::test]
+async fn what_a_node_that_is_gone_held_follows_its_shard_again() {
+    let group = Group::new(3, 1).await;
+    group.join_long().await;
+    let members = group.settle(&[0, 1, 2]).await;
+    let endpoint = group.endpoints[0];
+    let owner = group.owner_of(endpoint, &members);
+    let (first, second) = ((owner + 1) % 3, (owner + 2) % 3);
+    let holds = async |node: usize| {
+        group.cluster(node).hold(endpoint, true);
+        until(Duration::from_secs(5), || async {
+            group.renew(node).await;
+            group.accept(owner, &[endpoint], false).await;
+            !group.lease(node, endpoint).await.is_empty()
+        })
+        .await;
+    };
+    holds(first).await;
+    // Two do not have it at once, whatever they want.
+    group.cluster(second).hold(endpoint, true);
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    group.renew(second).await;
+    group.accept(owner, &[endpoint], false).await;
+    assert!(group.lease(second, endpoint).await.is_empty());
+    group.cluster(first).leave().await.unwrap();
+    assert!(!group.lease(owner, endpoint).await.is_empty(), "what it had under way is due again");
+    // What the shard's node has under way keeps the next one from beginning.
+    group.accept(owner, &[endpoint], false).await;
+    group.renew(second).await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    group.renew(second).await;
+    assert!(group.lease(second, endpoint).await.is_empty());
+    group.schema.query("UPDATE delivery SET lease = 0");
+    holds(second).await;
 }
 
 #[tokio::test]

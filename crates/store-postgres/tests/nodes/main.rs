@@ -94,7 +94,23 @@ impl Group {
     }
 
     async fn renew(&self, node: usize) -> Membership {
-        self.cluster(node).renew(Vec::new()).await.unwrap().expect("it is a member")
+        self.renew_as(node, Roles::ALL).await
+    }
+
+    async fn renew_as(&self, node: usize, roles: Roles) -> Membership {
+        self.cluster(node).renew(roles, Vec::new()).await.unwrap().expect("it is a member")
+    }
+
+    /// All nodes join for longer than a test takes.
+    async fn join_long(&self) {
+        for node in &self.nodes {
+            node.cluster.join(fresh_node(60_000)).await.unwrap();
+        }
+    }
+
+    async fn endpoint_id(&self, endpoint: EndpointKey) -> EndpointId {
+        let all = self.store(0).config_list(Owner::MAIN).await.unwrap().endpoints;
+        all.into_iter().find(|one| one.key == endpoint).expect("it was declared").id
     }
 
     /// All nodes join, and give each other their parts.
@@ -115,7 +131,8 @@ impl Group {
                 if surplus.is_empty() {
                     all.push(membership);
                 } else {
-                    self.cluster(*node).renew(surplus).await.unwrap().expect("it is a member");
+                    let renewed = self.cluster(*node).renew(Roles::ALL, surplus).await.unwrap();
+                    assert!(renewed.is_some(), "it is a member");
                 }
             }
             let held: usize = all.iter().map(|membership| membership.shards.len()).sum();

@@ -5,6 +5,8 @@ mod postgres;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod abandoned;
 mod advice;
 mod connections;
+mod durability;
 mod migrations;

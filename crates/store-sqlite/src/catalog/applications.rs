@@ -133,6 +133,9 @@ impl Catalog {
             let Some(known) = of_owner(connection, owner, application)? else {
                 return Ok(Changed::Absent);
             };
+            if !change.fits(&known) {
+                return Ok(Changed::Meanwhile);
+            }
             if let Some(Some(uid)) = &change.uid
                 && let Some(taken) = by_uid(connection, owner, known.kind, uid)?
                 && taken.key != known.key

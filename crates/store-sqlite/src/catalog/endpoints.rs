@@ -142,6 +142,9 @@ impl Catalog {
             {
                 return Ok(Changed::Absent);
             }
+            if !change.fits(&known) {
+                return Ok(Changed::Meanwhile);
+            }
             if let Some(uid) = wanted_name(&known, &change)
                 && let Some(taken) = by_uid(connection, known.application, uid)?
                 && taken.key != known.key
@@ -217,11 +220,11 @@ fn apply(
             )?;
             run("UPDATE endpoint SET updated_at_ms = ?2 WHERE key = ?1", &[&key.0, &now_ms])
         }
-        EndpointChange::Edit { uid, settings } => run(
+        EndpointChange::Edit { uid, settings, .. } => run(
             "UPDATE endpoint SET uid = ?2, settings = ?3, updated_at_ms = ?4 WHERE key = ?1",
             &[&key.0, uid, &to_json(settings)?, &now_ms],
         ),
-        EndpointChange::Headers(headers) => run(
+        EndpointChange::Headers { headers, .. } => run(
             "UPDATE endpoint SET headers = ?2, updated_at_ms = ?3 WHERE key = ?1",
             &[&key.0, headers, &now_ms],
         ),

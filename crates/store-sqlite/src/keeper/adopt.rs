@@ -106,25 +106,37 @@ impl Keeper {
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
             .and_then(Iterator::collect)
             .map_err(failed)?;
+        let counts = counts.into_iter().map(|(endpoint, count)| (endpoint, count.unsigned_abs()));
+        let counts: HashMap<u32, u64> = counts.collect();
         let mut waiting = segment.waiting.lock();
-        for (endpoint, count) in counts {
-            waiting.insert(endpoint, count.unsigned_abs());
-            self.shared.late_add(endpoint, count.unsigned_abs());
+        // What was noted before it was counted is in the tables, too.
+        for (endpoint, count) in std::mem::replace(&mut *waiting, counts.clone()) {
+            self.shared.late_remove(endpoint, count);
         }
+        for (endpoint, count) in counts {
+            self.shared.late_add(endpoint, count);
+        }
+        segment.counted.store(true, Ordering::Release);
         Ok(())
     }
 
     pub(super) fn count_all(&mut self) {
+        self.count_missing();
+        self.shared.adopting.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Counts what could not be counted before: nothing of such a segment is handed out until then.
+    pub(crate) fn count_missing(&mut self) {
         for segment in self.shared.segments.all() {
-            if !segment.sealed.load(Ordering::Acquire) {
+            let sealed = segment.sealed.load(Ordering::Acquire);
+            if !sealed || segment.counted.load(Ordering::Acquire) {
                 continue;
             }
             let counted =
                 self.shared.segments.read(&segment, |reader| self.count(&segment, reader));
             if let Err(error) = counted {
-                tracing::error!(error = %error, path = %segment.path.display(), "a segment's pending deliveries cannot be counted");
+                tracing::error!(error = %error, path = %segment.path.display(), "a segment's pending deliveries cannot be counted yet");
             }
         }
-        self.shared.adopting.fetch_sub(1, Ordering::AcqRel);
     }
 }

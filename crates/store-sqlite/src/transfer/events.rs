@@ -12,7 +12,7 @@ use rusqlite::{Connection, Row, Rows};
 
 use super::Parts;
 use crate::errors::database;
-use crate::layout::{Role, open_segment};
+use crate::layout::{Role, has_events, open_segment};
 use crate::load;
 use crate::memory::Key;
 use crate::release::Refused;
@@ -240,7 +240,28 @@ pub(super) fn count(connection: &Connection, sql: &str) -> Result<u64> {
 impl Parts {
     /// The events after a place, from the first segment that has some.
     pub(super) fn events(&mut self, after: i64) -> Result<Vec<EventItem>> {
-        let firsts = self.folder.segment_firsts()?;
+        let firsts = match self.firsts.take() {
+            Some(firsts) => firsts,
+            None => self.firsts_with_events()?,
+        };
+        let list = self.events_of(&firsts, after);
+        self.firsts = Some(firsts);
+        list
+    }
+
+    /// Where the segments begin that hold events. An empty one may begin within another one, and would
+    /// hide its later events.
+    fn firsts_with_events(&self) -> Result<Vec<i64>> {
+        let mut firsts = Vec::new();
+        for first in self.folder.segment_firsts()? {
+            if has_events(&open_segment(&self.folder.segment(first), Role::Reader)?)? {
+                firsts.push(first);
+            }
+        }
+        Ok(firsts)
+    }
+
+    fn events_of(&mut self, firsts: &[i64], after: i64) -> Result<Vec<EventItem>> {
         let from = firsts.partition_point(|first| *first <= after).saturating_sub(1);
         for first in firsts.get(from..).unwrap_or_default() {
             let reading = match self.reading.take() {

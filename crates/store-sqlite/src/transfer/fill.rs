@@ -53,7 +53,7 @@ impl Parts {
             None => Filling::open(self, first)?,
         };
         // What was read before is out of date from here on.
-        self.reading = None;
+        (self.reading, self.firsts) = (None, None);
         let mut planned = Vec::new();
         transaction(&filling.connection, WRITE, || {
             events.iter().try_for_each(|event| {

@@ -50,6 +50,8 @@ struct Parts {
     /// Another connection to the same file.
     small: Connection,
     quarantine: Connection,
+    /// Where the segments begin that hold events, as far as they were looked for.
+    firsts: Option<Vec<i64>>,
     /// The segment that was read last.
     reading: Option<Reading>,
     /// The segment that is being filled.
@@ -92,6 +94,7 @@ impl SqliteTransfer {
             quarantine: open_quarantine(&folder.quarantine())?,
             segment_events: options.segment_events,
             segment_bytes: options.segment_bytes,
+            firsts: None,
             reading: None,
             filling: None,
             _lock: lock,
@@ -125,7 +128,8 @@ impl Transfer for SqliteTransfer {
     async fn tally(&self) -> Result<Tally> {
         self.with(|parts| {
             let mut tally = small::tally(&parts.small, &parts.quarantine)?;
-            tally.refused = tally.refused.saturating_sub(parts.let_out()?.len() as u64);
+            let let_out = small::still_there(&parts.quarantine, &parts.let_out()?)?;
+            tally.refused = tally.refused.saturating_sub(let_out);
             parts.tally_events(&mut tally)?;
             Ok(tally)
         })

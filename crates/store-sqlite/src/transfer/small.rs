@@ -43,6 +43,22 @@ pub(super) fn tally(small: &Connection, quarantine: &Connection) -> Result<Tally
     })
 }
 
+/// How many of these are in quarantine.
+pub(super) fn still_there(quarantine: &Connection, let_out: &HashSet<Refused>) -> Result<u64> {
+    let failed = database(READ);
+    let mut statement = quarantine
+        .prepare("SELECT count(*) FROM refused WHERE number = ?1 AND received_at_ms = ?2")
+        .map_err(failed)?;
+    let mut count = 0;
+    for one in let_out {
+        let found: i64 = statement
+            .query_row([one.number, one.received_at_ms], |row| row.get(0))
+            .map_err(failed)?;
+        count += found.unsigned_abs();
+    }
+    Ok(count)
+}
+
 /// The highest number that a row of this table has ever had.
 fn highest(table: &str) -> String {
     format!("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = '{table}'")

@@ -5,10 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use becket_store::Result;
+use rusqlite::Connection;
 
 use super::{LOG_PAGES_ASK, LOG_PAGES_FORCE, Writer, open_hot};
 use crate::errors::database;
 use crate::keeper::{Late, Task};
+use crate::layout::{remove_file, with_companions};
 use crate::memory::Memory;
 use crate::release;
 use crate::segment::Segment;
@@ -49,16 +51,34 @@ impl Writer {
         }
     }
 
+    /// Makes a segment's file. What is not yet out of quarantine for certain goes along: the old
+    /// segment will be sealed.
+    fn begin_file(&self, segment: &Segment) -> Result<Connection> {
+        let connection = open_hot(segment, &self.log_pages)?;
+        for refused in self.shared.let_out.lock().keys() {
+            release::note(&connection, *refused).map_err(database("begin a segment"))?;
+        }
+        Ok(connection)
+    }
+
     fn try_roll(&mut self) -> Result<()> {
         let started = Instant::now();
         let now_ms = self.shared.options.clock.now_ms();
         let first = self.seqs.next(now_ms.max(0), 0).0;
         let segment = Arc::new(Segment::new(&self.shared.folder, first));
-        let connection = open_hot(&segment, &self.log_pages)?;
-        // What is not yet out of quarantine for certain goes along: the old segment will be sealed.
-        for refused in self.shared.let_out.lock().keys() {
-            release::note(&connection, *refused).map_err(database("begin a segment"))?;
-        }
+        let connection = match self.begin_file(&segment) {
+            Ok(connection) => connection,
+            Err(error) => {
+                // The old one goes on above this place: what is left would hide its events after the
+                // next start. If it cannot be removed either, that start does it.
+                for file in with_companions(&segment.path) {
+                    if let Err(error) = remove_file(&file) {
+                        tracing::warn!(error = %error, "what was begun is left behind");
+                    }
+                }
+                return Err(error);
+            }
+        };
         *segment.memory.lock() = Some(Memory::default());
         self.shared.adopting.fetch_add(1, Ordering::AcqRel);
         if let Some(memory) = self.segment.memory.lock().as_mut() {

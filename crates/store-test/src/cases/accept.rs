@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use becket_store::{Accepted, EventFilter, Replayed, StoreStats};
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{HASH_WINDOW_MS, ID_WINDOW_MS, MAIN, T0, Wishes, World, event};
 
 const NONE_REPLAYED: Vec<Replayed> = Vec::new();
 
 /// Ids rise in the order of arrival, also when the clock stands still or steps back.
-pub async fn ids_rise<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn ids_rise(place: Place) {
+    let world = World::new(place).await;
     let mut ids = Vec::new();
     for at_ms in [T0, T0, T0 + 1, T0 + 50, T0 - 10_000, T0 + 50, T0 + 51] {
         ids.push(world.store_event(event(world.alpha, at_ms)).await);
@@ -24,8 +24,8 @@ pub async fn ids_rise<H: Harness>() {
 }
 
 /// Ids rise across a crash, also when the clock stepped back meanwhile.
-pub async fn ids_rise_across_a_crash<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn ids_rise_across_a_crash(place: Place) {
+    let mut world = World::new(place).await;
     let before = world.store_event(event(world.alpha, T0)).await;
     if !world.reopen().await {
         return;
@@ -35,16 +35,16 @@ pub async fn ids_rise_across_a_crash<H: Harness>() {
 }
 
 /// Without a dedupe key every request is an event, however much they are alike.
-pub async fn without_a_key_every_request_is_an_event<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn without_a_key_every_request_is_an_event(place: Place) {
+    let world = World::new(place).await;
     let first = world.store_event(event(world.alpha, T0)).await;
     let second = world.store_event(event(world.alpha, T0)).await;
     assert_ne!(first, second);
 }
 
 /// A repeat answers with the first event's id and stores nothing but that it came.
-pub async fn a_repeat_answers_with_the_first_id<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_repeat_answers_with_the_first_id(place: Place) {
+    let world = World::new(place).await;
     let first = event(world.alpha, T0).keyed(1).typed("push").waiting(&world.a[..1]);
     let record = first.record.clone();
     let id = world.store_event(first).await;
@@ -61,8 +61,8 @@ pub async fn a_repeat_answers_with_the_first_id<H: Harness>() {
 }
 
 /// A repeat is found however many events came in between.
-pub async fn a_repeat_is_found_behind_others<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_repeat_is_found_behind_others(place: Place) {
+    let world = World::new(place).await;
     let mut ids = Vec::new();
     for key in 0..25 {
         let at_ms = T0 + i64::from(key);
@@ -75,8 +75,8 @@ pub async fn a_repeat_is_found_behind_others<H: Harness>() {
 }
 
 /// Each source has its own keys.
-pub async fn the_same_key_in_another_source_is_another_event<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn the_same_key_in_another_source_is_another_event(place: Place) {
+    let world = World::new(place).await;
     let alpha = world.store_event(event(world.alpha, T0).keyed(1)).await;
     let beta = world.store_event(event(world.beta, T0).keyed(1)).await;
     let gamma = world.store_event(event(world.gamma, T0).keyed(1)).await;
@@ -85,8 +85,8 @@ pub async fn the_same_key_in_another_source_is_another_event<H: Harness>() {
 }
 
 /// The window counts from the first event; repeats do not prolong it.
-pub async fn the_window_counts_from_the_first<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn the_window_counts_from_the_first(place: Place) {
+    let world = World::new(place).await;
     let end = T0 + ID_WINDOW_MS as i64;
     let first = world.store_event(event(world.alpha, T0).keyed(1)).await;
     for at_ms in [T0, T0 + 1, end - 1] {
@@ -98,8 +98,8 @@ pub async fn the_window_counts_from_the_first<H: Harness>() {
 }
 
 /// After the window a repeat is a new event, and later ones repeat that one.
-pub async fn after_the_window_repeats_refer_to_the_new_event<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn after_the_window_repeats_refer_to_the_new_event(place: Place) {
+    let mut world = World::new(place).await;
     let end = T0 + ID_WINDOW_MS as i64;
     world.store_event(event(world.alpha, T0).keyed(1)).await;
     let second = world.store_event(event(world.alpha, end + 5).keyed(1)).await;
@@ -111,8 +111,8 @@ pub async fn after_the_window_repeats_refer_to_the_new_event<H: Harness>() {
 }
 
 /// A body hash is remembered for its own, shorter window.
-pub async fn each_kind_has_its_window<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn each_kind_has_its_window(place: Place) {
+    let world = World::new(place).await;
     let end = T0 + HASH_WINDOW_MS as i64;
     let by_id = world.store_event(event(world.alpha, T0).keyed(1)).await;
     let by_hash = world.store_event(event(world.alpha, T0).hashed(2)).await;
@@ -122,16 +122,16 @@ pub async fn each_kind_has_its_window<H: Harness>() {
 }
 
 /// A repeat is found when the clock stepped back after the first.
-pub async fn repeats_are_found_when_the_clock_steps_back<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn repeats_are_found_when_the_clock_steps_back(place: Place) {
+    let world = World::new(place).await;
     let first = world.store_event(event(world.alpha, T0).keyed(1)).await;
     let repeat = world.accept(event(world.alpha, T0 - 5_000).keyed(1)).await;
     assert_eq!(repeat.event(), first);
 }
 
 /// A thousand at once with one key make one event, and all are told its id.
-pub async fn a_thousand_at_once_make_one_event<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_thousand_at_once_make_one_event(place: Place) {
+    let world = World::new(place).await;
     let mut tasks = Vec::new();
     for _ in 0..1_000 {
         let store = Arc::clone(&world.store);
@@ -153,8 +153,8 @@ pub async fn a_thousand_at_once_make_one_event<H: Harness>() {
 }
 
 /// Many at once with different keys are all stored, each once.
-pub async fn many_at_once_are_all_stored<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn many_at_once_are_all_stored(place: Place) {
+    let world = World::new(place).await;
     let mut tasks = Vec::new();
     for number in 0..300_u32 {
         let store = Arc::clone(&world.store);
@@ -175,8 +175,8 @@ pub async fn many_at_once_are_all_stored<H: Harness>() {
 }
 
 /// Repeats are found after a crash, within the window that began before it.
-pub async fn repeats_are_found_after_a_crash<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn repeats_are_found_after_a_crash(place: Place) {
+    let mut world = World::new(place).await;
     let mut ids = Vec::new();
     for key in 0..8 {
         ids.push(world.store_event(event(world.alpha, T0).keyed(key)).await);

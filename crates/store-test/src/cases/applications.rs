@@ -13,7 +13,7 @@ use becket_store::{
     Written,
 };
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{
     MAIN, OTHER, T0, Wishes, World, application_id, customer, endpoint, endpoint_id, event, made,
     made_endpoint, source,
@@ -22,20 +22,12 @@ use crate::fixture::{
 const LATER: i64 = T0 + 1_000;
 const CUSTOMER: ApplicationKind = ApplicationKind::Customer;
 
-async fn by_uid<H: Harness>(
-    world: &World<H>,
-    kind: ApplicationKind,
-    uid: &str,
-) -> Option<Application> {
+async fn by_uid(world: &World, kind: ApplicationKind, uid: &str) -> Option<Application> {
     let name = Name::Uid(uid.to_owned());
     world.store.application_get(Owner::MAIN, kind, name).await.unwrap()
 }
 
-async fn by_id<H: Harness>(
-    world: &World<H>,
-    kind: ApplicationKind,
-    id: ApplicationId,
-) -> Option<Application> {
+async fn by_id(world: &World, kind: ApplicationKind, id: ApplicationId) -> Option<Application> {
     world.store.application_get(Owner::MAIN, kind, Name::Id(id)).await.unwrap()
 }
 
@@ -45,8 +37,8 @@ fn renamed(uid: Option<&str>) -> ApplicationChange {
 }
 
 /// An application has everything that it was made with, and is found by id and by name.
-pub async fn what_was_made_is_found<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn what_was_made_is_found(place: Place) {
+    let world = World::new(place).await;
     let settings = ApplicationSettings {
         name: "Ünïcode '\"; %_".to_owned(),
         metadata: BTreeMap::from([("plan".to_owned(), "gold".to_owned())]),
@@ -90,8 +82,8 @@ pub async fn what_was_made_is_found<H: Harness>() {
 }
 
 /// A source is found by the beginning of its id, whoever made it; nothing else is.
-pub async fn sources_are_found_by_their_short_id<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn sources_are_found_by_their_short_id(place: Place) {
+    let world = World::new(place).await;
     let short = |id: ApplicationId| {
         let mut bytes = [0; 20];
         bytes[..16].copy_from_slice(&id.as_bytes()[..16]);
@@ -113,8 +105,8 @@ pub async fn sources_are_found_by_their_short_id<H: Harness>() {
 }
 
 /// A name belongs to one application of an owner and kind; many may have none.
-pub async fn a_name_is_taken_once<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_name_is_taken_once(place: Place) {
+    let world = World::new(place).await;
     let store = &world.store;
     let first = world.make(customer("acme")).await;
     let again = ApplicationNew { id: application_id("again"), ..customer("acme") };
@@ -150,8 +142,8 @@ pub async fn a_name_is_taken_once<H: Harness>() {
 }
 
 /// Of many who make the same name at once, one wins and the others are told who.
-pub async fn a_name_has_one_winner<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_name_has_one_winner(place: Place) {
+    let world = World::new(place).await;
     let mut tasks = Vec::new();
     for number in 0..12 {
         let store = Arc::clone(&world.store);
@@ -174,8 +166,8 @@ pub async fn a_name_has_one_winner<H: Harness>() {
 }
 
 /// Lists are in the order of ids, both ways, and go on behind any id.
-pub async fn applications_are_sliced<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn applications_are_sliced(place: Place) {
+    let world = World::new(place).await;
     for uid in ["d", "a", "c", "e", "b"] {
         world.make(customer(uid)).await;
     }
@@ -204,8 +196,8 @@ pub async fn applications_are_sliced<H: Harness>() {
 }
 
 /// A change touches what it names; a name that somebody has is refused and nothing changes.
-pub async fn applications_are_changed<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn applications_are_changed(place: Place) {
+    let world = World::new(place).await;
     let acme = world.make(customer("acme")).await;
     world.make(customer("other")).await;
     let change = async |change| {
@@ -244,9 +236,56 @@ pub async fn applications_are_changed<H: Harness>() {
     assert_eq!(unknown.await.unwrap(), Changed::Absent);
 }
 
+/// A change that was thought out from a reading is made only if it is still so.
+pub async fn changes_are_made_of_what_was_read(place: Place) {
+    let world = World::new(place).await;
+    let acme = world.make(customer("acme")).await;
+    let change = async |change| {
+        world.store.application_change(Owner::MAIN, acme.key, change, LATER).await.unwrap()
+    };
+    let named = |name: &str| ApplicationSettings { name: name.to_owned(), ..Default::default() };
+    let first = ApplicationChange { settings: Some(named("first")), ..acme.change() };
+    let first = change(first).await.done().expect("nobody was quicker");
+    let stale = [
+        ApplicationChange { settings: Some(named("second")), ..acme.change() },
+        ApplicationChange { credentials: Some(vec![7]), ..acme.change() },
+        ApplicationChange { uid: Some(None), ..acme.change() },
+        ApplicationChange { remove: true, ..acme.change() },
+        Application { uid: None, ..first.clone() }.change(),
+        Application { credentials: Some(vec![8]), ..first.clone() }.change(),
+        Application { origin: Origin::File, ..first.clone() }.change(),
+    ];
+    for stale in stale {
+        assert_eq!(change(stale.clone()).await, Changed::Meanwhile, "{stale:?}");
+        assert_eq!(by_uid(&world, CUSTOMER, "acme").await, Some(first.clone()));
+    }
+    let second = ApplicationChange { credentials: Some(vec![9]), ..first.change() };
+    let second = change(second).await.done().expect("it is as it was read");
+    assert_eq!((&second.settings, second.credentials), (&first.settings, Some(vec![9])));
+    let mut tasks = Vec::new();
+    for number in 0..12_u8 {
+        let read = Application { credentials: Some(vec![9]), ..first.clone() };
+        let (settings, credentials) = (Some(named("third")), Some(vec![9, number]));
+        let one = ApplicationChange { settings, credentials, ..read.change() };
+        let (store, key) = (Arc::clone(&world.store), acme.key);
+        tasks.push(tokio::spawn(async move {
+            store.application_change(Owner::MAIN, key, one, LATER).await.unwrap()
+        }));
+    }
+    let (mut won, mut late) = (0, 0);
+    for task in tasks {
+        match task.await.unwrap() {
+            Changed::Done(_) => won += 1,
+            Changed::Meanwhile => late += 1,
+            other => panic!("{other:?} should be a change, or too late"),
+        }
+    }
+    assert_eq!((won, late), (1, 11));
+}
+
 /// A removed application is found no more, its name is free, its endpoints are removed.
-pub async fn removed_applications_are_gone<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn removed_applications_are_gone(place: Place) {
+    let world = World::new(place).await;
     let store = &world.store;
     let acme = world.make(customer("acme")).await;
     let hook = world.attach(made_endpoint(acme.key, "hook")).await;
@@ -278,7 +317,7 @@ pub async fn removed_applications_are_gone<H: Harness>() {
     let list = store.endpoint_list(Owner::MAIN, acme.key, Slice::oldest(9)).await.unwrap();
     assert!(list.is_empty(), "{list:?}");
     let enable = EndpointChange::State { state: EndpointState::Enabled, reason: String::new() };
-    for change in [enable, EndpointChange::FailingSince(Some(T0)), EndpointChange::Headers(None)] {
+    for change in [enable, EndpointChange::FailingSince(Some(T0)), hook.with_headers(None)] {
         let absent = store.endpoint_change(Owner::MAIN, hook.id, change, LATER).await.unwrap();
         assert_eq!(absent, Changed::Absent, "it is removed for good");
     }
@@ -289,8 +328,8 @@ pub async fn removed_applications_are_gone<H: Harness>() {
 }
 
 /// Removing an application takes its documents along, and nobody else's.
-pub async fn removal_takes_documents_along<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn removal_takes_documents_along(place: Place) {
+    let mut world = World::new(place).await;
     let acme = world.make(customer("acme")).await;
     let kept = world.make(customer("kept")).await;
     let kind = DocumentKind::Integration;
@@ -325,8 +364,8 @@ pub async fn removal_takes_documents_along<H: Harness>() {
 }
 
 /// The events of a removed application stay as they are, and what was pending is told as pending.
-pub async fn removal_leaves_events_alone<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn removal_leaves_events_alone(place: Place) {
+    let world = World::new(place).await;
     let acme = world.make(customer("acme")).await;
     let hook = world.attach(made_endpoint(acme.key, "hook")).await.key;
     let ended = world.store_event(event(acme.key, T0).waiting(&[hook])).await;
@@ -345,8 +384,8 @@ pub async fn removal_leaves_events_alone<H: Harness>() {
 }
 
 /// Declaring leaves what the API made alone, and the file's own is found beside it.
-pub async fn declaring_leaves_the_rest_alone<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn declaring_leaves_the_rest_alone(place: Place) {
+    let world = World::new(place).await;
     let made_source = world.make(made(ApplicationKind::Source, "made")).await;
     let acme = world.make(customer("alpha")).await;
     let mut hooks = Vec::new();
@@ -380,8 +419,8 @@ pub async fn declaring_leaves_the_rest_alone<H: Harness>() {
 }
 
 /// A source that the API made and the file declares becomes the file's, and goes with the file.
-pub async fn a_declared_source_becomes_the_files<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_declared_source_becomes_the_files(place: Place) {
+    let world = World::new(place).await;
     let new =
         ApplicationNew { credentials: Some(vec![1, 2]), ..made(ApplicationKind::Source, "zeta") };
     let zeta = world.make(new).await;
@@ -417,8 +456,8 @@ pub async fn a_declared_source_becomes_the_files<H: Harness>() {
 
 /// A name that the file has given up is free; when the file declares it again, who has it then is
 /// meant.
-pub async fn a_declared_name_means_who_has_it<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_declared_name_means_who_has_it(place: Place) {
+    let world = World::new(place).await;
     let store = &world.store;
     store.config_declare(Owner::MAIN, Vec::new(), T0).await.unwrap();
     let new = ApplicationNew {
@@ -444,8 +483,8 @@ pub async fn a_declared_name_means_who_has_it<H: Harness>() {
 }
 
 /// Owners are those who have applications, removed ones included.
-pub async fn owners_are_listed<H: Harness>() {
-    let harness = H::fresh().await;
+pub async fn owners_are_listed(place: Place) {
+    let harness = place.fresh().await;
     let store = harness.store();
     assert!(store.owner_list().await.unwrap().is_empty());
     for number in [7, 1, 300_000] {
@@ -463,8 +502,8 @@ pub async fn owners_are_listed<H: Harness>() {
 }
 
 /// An application that the API made takes events like any other, with dedupe and replays.
-pub async fn applications_take_events<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn applications_take_events(place: Place) {
+    let world = World::new(place).await;
     let acme = world.make(customer("acme")).await;
     let hook = world.attach(made_endpoint(acme.key, "hook")).await;
     let stored = world.store_event(event(acme.key, T0).keyed(1).waiting(&[hook.key])).await;
@@ -482,8 +521,8 @@ pub async fn applications_take_events<H: Harness>() {
 }
 
 /// Everything about applications is there after a crash.
-pub async fn applications_survive_a_crash<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn applications_survive_a_crash(place: Place) {
+    let mut world = World::new(place).await;
     let acme = world.make(customer("acme")).await;
     let gone = world.make(customer("gone")).await;
     world.attach(made_endpoint(gone.key, "hook")).await;

@@ -6,12 +6,12 @@ use becket_model::{AttemptId, DeliveryState, FailureReason, NextStep, Trigger};
 use becket_store::{AttemptFinish, AttemptRow, AttemptWrite, FinishOutcome, LeaseToken};
 use bytes::Bytes;
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{EXHAUSTED, LEASE_MS, MAIN, T0, Wishes, World, attempt, delivery, event};
 
 /// A success, an exhausted schedule and a 410 each end the delivery.
-pub async fn a_final_step_ends_the_delivery<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_final_step_ends_the_delivery(place: Place) {
+    let world = World::new(place).await;
     let steps = [
         (NextStep::Delivered, DeliveryState::Delivered),
         (EXHAUSTED, DeliveryState::Failed),
@@ -29,8 +29,8 @@ pub async fn a_final_step_ends_the_delivery<H: Harness>() {
 }
 
 /// A retry puts the delivery back, due at its moment, with one attempt more.
-pub async fn a_retry_puts_the_delivery_back<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_retry_puts_the_delivery_back(place: Place) {
+    let world = World::new(place).await;
     let (key, lease) = world.one_leased(T0).await;
     world.record(key, lease, attempt(1, T0), NextStep::RetryAt(T0 + 50)).await;
     let row = &world.deliveries(key.event).await[0];
@@ -49,16 +49,16 @@ pub async fn a_retry_puts_the_delivery_back<H: Harness>() {
 }
 
 /// A retry that is due in the past can be leased at once.
-pub async fn a_retry_may_be_due_at_once<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_retry_may_be_due_at_once(place: Place) {
+    let world = World::new(place).await;
     let (key, lease) = world.one_leased(T0).await;
     world.record(key, lease, attempt(1, T0), NextStep::RetryAt(T0 - 5)).await;
     assert_eq!(world.lease_one(world.a[0], T0).await.key, key);
 }
 
 /// An attempt under a lease that has passed to somebody else changes nothing.
-pub async fn a_stale_attempt_changes_nothing<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_stale_attempt_changes_nothing(place: Place) {
+    let world = World::new(place).await;
     let (key, stale) = world.one_leased(T0).await;
     let held = world.lease_one(world.a[0], T0 + LEASE_MS as i64).await;
     let before = world.row(key.event).await;
@@ -73,8 +73,8 @@ pub async fn a_stale_attempt_changes_nothing<H: Harness>() {
 }
 
 /// A lease is used up by the attempt that was recorded under it.
-pub async fn a_lease_is_good_for_one_attempt<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_lease_is_good_for_one_attempt(place: Place) {
+    let world = World::new(place).await;
     for first in [NextStep::Delivered, EXHAUSTED, NextStep::RetryAt(T0)] {
         let (key, lease) = world.one_leased(T0).await;
         world.record(key, lease, attempt(1, T0), first).await;
@@ -89,8 +89,8 @@ pub async fn a_lease_is_good_for_one_attempt<H: Harness>() {
 }
 
 /// An attempt for a delivery that does not exist is stale, not an error.
-pub async fn unknown_deliveries_are_stale<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn unknown_deliveries_are_stale(place: Place) {
+    let world = World::new(place).await;
     let (key, lease) = world.one_leased(T0).await;
     let mut other_endpoint = key;
     other_endpoint.endpoint = world.a[1];
@@ -108,8 +108,8 @@ pub async fn unknown_deliveries_are_stale<H: Harness>() {
 }
 
 /// A delivery that waits is under no lease, so no attempt can be recorded for it.
-pub async fn what_is_not_leased_cannot_be_finished<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn what_is_not_leased_cannot_be_finished(place: Place) {
+    let world = World::new(place).await;
     let (id, lease) = world.store_new(event(world.alpha, T0).waiting(&world.a[..1])).await;
     let key = delivery(id, world.a[0]);
     let outcome = world.finish(key, lease, attempt(1, T0), NextStep::Delivered).await;
@@ -118,8 +118,8 @@ pub async fn what_is_not_leased_cannot_be_finished<H: Harness>() {
 }
 
 /// The token of an accepted event holds for each of its leased deliveries on its own.
-pub async fn one_token_serves_all_deliveries_of_an_event<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn one_token_serves_all_deliveries_of_an_event(place: Place) {
+    let world = World::new(place).await;
     let (id, lease) = world.store_new(event(world.alpha, T0).leased(&world.a)).await;
     let keys = world.a.map(|endpoint| delivery(id, endpoint));
     world.record(keys[1], lease, attempt(1, T0), NextStep::Delivered).await;
@@ -136,8 +136,8 @@ pub async fn one_token_serves_all_deliveries_of_an_event<H: Harness>() {
 }
 
 /// Attempts are listed in the order they were made, over all deliveries of the event.
-pub async fn attempts_stand_in_their_order<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn attempts_stand_in_their_order(place: Place) {
+    let world = World::new(place).await;
     let (id, lease) = world.store_new(event(world.alpha, T0).leased(&world.a[..2])).await;
     let [first, second] = [delivery(id, world.a[0]), delivery(id, world.a[1])];
     let mut made = Vec::new();
@@ -157,8 +157,8 @@ pub async fn attempts_stand_in_their_order<H: Harness>() {
 }
 
 /// Everything about an attempt is kept exactly, and found by its id, also after a crash.
-pub async fn attempts_come_back_exactly<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn attempts_come_back_exactly(place: Place) {
+    let mut world = World::new(place).await;
     let large: Vec<u8> = (0..70_000_u32).map(|at| (at % 253) as u8).collect();
     let writes = [
         (attempt(1, T0), NextStep::Delivered),
@@ -200,8 +200,8 @@ pub async fn attempts_come_back_exactly<H: Harness>() {
 }
 
 /// An attempt that was never recorded is not there.
-pub async fn unknown_attempts_are_not_there<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn unknown_attempts_are_not_there(place: Place) {
+    let world = World::new(place).await;
     let event = world.one_ended(T0, NextStep::Delivered).await;
     let row = world.store.attempt_list(MAIN, event).await.unwrap().remove(0);
     let mut near = *row.id.as_bytes();
@@ -212,8 +212,8 @@ pub async fn unknown_attempts_are_not_there<H: Harness>() {
 }
 
 /// Of many who finish under one lease at once, one is recorded.
-pub async fn racing_attempts_have_one_winner<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn racing_attempts_have_one_winner(place: Place) {
+    let world = World::new(place).await;
     let (key, lease) = world.one_leased(T0).await;
     let mut tasks = Vec::new();
     for number in 0..20 {
@@ -235,8 +235,8 @@ pub async fn racing_attempts_have_one_winner<H: Harness>() {
 }
 
 /// Attempts of old events are recorded while new events arrive.
-pub async fn late_results_reach_old_events<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn late_results_reach_old_events(place: Place) {
+    let world = World::new(place).await;
     let mut held = Vec::new();
     for at in 0..12 {
         held.push(world.one_leased(T0 + at).await);

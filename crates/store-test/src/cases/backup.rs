@@ -5,17 +5,17 @@ use becket_store::{
     DocumentContent, DocumentKind, DocumentName, EventFilter, Owner, Page, WriteIf,
 };
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{MAIN, T0, Wishes, World, customer, event, ids, made_endpoint};
 
 /// A store without backups says so and leaves no folder; one with them fills a new folder.
-pub async fn a_backup_is_made_or_refused<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_backup_is_made_or_refused(place: Place) {
+    let world = World::new(place).await;
     world.one_ended(T0, NextStep::Delivered).await;
     let folder = world.harness.backup_folder();
     let answer = world.store.backup(&folder).await;
-    assert_eq!(answer.is_ok(), H::capabilities().backup, "{answer:?}");
-    assert_eq!(folder.exists(), H::capabilities().backup);
+    assert_eq!(answer.is_ok(), place.capabilities().backup, "{answer:?}");
+    assert_eq!(folder.exists(), place.capabilities().backup);
     if let Ok(bytes) = answer {
         assert!(bytes > 0, "it tells how large the copy is");
         assert!(world.store.backup(&folder).await.is_err(), "the folder exists by now");
@@ -23,11 +23,11 @@ pub async fn a_backup_is_made_or_refused<H: Harness>() {
 }
 
 /// The copy has everything that was there, and both go on without each other.
-pub async fn a_backup_opens_as_a_store<H: Harness>() {
-    if !H::capabilities().backup {
+pub async fn a_backup_opens_as_a_store(place: Place) {
+    if !place.capabilities().backup {
         return;
     }
-    let world = World::<H>::new().await;
+    let world = World::new(place).await;
     let store = &world.store;
     let mut stored = Vec::new();
     for at in 0..8 {

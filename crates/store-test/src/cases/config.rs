@@ -3,14 +3,14 @@
 use becket_model::{EndpointId, EndpointState, Origin};
 use becket_store::{Changed, Endpoint, EndpointChange, Owner, StoredSecret};
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{OTHER, T0, World, application_of, endpoint, endpoint_of, source};
 
 const LATER: i64 = T0 + 1_000;
 
 /// New sources and endpoints get rising keys in their order, and everything that was declared.
-pub async fn new_ones_are_made_in_order<H: Harness>() {
-    let harness = H::fresh().await;
+pub async fn new_ones_are_made_in_order(place: Place) {
+    let harness = place.fresh().await;
     let store = harness.store();
     let declared = vec![source("zeta", &["z2", "z1"]), source("alpha", &["z1"])];
     let config = store.config_declare(Owner::MAIN, declared, T0).await.unwrap();
@@ -35,8 +35,8 @@ pub async fn new_ones_are_made_in_order<H: Harness>() {
 }
 
 /// The same declaration with fresh ids and secrets changes nothing.
-pub async fn declaring_again_changes_nothing<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn declaring_again_changes_nothing(place: Place) {
+    let world = World::new(place).await;
     let before = world.store.config_list(Owner::MAIN).await.unwrap();
     let mut declared = vec![source("alpha", &["a1", "a2", "a3"]), source("beta", &["b1"])];
     declared[0].id = source("fresh", &[]).id;
@@ -47,8 +47,8 @@ pub async fn declaring_again_changes_nothing<H: Harness>() {
 }
 
 /// A changed declaration updates settings and provider under the same ids and keys.
-pub async fn settings_and_provider_follow_the_file<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn settings_and_provider_follow_the_file(place: Place) {
+    let world = World::new(place).await;
     let mut declared = vec![source("alpha", &["a1", "a2", "a3"]), source("beta", &["b1"])];
     declared[0].provider = "stripe".to_owned();
     let settings = &mut declared[0].endpoints[1].settings;
@@ -67,8 +67,8 @@ pub async fn settings_and_provider_follow_the_file<H: Harness>() {
 }
 
 /// An endpoint that is no longer declared stays, removed; its neighbours stay as they were.
-pub async fn absent_endpoints_are_removed<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn absent_endpoints_are_removed(place: Place) {
+    let world = World::new(place).await;
     let declared = vec![source("alpha", &["a1", "a3"]), source("beta", &["b1"])];
     let after = world.store.config_declare(Owner::MAIN, declared, LATER).await.unwrap();
     assert_eq!(endpoint_of(&after, "a2").state, EndpointState::Removed);
@@ -80,8 +80,8 @@ pub async fn absent_endpoints_are_removed<H: Harness>() {
 }
 
 /// A source that is no longer declared stays, removed, and its endpoints with it.
-pub async fn absent_sources_take_their_endpoints_along<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn absent_sources_take_their_endpoints_along(place: Place) {
+    let world = World::new(place).await;
     let declared = vec![source("beta", &["b1"])];
     let after = world.store.config_declare(Owner::MAIN, declared, LATER).await.unwrap();
     let removed: Vec<_> = after.sources().map(|source| source.removed).collect();
@@ -95,8 +95,8 @@ pub async fn absent_sources_take_their_endpoints_along<H: Harness>() {
 }
 
 /// What comes back into the file is enabled, with its old ids, keys and secrets.
-pub async fn what_comes_back_is_the_same<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn what_comes_back_is_the_same(place: Place) {
+    let world = World::new(place).await;
     let store = &world.store;
     let id = endpoint("alpha", "a1").id;
     let paused = EndpointChange::State { state: EndpointState::Paused, reason: "why".to_owned() };
@@ -119,8 +119,8 @@ pub async fn what_comes_back_is_the_same<H: Harness>() {
 }
 
 /// What a person or the engine held back stays held back when the file is read again.
-pub async fn paused_and_disabled_survive_a_declaration<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn paused_and_disabled_survive_a_declaration(place: Place) {
+    let world = World::new(place).await;
     for (uid, state) in [("a1", EndpointState::Paused), ("a2", EndpointState::Disabled)] {
         let change = EndpointChange::State { state, reason: format!("{uid} is held") };
         let id = endpoint("alpha", uid).id;
@@ -144,8 +144,8 @@ pub async fn paused_and_disabled_survive_a_declaration<H: Harness>() {
 }
 
 /// Since when an endpoint fails can be set and cleared; enabling it forgets it, and the reason.
-pub async fn enabling_forgets_failures<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn enabling_forgets_failures(place: Place) {
+    let world = World::new(place).await;
     let id = endpoint("alpha", "a1").id;
     let change = async |change| {
         let changed = world.store.endpoint_change(Owner::MAIN, id, change, LATER).await.unwrap();
@@ -168,8 +168,8 @@ pub async fn enabling_forgets_failures<H: Harness>() {
 }
 
 /// A new secret stands in front, and the old ones sign for a while, never longer than before.
-pub async fn secrets_rotate<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn secrets_rotate(place: Place) {
+    let world = World::new(place).await;
     let id = endpoint("alpha", "a1").id;
     let rotate = async |envelope: &[u8], old_expire_at_ms| {
         let envelope = envelope.to_vec();
@@ -195,8 +195,8 @@ pub async fn secrets_rotate<H: Harness>() {
 }
 
 /// Changing an endpoint that is not there answers `Absent`.
-pub async fn unknown_endpoints_are_not_there<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn unknown_endpoints_are_not_there(place: Place) {
+    let world = World::new(place).await;
     let unknown = EndpointId::from_bytes([7; 20]);
     let change = EndpointChange::FailingSince(Some(T0));
     assert_eq!(
@@ -206,8 +206,8 @@ pub async fn unknown_endpoints_are_not_there<H: Harness>() {
 }
 
 /// Two owners may use the same names for different things.
-pub async fn owners_do_not_share_names<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn owners_do_not_share_names(place: Place) {
+    let world = World::new(place).await;
     let declared = vec![source("gamma", &["g1"]), source("alpha", &["a1"])];
     let mut declared_again = declared.clone();
     declared_again[1].id = source("other alpha", &[]).id;
@@ -221,8 +221,8 @@ pub async fn owners_do_not_share_names<H: Harness>() {
 }
 
 /// A setting holds the first value it was given, whatever bytes those are.
-pub async fn settings_hold_their_first_value<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn settings_hold_their_first_value(place: Place) {
+    let world = World::new(place).await;
     let store = &world.store;
     assert_eq!(store.setting_get(Owner::MAIN, "token").await.unwrap(), None);
     let value = vec![0, 255, 1];
@@ -236,8 +236,8 @@ pub async fn settings_hold_their_first_value<H: Harness>() {
 }
 
 /// A setting that is put takes the new value, whether it had one or not.
-pub async fn settings_are_overwritten<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn settings_are_overwritten(place: Place) {
+    let mut world = World::new(place).await;
     for value in [vec![0, 255, 1], vec![2], Vec::new()] {
         world.store.setting_put(Owner::MAIN, "token", value.clone()).await.unwrap();
         let found = world.store.setting_get(Owner::MAIN, "token").await.unwrap();
@@ -254,8 +254,8 @@ pub async fn settings_are_overwritten<H: Harness>() {
 }
 
 /// Of many who set a value at once, one wins and all see the same.
-pub async fn settings_have_one_winner<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn settings_have_one_winner(place: Place) {
+    let world = World::new(place).await;
     let mut tasks = Vec::new();
     for number in 0..16_u8 {
         let store = std::sync::Arc::clone(&world.store);
@@ -271,8 +271,8 @@ pub async fn settings_have_one_winner<H: Harness>() {
 }
 
 /// Everything that was declared, changed and set is there after a crash.
-pub async fn configuration_survives_a_crash<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn configuration_survives_a_crash(place: Place) {
+    let mut world = World::new(place).await;
     let id = endpoint("alpha", "a1").id;
     let changes = [
         EndpointChange::FailingSince(Some(T0 + 3)),

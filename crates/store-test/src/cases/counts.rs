@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use becket_model::{ApplicationKey, DeliveryState, EndpointKey, NextStep};
 use becket_store::{DeliveryCounts, EventCount, EventFilter, EventRow, Owner, Page, Scope};
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{
     DAY_MS, EXHAUSTED, MAIN, OTHER, POLICY, T0, Wishes, World, customer, event, made_endpoint,
 };
 
 /// Everything that a scope lists.
-async fn listed<H: Harness>(world: &World<H>, scope: Scope) -> Vec<EventRow> {
+async fn listed(world: &World, scope: Scope) -> Vec<EventRow> {
     let everything = EventFilter::default();
     world.store.event_list(scope, everything, Page::newest(1_000)).await.unwrap()
 }
@@ -67,7 +67,7 @@ const STRETCHES: [(i64, i64); 10] = [
 ];
 
 /// Compares every scope's counts with its lists.
-async fn assert_counts<H: Harness>(world: &World<H>, scopes: &[Scope], endpoints: &[EndpointKey]) {
+async fn assert_counts(world: &World, scopes: &[Scope], endpoints: &[EndpointKey]) {
     for scope in scopes {
         let rows = listed(world, *scope).await;
         for (since_ms, until_ms) in STRETCHES {
@@ -89,8 +89,8 @@ async fn assert_counts<H: Harness>(world: &World<H>, scopes: &[Scope], endpoints
 
 /// Counts are what counting the list gives: at every stage of deliveries, for every scope, after a
 /// crash, and when retention has taken some.
-pub async fn counts_are_what_the_list_gives<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn counts_are_what_the_list_gives(place: Place) {
+    let mut world = World::new(place).await;
     let acme = world.make(customer("acme")).await.key;
     let hook = world.attach(made_endpoint(acme, "hook")).await.key;
     let scopes = [
@@ -162,8 +162,8 @@ pub async fn counts_are_what_the_list_gives<H: Harness>() {
 }
 
 /// The numbers themselves, for one endpoint and one application.
-pub async fn counts_are_told_in_order<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn counts_are_told_in_order(place: Place) {
+    let world = World::new(place).await;
     world.store_event(event(world.beta, T0).typed("push").waiting(&[world.b])).await;
     world.store_event(event(world.alpha, T0).typed("push").waiting(&world.a)).await;
     world.store_event(event(world.alpha, T0).typed("ping")).await;

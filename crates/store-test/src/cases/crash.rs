@@ -3,14 +3,14 @@
 use becket_model::{EventId, NextStep};
 use becket_store::{EventFilter, FinishOutcome};
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{EXHAUSTED, LEASE_MS, MAIN, T0, Wishes, World, attempt, delivery, event};
 
 const LEASE_END: i64 = T0 + LEASE_MS as i64;
 
 /// A store keeps what it acknowledged if and only if it declares so.
-pub async fn durability_is_as_declared<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn durability_is_as_declared(place: Place) {
+    let mut world = World::new(place).await;
     let id = world.store_event(event(world.alpha, T0)).await;
     // For a store that is not durable, `reopen` checks that everything is gone.
     if world.reopen().await {
@@ -19,8 +19,8 @@ pub async fn durability_is_as_declared<H: Harness>() {
 }
 
 /// Every accepted event is there as it was, with its bytes.
-pub async fn accepted_events_survive<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn accepted_events_survive(place: Place) {
+    let mut world = World::new(place).await;
     let mut before = Vec::new();
     for at in 0..11 {
         let mut accept = event(world.alpha, T0 + at).waiting(&world.a[..(at % 4) as usize]);
@@ -45,8 +45,8 @@ pub async fn accepted_events_survive<H: Harness>() {
 }
 
 /// Every recorded attempt is there, and what became of its delivery.
-pub async fn finished_attempts_survive<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn finished_attempts_survive(place: Place) {
+    let mut world = World::new(place).await;
     let steps = [NextStep::Delivered, EXHAUSTED, NextStep::RetryAt(T0 + 70)];
     let mut events = Vec::new();
     for at in 0..9 {
@@ -75,8 +75,8 @@ pub async fn finished_attempts_survive<H: Harness>() {
 }
 
 /// What waits is exactly what waited, each at its moment.
-pub async fn pending_deliveries_are_found_again<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn pending_deliveries_are_found_again(place: Place) {
+    let mut world = World::new(place).await;
     let mut expected = Vec::new();
     for at in 0..10_i64 {
         let id = world.store_event(event(world.alpha, T0 + at).waiting(&world.a[..1])).await;
@@ -101,8 +101,8 @@ pub async fn pending_deliveries_are_found_again<H: Harness>() {
 }
 
 /// Leases end with the process, or hold for those who share the store, as declared.
-pub async fn leases_are_as_declared<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn leases_are_as_declared(place: Place) {
+    let mut world = World::new(place).await;
     let (key, planned) = world.one_leased(T0).await;
     let id = world.store_event(event(world.alpha, T0).waiting(&world.a[1..2])).await;
     let handed = world.lease_one(world.a[1], T0).await;
@@ -111,7 +111,7 @@ pub async fn leases_are_as_declared<H: Harness>() {
     }
     let held = [(key, planned), (handed.key, handed.lease)];
     assert_eq!(handed.key, delivery(id, world.a[1]));
-    if H::capabilities().keeps_leases {
+    if place.capabilities().keeps_leases {
         assert!(world.due().await.is_empty());
         assert!(world.lease(world.a[0], LEASE_END - 1).await.is_empty());
         for (key, lease) in held {
@@ -130,13 +130,13 @@ pub async fn leases_are_as_declared<H: Harness>() {
 }
 
 /// Tokens of the time before a crash are stale, however many leases were given since.
-pub async fn old_tokens_stay_stale<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn old_tokens_stay_stale(place: Place) {
+    let mut world = World::new(place).await;
     let mut old = Vec::new();
     for _ in 0..4 {
         old.push(world.one_leased(T0).await);
     }
-    if !world.reopen().await || H::capabilities().keeps_leases {
+    if !world.reopen().await || place.capabilities().keeps_leases {
         return;
     }
     let again = world.lease(world.a[0], T0).await;
@@ -151,8 +151,8 @@ pub async fn old_tokens_stay_stale<H: Harness>() {
 }
 
 /// The due moment of what was only given back or hurried is kept as declared.
-pub async fn released_moments_are_as_declared<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn released_moments_are_as_declared(place: Place) {
+    let mut world = World::new(place).await;
     let (key, lease) = world.one_leased(T0).await;
     world.store.delivery_release(vec![(key, lease)], T0 + 500).await.unwrap();
     let (other, lease) = world.store_new(event(world.alpha, T0).leased(&world.a[1..2])).await;
@@ -164,13 +164,13 @@ pub async fn released_moments_are_as_declared<H: Harness>() {
         return;
     }
     let expected =
-        if H::capabilities().keeps_released_due { [T0 + 500, T0 + 400] } else { [T0, T0 + 900] };
+        if place.capabilities().keeps_released_due { [T0 + 500, T0 + 400] } else { [T0, T0 + 900] };
     world.assert_due(&[(world.a[0], 1, expected[0]), (world.a[1], 1, expected[1])]).await;
 }
 
 /// A store can crash after every single step and loses nothing.
-pub async fn a_crash_after_every_step_loses_nothing<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn a_crash_after_every_step_loses_nothing(place: Place) {
+    let mut world = World::new(place).await;
     let mut stored = Vec::new();
     for at in 0..7_i64 {
         let at_ms = T0 + at;

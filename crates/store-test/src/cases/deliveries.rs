@@ -6,7 +6,7 @@ use std::sync::Arc;
 use becket_model::{EndpointKey, NextStep};
 use becket_store::{FinishOutcome, LeasedDelivery};
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{
     EXHAUSTED, LEASE_MS, MAIN, T0, Wishes, World, attempt, delivery, event, record,
 };
@@ -14,8 +14,8 @@ use crate::fixture::{
 const LEASE_END: i64 = T0 + LEASE_MS as i64;
 
 /// A delivery planned as waiting is due when the event arrived; one planned as leased is not.
-pub async fn planned_deliveries_wait_or_are_leased<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn planned_deliveries_wait_or_are_leased(place: Place) {
+    let world = World::new(place).await;
     let accept = event(world.alpha, T0).waiting(&world.a[1..2]).leased(&world.a[..1]);
     let id = world.store_event(accept).await;
     world.assert_due(&[(world.a[1], 1, T0)]).await;
@@ -26,8 +26,8 @@ pub async fn planned_deliveries_wait_or_are_leased<H: Harness>() {
 }
 
 /// What is handed out has everything that an attempt needs.
-pub async fn a_lease_carries_the_event<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_lease_carries_the_event(place: Place) {
+    let world = World::new(place).await;
     let pairs: [(&str, &[u8]); 2] = [(":method", b"PUT"), ("x-a", &[0xff])];
     let mut accept = event(world.beta, T0 + 3).typed("push").waiting(&[world.b]);
     accept.record = record(&pairs, b"\0body");
@@ -44,8 +44,8 @@ pub async fn a_lease_carries_the_event<H: Harness>() {
 }
 
 /// What has been due the longest is handed out first, then the oldest event.
-pub async fn the_oldest_due_comes_first<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn the_oldest_due_comes_first(place: Place) {
+    let world = World::new(place).await;
     let mut keys = Vec::new();
     for _ in 0..6 {
         keys.push(world.one_leased(T0).await);
@@ -68,8 +68,8 @@ pub async fn the_oldest_due_comes_first<H: Harness>() {
 }
 
 /// No more are handed out than were asked for, and only those of the endpoint.
-pub async fn leases_are_bounded_and_of_one_endpoint<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn leases_are_bounded_and_of_one_endpoint(place: Place) {
+    let world = World::new(place).await;
     for at in 0..7 {
         world.store_event(event(world.alpha, T0 + at).waiting(&world.a[..2])).await;
     }
@@ -87,8 +87,8 @@ pub async fn leases_are_bounded_and_of_one_endpoint<H: Harness>() {
 }
 
 /// A retry is not handed out before its moment.
-pub async fn nothing_is_leased_before_it_is_due<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn nothing_is_leased_before_it_is_due(place: Place) {
+    let world = World::new(place).await;
     let (key, lease) = world.one_leased(T0).await;
     world.record(key, lease, attempt(1, T0), NextStep::RetryAt(T0 + 500)).await;
     assert!(world.lease(world.a[0], T0 + 499).await.is_empty());
@@ -98,8 +98,8 @@ pub async fn nothing_is_leased_before_it_is_due<H: Harness>() {
 
 /// What is to be delivered later waits for its moment, across a crash and in older parts of the
 /// store; a replay hurries it.
-pub async fn planned_moments_are_kept<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn planned_moments_are_kept(place: Place) {
+    let mut world = World::new(place).await;
     let endpoint = world.a[0];
     let mut stored = Vec::new();
     for (at, due_ms) in [(0, 900), (1, 500), (2, 2), (3, -7), (4, 700), (5, 700)] {
@@ -132,8 +132,8 @@ pub async fn planned_moments_are_kept<H: Harness>() {
 }
 
 /// Many who lease at once get every delivery exactly once.
-pub async fn concurrent_leases_are_disjoint<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn concurrent_leases_are_disjoint(place: Place) {
+    let world = World::new(place).await;
     let mut stored = HashSet::new();
     for at in 0..60 {
         let id = world.store_event(event(world.alpha, T0 + at).waiting(&world.a[..1])).await;
@@ -163,8 +163,8 @@ pub async fn concurrent_leases_are_disjoint<H: Harness>() {
 }
 
 /// A lease holds until its last millisecond and not longer; then the old token is stale.
-pub async fn leases_expire<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn leases_expire(place: Place) {
+    let world = World::new(place).await;
     let (key, first) = world.one_leased(T0).await;
     assert!(world.lease(world.a[0], LEASE_END - 1).await.is_empty());
     let second = world.lease_one(world.a[0], LEASE_END).await;
@@ -179,8 +179,8 @@ pub async fn leases_expire<H: Harness>() {
 }
 
 /// A lease whose time is over still holds while nobody has asked for deliveries since.
-pub async fn an_expired_lease_holds_until_somebody_asks<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn an_expired_lease_holds_until_somebody_asks(place: Place) {
+    let world = World::new(place).await;
     let (key, lease) = world.one_leased(T0).await;
     world.one_ended(LEASE_END + 5, NextStep::Delivered).await;
     assert!(world.lease(world.a[1], LEASE_END - 1).await.is_empty());
@@ -189,8 +189,8 @@ pub async fn an_expired_lease_holds_until_somebody_asks<H: Harness>() {
 }
 
 /// Whoever asks ends every expired lease, of any endpoint; what is not handed out waits again.
-pub async fn asking_ends_all_expired_leases<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn asking_ends_all_expired_leases(place: Place) {
+    let world = World::new(place).await;
     let (first, _) = world.one_leased(T0).await;
     let (second, lease) = world.one_leased(T0 + 1).await;
     let other = event(world.gamma, T0 + 2).leased(&[world.g]);
@@ -209,8 +209,8 @@ pub async fn asking_ends_all_expired_leases<H: Harness>() {
 }
 
 /// What is given back waits for its new moment.
-pub async fn released_deliveries_wait_again<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn released_deliveries_wait_again(place: Place) {
+    let world = World::new(place).await;
     let first = world.one_leased(T0).await;
     let second = world.one_leased(T0).await;
     world.store.delivery_release(vec![first, second], T0 + 700).await.unwrap();
@@ -226,8 +226,8 @@ pub async fn released_deliveries_wait_again<H: Harness>() {
 }
 
 /// Giving back what one does not hold any more changes nothing.
-pub async fn stale_releases_are_passed_over<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn stale_releases_are_passed_over(place: Place) {
+    let world = World::new(place).await;
     let (ended, old) = world.one_leased(T0).await;
     world.record(ended, old, attempt(1, T0), NextStep::Delivered).await;
     let (lost, stale) = world.one_leased(T0).await;
@@ -245,8 +245,8 @@ pub async fn stale_releases_are_passed_over<H: Harness>() {
 }
 
 /// The due list has each endpoint with something to do, and its earliest moment.
-pub async fn due_tells_the_earliest_of_each_endpoint<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn due_tells_the_earliest_of_each_endpoint(place: Place) {
+    let world = World::new(place).await;
     assert!(world.due().await.is_empty());
     world.store_event(event(world.alpha, T0 + 5).waiting(&world.a[..2])).await;
     world.store_event(event(world.alpha, T0 + 2).waiting(&world.a[..1])).await;
@@ -266,8 +266,8 @@ pub async fn due_tells_the_earliest_of_each_endpoint<H: Harness>() {
 }
 
 /// A delivery under way is pending without a due moment.
-pub async fn under_way_is_pending_and_not_due<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn under_way_is_pending_and_not_due(place: Place) {
+    let world = World::new(place).await;
     let id = world.store_event(event(world.alpha, T0).waiting(&world.a[..1])).await;
     assert_eq!(world.deliveries(id).await[0].due_ms, Some(T0));
     world.lease_one(world.a[0], T0).await;
@@ -277,8 +277,8 @@ pub async fn under_way_is_pending_and_not_due<H: Harness>() {
 }
 
 /// Removing, pausing or disabling an endpoint leaves its deliveries as they are.
-pub async fn deliveries_outlast_their_endpoint<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn deliveries_outlast_their_endpoint(place: Place) {
+    let world = World::new(place).await;
     let id = world.store_event(event(world.alpha, T0).waiting(&world.a[..1])).await;
     let store = &world.store;
     store.config_declare(becket_store::Owner::MAIN, Vec::new(), T0 + 1).await.unwrap();

@@ -6,7 +6,7 @@ use becket_store::{
     Document, DocumentContent, DocumentKind, DocumentName, Owner, Slice, WriteIf, Written,
 };
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{OTHER, T0, World, customer};
 
 const KIND: DocumentKind = DocumentKind::EventType;
@@ -23,8 +23,8 @@ fn until(expires_at_ms: i64) -> DocumentContent {
     DocumentContent { expires_at_ms: Some(expires_at_ms), ..body("{}") }
 }
 
-async fn put<H: Harness>(
-    world: &World<H>,
+async fn put(
+    world: &World,
     name: &DocumentName,
     content: DocumentContent,
     condition: WriteIf,
@@ -34,13 +34,13 @@ async fn put<H: Harness>(
     put.await.unwrap()
 }
 
-async fn get<H: Harness>(world: &World<H>, name: &DocumentName, now_ms: i64) -> Option<Document> {
+async fn get(world: &World, name: &DocumentName, now_ms: i64) -> Option<Document> {
     world.store.document_get(Owner::MAIN, name.clone(), now_ms).await.unwrap()
 }
 
 /// A document has everything that was written, and counts its revisions.
-pub async fn documents_come_back<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn documents_come_back(place: Place) {
+    let world = World::new(place).await;
     let name = named("ünïcode '\"; %_");
     assert_eq!(get(&world, &name, T0).await, None);
     let content = DocumentContent {
@@ -71,8 +71,8 @@ pub async fn documents_come_back<H: Harness>() {
 }
 
 /// Kind, application and name together make a document.
-pub async fn names_have_three_parts<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn names_have_three_parts(place: Place) {
+    let world = World::new(place).await;
     let acme = world.make(customer("acme")).await.key;
     let mut names = Vec::new();
     for kind in DocumentKind::ALL {
@@ -95,8 +95,8 @@ pub async fn names_have_three_parts<H: Harness>() {
 }
 
 /// A document is written only under its condition; a refusal shows what is there.
-pub async fn conditions_are_kept<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn conditions_are_kept(place: Place) {
+    let world = World::new(place).await;
     let name = named("a");
     let refused = put(&world, &name, body("0"), WriteIf::Revision(1), T0).await;
     assert_eq!(refused, Written::Refused(None));
@@ -115,8 +115,8 @@ pub async fn conditions_are_kept<H: Harness>() {
 }
 
 /// Of many who write the same revision at once, one wins.
-pub async fn a_revision_has_one_winner<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_revision_has_one_winner(place: Place) {
+    let world = World::new(place).await;
     for round in 0..4_u64 {
         let condition = if round == 0 { WriteIf::Absent } else { WriteIf::Revision(round) };
         let mut tasks = Vec::new();
@@ -140,8 +140,8 @@ pub async fn a_revision_has_one_winner<H: Harness>() {
 }
 
 /// A document that has expired is not there, for any call; the moment itself is too late.
-pub async fn expired_documents_are_not_there<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn expired_documents_are_not_there(place: Place) {
+    let world = World::new(place).await;
     let name = named("a");
     put(&world, &name, until(T0 + 100), WriteIf::Always, T0).await;
     let find = async |now_ms| world.store.document_find(KIND, "a", now_ms).await.unwrap();
@@ -165,8 +165,8 @@ pub async fn expired_documents_are_not_there<H: Harness>() {
 }
 
 /// Sweeping takes what has expired, of all owners, so many at a time, and nothing else.
-pub async fn sweeping_takes_the_expired<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn sweeping_takes_the_expired(place: Place) {
+    let world = World::new(place).await;
     for at in 0..7 {
         put(&world, &named(&format!("old {at}")), until(T0 + at), WriteIf::Always, T0 - 1).await;
     }
@@ -192,8 +192,8 @@ pub async fn sweeping_takes_the_expired<H: Harness>() {
 }
 
 /// Lists are in the order of names, both ways, and show one kind of one place.
-pub async fn documents_are_sliced<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn documents_are_sliced(place: Place) {
+    let world = World::new(place).await;
     let acme = world.make(customer("acme")).await.key;
     for name in ["b", "Z", "a.b", "ä", "a", "aa"] {
         put(&world, &named(name), body("{}"), WriteIf::Always, T0).await;
@@ -225,8 +225,8 @@ pub async fn documents_are_sliced<H: Harness>() {
 }
 
 /// A name that is unique in the store is found without knowing whose it is.
-pub async fn unique_names_are_found<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn unique_names_are_found(place: Place) {
+    let world = World::new(place).await;
     let kind = DocumentKind::Token;
     let mine = DocumentName::of_owner(kind, "mine");
     let theirs = DocumentName::of(kind, world.gamma, "theirs");
@@ -243,8 +243,8 @@ pub async fn unique_names_are_found<H: Harness>() {
 }
 
 /// A document needs an application of its own owner.
-pub async fn a_place_has_to_be_there<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_place_has_to_be_there(place: Place) {
+    let world = World::new(place).await;
     let places = [world.gamma, becket_model::ApplicationKey(9_999)];
     for application in places {
         for condition in [WriteIf::Absent, WriteIf::Revision(1), WriteIf::Always] {
@@ -258,8 +258,8 @@ pub async fn a_place_has_to_be_there<H: Harness>() {
 }
 
 /// Documents are there after a crash, with their revisions, and removed ones are not.
-pub async fn documents_survive_a_crash<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn documents_survive_a_crash(place: Place) {
+    let mut world = World::new(place).await;
     let acme = world.make(customer("acme")).await.key;
     let names = [named("a"), DocumentName::of(DocumentKind::Task, acme, "b"), named("gone")];
     for name in &names {

@@ -3,10 +3,10 @@
 use becket_model::{DeliveryKey, DeliveryState, EventId, NextStep};
 use becket_store::{Accepted, DedupeKind, DuplicateRow, EventAccept, Replayed};
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{EXHAUSTED, MAIN, T0, Wishes, World, event};
 
-async fn repeat<H: Harness>(world: &World<H>, id: EventId, at_ms: i64) -> Vec<Replayed> {
+async fn repeat(world: &World, id: EventId, at_ms: i64) -> Vec<Replayed> {
     match world.accept(event(world.alpha, at_ms).keyed(1)).await {
         Accepted::Duplicate { event, mut replayed } => {
             assert_eq!(event, id);
@@ -18,8 +18,8 @@ async fn repeat<H: Harness>(world: &World<H>, id: EventId, at_ms: i64) -> Vec<Re
 }
 
 /// Every repeat is recorded with its moment, oldest first, also across a crash.
-pub async fn repeats_are_recorded<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn repeats_are_recorded(place: Place) {
+    let mut world = World::new(place).await;
     let id = world.store_event(event(world.alpha, T0).keyed(1)).await;
     let other = world.store_event(event(world.alpha, T0).keyed(2)).await;
     assert!(world.store.duplicate_list(MAIN, id, 10).await.unwrap().is_empty());
@@ -44,8 +44,8 @@ pub async fn repeats_are_recorded<H: Harness>() {
 }
 
 /// A repeat of an event that is pending, delivered or has no deliveries starts nothing.
-pub async fn repeats_of_live_events_start_nothing<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn repeats_of_live_events_start_nothing(place: Place) {
+    let world = World::new(place).await;
     let id = world.store_event(event(world.alpha, T0).keyed(1).waiting(&world.a[..1])).await;
     assert!(repeat(&world, id, T0 + 1).await.is_empty(), "it waits");
     let leased = world.lease_one(world.a[0], T0 + 1).await;
@@ -62,8 +62,8 @@ pub async fn repeats_of_live_events_start_nothing<H: Harness>() {
 }
 
 /// A repeat of an event of which everything has failed starts all of it again.
-pub async fn a_repeat_of_a_failed_event_replays_it<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn a_repeat_of_a_failed_event_replays_it(place: Place) {
+    let mut world = World::new(place).await;
     let id = world.store_event(event(world.alpha, T0).keyed(1).waiting(&world.a[..2])).await;
     world.end_all(world.a[0], T0, EXHAUSTED).await;
     assert!(repeat(&world, id, T0 + 1).await.is_empty(), "one of two still waits");
@@ -90,8 +90,8 @@ pub async fn a_repeat_of_a_failed_event_replays_it<H: Harness>() {
 
 /// A posted event that has failed for good is told to its repeats and not started again, also when
 /// its segment has been sealed.
-pub async fn a_repeat_of_a_posted_event_starts_nothing<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn a_repeat_of_a_posted_event_starts_nothing(place: Place) {
+    let mut world = World::new(place).await;
     let alpha = world.alpha;
     let posted = |at_ms| {
         let accept = event(alpha, at_ms).keyed(1);
@@ -110,8 +110,8 @@ pub async fn a_repeat_of_a_posted_event_starts_nothing<H: Harness>() {
 }
 
 /// A repeat of an event that failed at one endpoint and reached another starts nothing.
-pub async fn a_repeat_of_a_partly_failed_event_starts_nothing<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_repeat_of_a_partly_failed_event_starts_nothing(place: Place) {
+    let world = World::new(place).await;
     let id = world.store_event(event(world.alpha, T0).keyed(1).waiting(&world.a[..2])).await;
     world.end_all(world.a[0], T0, EXHAUSTED).await;
     world.end_all(world.a[1], T0, NextStep::Delivered).await;
@@ -121,8 +121,8 @@ pub async fn a_repeat_of_a_partly_failed_event_starts_nothing<H: Harness>() {
 }
 
 /// What counts is the latest delivery to each endpoint, replayed ones included.
-pub async fn the_latest_delivery_counts<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn the_latest_delivery_counts(place: Place) {
+    let world = World::new(place).await;
     let id = world.store_event(event(world.alpha, T0).keyed(1).waiting(&world.a[..1])).await;
     world.end_all(world.a[0], T0, EXHAUSTED).await;
     world.store.delivery_replay(MAIN, id, Vec::new(), T0 + 1).await.unwrap();

@@ -8,7 +8,7 @@ use becket_store::{
     Changed, Created, Endpoint, EndpointChange, EndpointNew, Name, Owner, Slice, StoredSecret,
 };
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{
     OTHER, T0, Wishes, World, customer, endpoint, endpoint_id, endpoint_of, event, made_endpoint,
     source,
@@ -16,28 +16,16 @@ use crate::fixture::{
 
 const LATER: i64 = T0 + 1_000;
 
-async fn by_uid<H: Harness>(
-    world: &World<H>,
-    application: ApplicationKey,
-    uid: &str,
-) -> Option<Endpoint> {
+async fn by_uid(world: &World, application: ApplicationKey, uid: &str) -> Option<Endpoint> {
     let name = Name::Uid(uid.to_owned());
     world.store.endpoint_get(Owner::MAIN, application, name).await.unwrap()
 }
 
-async fn by_id<H: Harness>(
-    world: &World<H>,
-    application: ApplicationKey,
-    id: EndpointId,
-) -> Option<Endpoint> {
+async fn by_id(world: &World, application: ApplicationKey, id: EndpointId) -> Option<Endpoint> {
     world.store.endpoint_get(Owner::MAIN, application, Name::Id(id)).await.unwrap()
 }
 
-async fn change<H: Harness>(
-    world: &World<H>,
-    id: EndpointId,
-    change: EndpointChange,
-) -> Changed<Endpoint> {
+async fn change(world: &World, id: EndpointId, change: EndpointChange) -> Changed<Endpoint> {
     world.store.endpoint_change(Owner::MAIN, id, change, LATER).await.unwrap()
 }
 
@@ -45,13 +33,13 @@ fn state(state: EndpointState, reason: &str) -> EndpointChange {
     EndpointChange::State { state, reason: reason.to_owned() }
 }
 
-fn edit(uid: Option<&str>, settings: EndpointSettings) -> EndpointChange {
-    EndpointChange::Edit { uid: uid.map(str::to_owned), settings: Box::new(settings) }
+fn edit(read: &Endpoint, uid: Option<&str>, settings: EndpointSettings) -> EndpointChange {
+    read.edit(uid.map(str::to_owned), settings)
 }
 
 /// An endpoint has everything that it was made with, and is found by id and by name.
-pub async fn what_was_made_is_found<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn what_was_made_is_found(place: Place) {
+    let world = World::new(place).await;
     let acme = world.make(customer("acme")).await.key;
     let settings = EndpointSettings {
         url: "https://example.com/ümlaut?a='\"%_".to_owned(),
@@ -100,8 +88,8 @@ pub async fn what_was_made_is_found<H: Harness>() {
 }
 
 /// A name belongs to one endpoint of an application; many may have none.
-pub async fn a_name_is_taken_once<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_name_is_taken_once(place: Place) {
+    let world = World::new(place).await;
     let acme = world.make(customer("acme")).await.key;
     let first = world.attach(made_endpoint(acme, "hook")).await;
     let create = async |application, id: &str, uid: Option<&str>| {
@@ -126,8 +114,8 @@ pub async fn a_name_is_taken_once<H: Harness>() {
 }
 
 /// Of many who make the same name at once, one wins and the others are told who.
-pub async fn a_name_has_one_winner<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_name_has_one_winner(place: Place) {
+    let world = World::new(place).await;
     let acme = world.make(customer("acme")).await.key;
     let mut tasks = Vec::new();
     for number in 0..12 {
@@ -151,8 +139,8 @@ pub async fn a_name_has_one_winner<H: Harness>() {
 }
 
 /// Lists are in the order of ids, both ways, and go on behind any id.
-pub async fn endpoints_are_sliced<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn endpoints_are_sliced(place: Place) {
+    let world = World::new(place).await;
     let acme = world.make(customer("acme")).await.key;
     let other = world.make(customer("other")).await.key;
     for uid in ["d", "a", "c", "e", "b", "bb"] {
@@ -185,8 +173,8 @@ pub async fn endpoints_are_sliced<H: Harness>() {
 }
 
 /// Editing replaces name and settings and leaves the rest; a name that somebody has is refused.
-pub async fn endpoints_are_edited<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn endpoints_are_edited(place: Place) {
+    let world = World::new(place).await;
     let acme = world.make(customer("acme")).await.key;
     let hook = world.attach(made_endpoint(acme, "hook")).await;
     world.attach(made_endpoint(acme, "other")).await;
@@ -194,40 +182,100 @@ pub async fn endpoints_are_edited<H: Harness>() {
     let paused = paused.done().unwrap();
     assert_eq!((paused.state, paused.state_reason.as_str()), (EndpointState::Paused, "by hand"));
     let settings = EndpointSettings { timeout_ms: 9, ..EndpointSettings::for_url("https://x/") };
-    let refused = change(&world, hook.id, edit(Some("other"), settings.clone())).await;
+    let refused = change(&world, hook.id, edit(&paused, Some("other"), settings.clone())).await;
     assert_eq!(refused, Changed::NameTaken);
     assert_eq!(by_id(&world, acme, hook.id).await, Some(paused.clone()), "nothing was changed");
-    let same = edit(Some("hook"), settings.clone());
+    // Read before it was paused: a state is no reason to think again.
+    let same = edit(&hook, Some("hook"), settings.clone());
     let expected = Endpoint { settings: settings.clone(), ..paused };
     assert_eq!(change(&world, hook.id, same).await, Changed::Done(expected.clone()));
     let elsewhere = Endpoint { uid: Some("a1".to_owned()), ..expected.clone() };
-    let done = change(&world, hook.id, edit(Some("a1"), settings.clone())).await;
-    assert_eq!(done, Changed::Done(elsewhere), "another application's endpoint has that name");
+    let done = change(&world, hook.id, edit(&expected, Some("a1"), settings.clone())).await;
+    let why = "another application's endpoint has that name";
+    assert_eq!(done, Changed::Done(elsewhere.clone()), "{why}");
     assert_eq!(by_uid(&world, acme, "hook").await, None);
     let nameless = Endpoint { uid: None, ..expected };
-    let done = change(&world, hook.id, edit(None, settings)).await;
+    let done = change(&world, hook.id, edit(&elsewhere, None, settings)).await;
     assert_eq!(done, Changed::Done(nameless.clone()));
     assert_eq!(by_uid(&world, acme, "a1").await, None);
     assert_eq!(by_id(&world, acme, hook.id).await, Some(nameless));
     assert_eq!(by_uid(&world, world.alpha, "a1").await.unwrap().key, world.a[0]);
 }
 
-/// Headers are replaced and taken away, and nothing else with them.
-pub async fn headers_are_replaced<H: Harness>() {
-    let world = World::<H>::new().await;
+/// An edit is made only of what was read: one that somebody else was quicker than changes nothing.
+pub async fn edits_are_made_of_what_was_read(place: Place) {
+    let world = World::new(place).await;
     let acme = world.make(customer("acme")).await.key;
     let hook = world.attach(made_endpoint(acme, "hook")).await;
+    let transformed = EndpointSettings { transformed: true, ..hook.settings.clone() };
+    let first = edit(&hook, Some("hook"), transformed);
+    let first = change(&world, hook.id, first).await.done().expect("nobody was quicker");
+    let described = EndpointSettings { description: "new".to_owned(), ..hook.settings.clone() };
+    for stale in [
+        edit(&hook, Some("hook"), described.clone()),
+        edit(&hook, Some("other"), described.clone()),
+        edit(&Endpoint { uid: None, ..first.clone() }, Some("hook"), described.clone()),
+        edit(&Endpoint { origin: Origin::File, ..first.clone() }, Some("hook"), described),
+    ] {
+        assert_eq!(change(&world, hook.id, stale.clone()).await, Changed::Meanwhile, "{stale:?}");
+        assert_eq!(by_id(&world, acme, hook.id).await, Some(first.clone()), "nothing was changed");
+    }
+    // Headers stand apart from the settings.
+    let second = change(&world, hook.id, hook.with_headers(Some(vec![1]))).await;
+    let second = second.done().expect("nobody has changed the headers");
+    for stale in [hook.with_headers(Some(vec![2])), hook.with_headers(None)] {
+        assert_eq!(change(&world, hook.id, stale).await, Changed::Meanwhile);
+    }
+    assert_eq!(by_id(&world, acme, hook.id).await, Some(second.clone()));
+    let third = EndpointSettings { description: "third".to_owned(), ..first.settings.clone() };
+    let third = change(&world, hook.id, edit(&first, Some("hook"), third)).await;
+    assert!(third.done().is_some_and(|third| third.headers == second.headers));
+}
+
+/// Of many edits that were thought out from the same reading, one is made.
+pub async fn an_edit_has_one_winner(place: Place) {
+    let world = World::new(place).await;
+    let acme = world.make(customer("acme")).await.key;
+    let hook = world.attach(made_endpoint(acme, "hook")).await;
+    let mut tasks = Vec::new();
+    for number in 0..12_u64 {
+        let settings = EndpointSettings { timeout_ms: 1_000 + number, ..hook.settings.clone() };
+        let (store, one) = (Arc::clone(&world.store), edit(&hook, Some("hook"), settings));
+        let id = hook.id;
+        tasks.push(tokio::spawn(async move {
+            store.endpoint_change(Owner::MAIN, id, one, LATER).await.unwrap()
+        }));
+    }
+    let (mut winners, mut meanwhile) = (Vec::new(), 0);
+    for task in tasks {
+        match task.await.unwrap() {
+            Changed::Done(endpoint) => winners.push(endpoint),
+            Changed::Meanwhile => meanwhile += 1,
+            other => panic!("{other:?} should be an edit, or too late"),
+        }
+    }
+    assert_eq!((winners.len(), meanwhile), (1, 11));
+    assert_eq!(by_id(&world, acme, hook.id).await, winners.pop());
+}
+
+/// Headers are replaced and taken away, and nothing else with them.
+pub async fn headers_are_replaced(place: Place) {
+    let world = World::new(place).await;
+    let acme = world.make(customer("acme")).await.key;
+    let hook = world.attach(made_endpoint(acme, "hook")).await;
+    let mut read = hook.clone();
     for headers in [Some(vec![1, 0, 255]), Some(Vec::new()), None] {
-        let done = change(&world, hook.id, EndpointChange::Headers(headers.clone())).await;
+        let done = change(&world, hook.id, read.with_headers(headers.clone())).await;
         let expected = Endpoint { headers, updated_at_ms: LATER, ..hook.clone() };
         assert_eq!(done, Changed::Done(expected.clone()));
-        assert_eq!(by_id(&world, acme, hook.id).await, Some(expected));
+        assert_eq!(by_id(&world, acme, hook.id).await, Some(expected.clone()));
+        read = expected;
     }
 }
 
 /// A removed endpoint of the API is gone for good, however it is named.
-pub async fn removed_endpoints_are_gone<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn removed_endpoints_are_gone(place: Place) {
+    let world = World::new(place).await;
     let acme = world.make(customer("acme")).await.key;
     let hook = world.attach(made_endpoint(acme, "hook")).await;
     let removed = change(&world, hook.id, state(EndpointState::Removed, "")).await.done().unwrap();
@@ -241,8 +289,8 @@ pub async fn removed_endpoints_are_gone<H: Harness>() {
         state(EndpointState::Removed, ""),
         EndpointChange::FailingSince(Some(T0)),
         EndpointChange::RotateSecret { envelope: vec![1], old_expire_at_ms: T0 },
-        edit(Some("hook"), EndpointSettings::default()),
-        EndpointChange::Headers(None),
+        edit(&hook, Some("hook"), EndpointSettings::default()),
+        hook.with_headers(None),
     ] {
         let answer = change(&world, hook.id, late.clone()).await;
         assert_eq!(answer, Changed::Absent, "{late:?}");
@@ -256,8 +304,8 @@ pub async fn removed_endpoints_are_gone<H: Harness>() {
 
 /// What the engine notes about an endpoint also reaches one that the file has dropped; edits do
 /// not.
-pub async fn dropped_endpoints_are_still_noted<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn dropped_endpoints_are_still_noted(place: Place) {
+    let world = World::new(place).await;
     let id = endpoint("alpha", "a1").id;
     let declared = vec![source("alpha", &["a2", "a3"]), source("beta", &["b1"])];
     world.store.config_declare(Owner::MAIN, declared, T0).await.unwrap();
@@ -267,11 +315,12 @@ pub async fn dropped_endpoints_are_still_noted<H: Harness>() {
     let disabled = change(&world, id, state(EndpointState::Disabled, "answered 410")).await;
     assert!(disabled.done().is_some(), "it reaches a removed endpoint of the file");
     let declared = vec![source("alpha", &["a2", "a3"]), source("beta", &["b1"])];
-    world.store.config_declare(Owner::MAIN, declared, T0).await.unwrap();
+    let config = world.store.config_declare(Owner::MAIN, declared, T0).await.unwrap();
+    let dropped = config.endpoints.iter().find(|known| known.id == id).unwrap();
     for late in [
         EndpointChange::RotateSecret { envelope: vec![1], old_expire_at_ms: T0 },
-        edit(Some("a1"), EndpointSettings::default()),
-        EndpointChange::Headers(None),
+        edit(dropped, Some("a1"), EndpointSettings::default()),
+        dropped.with_headers(None),
     ] {
         let answer = change(&world, id, late.clone()).await;
         assert_eq!(answer, Changed::Absent, "{late:?}");
@@ -289,8 +338,8 @@ pub async fn dropped_endpoints_are_still_noted<H: Harness>() {
 }
 
 /// Owners may use the same names for different things, and see only their own.
-pub async fn owners_have_their_own_endpoints<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn owners_have_their_own_endpoints(place: Place) {
+    let world = World::new(place).await;
     let mine = world.attach(made_endpoint(world.alpha, "hook")).await;
     let theirs = EndpointNew { id: endpoint_id("theirs"), ..made_endpoint(world.gamma, "hook") };
     let made = world.store.endpoint_create(OTHER, theirs, T0).await.unwrap();
@@ -306,15 +355,15 @@ pub async fn owners_have_their_own_endpoints<H: Harness>() {
 }
 
 /// Everything about endpoints is there after a crash, and deliveries to them go on.
-pub async fn endpoints_survive_a_crash<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn endpoints_survive_a_crash(place: Place) {
+    let mut world = World::new(place).await;
     let acme = world.make(customer("acme")).await.key;
     let hook = world.attach(made_endpoint(acme, "hook")).await;
     let gone = world.attach(made_endpoint(acme, "gone")).await;
     let changes = [
-        EndpointChange::Headers(Some(vec![0, 9])),
+        hook.with_headers(Some(vec![0, 9])),
         EndpointChange::RotateSecret { envelope: vec![0, 8], old_expire_at_ms: i64::MAX },
-        edit(Some("new"), EndpointSettings::for_url("https://new.example/")),
+        edit(&hook, Some("new"), EndpointSettings::for_url("https://new.example/")),
         state(EndpointState::Paused, "by hand"),
     ];
     for one in changes {

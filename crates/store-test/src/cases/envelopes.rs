@@ -9,7 +9,7 @@ use becket_store::{
     Envelope, Owner, WriteIf,
 };
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{OTHER, T0, World, application_id, endpoint_id, made, made_endpoint, source};
 
 /// Seals with a nonce that differs from place to place.
@@ -22,7 +22,7 @@ fn sealed(vault: &Vault, place: &str) -> Vec<u8> {
 }
 
 /// Puts a sealed secret into every place that there is, for two owners; answers with the places.
-async fn fill<H: Harness>(world: &World<H>, vault: &Vault) -> Vec<String> {
+async fn fill(world: &World, vault: &Vault) -> Vec<String> {
     let mut places = Vec::new();
     let store = &world.store;
     for (owner, mark) in [(Owner::MAIN, "m"), (OTHER, "o")] {
@@ -77,7 +77,7 @@ async fn fill<H: Harness>(world: &World<H>, vault: &Vault) -> Vec<String> {
 }
 
 /// All envelopes that were sealed with another version, which have to be no more than a limit.
-async fn all<H: Harness>(world: &World<H>, version: u8) -> Vec<Envelope> {
+async fn all(world: &World, version: u8) -> Vec<Envelope> {
     let found = world.store.envelope_list(version, 1_000).await.unwrap();
     assert!(found.iter().all(|one| one.bytes.first() != Some(&version)), "{found:?}");
     // The fixture's declared secrets are plain words.
@@ -85,8 +85,8 @@ async fn all<H: Harness>(world: &World<H>, version: u8) -> Vec<Envelope> {
 }
 
 /// Every envelope is told with the place it opens in, and with its bytes.
-pub async fn envelopes_are_told_with_their_places<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn envelopes_are_told_with_their_places(place: Place) {
+    let world = World::new(place).await;
     let vault = Vault::new([7; 32]);
     let mut places = fill(&world, &vault).await;
     let found = all(&world, 0).await;
@@ -106,8 +106,8 @@ pub async fn envelopes_are_told_with_their_places<H: Harness>() {
 }
 
 /// Secrets are sealed again, a few at a time, until none is left; nothing else changes.
-pub async fn envelopes_are_replaced_until_none_is_left<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn envelopes_are_replaced_until_none_is_left(place: Place) {
+    let mut world = World::new(place).await;
     let mut vault = Vault::new([7; 32]);
     let places = fill(&world, &vault).await;
     let before = world.store.config_list(Owner::MAIN).await.unwrap();
@@ -156,8 +156,8 @@ pub async fn envelopes_are_replaced_until_none_is_left<H: Harness>() {
 }
 
 /// An envelope is replaced only if it is still the one that was told.
-pub async fn envelopes_are_compared_before_they_are_replaced<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn envelopes_are_compared_before_they_are_replaced(place: Place) {
+    let world = World::new(place).await;
     fill(&world, &Vault::new([7; 32])).await;
     let found = all(&world, 0).await;
     let replace = async |one: &Envelope, old: &[u8], new: &[u8]| {
@@ -179,8 +179,8 @@ pub async fn envelopes_are_compared_before_they_are_replaced<H: Harness>() {
 }
 
 /// What was written, removed or rotated since it was told is not overwritten.
-pub async fn changed_envelopes_are_left_alone<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn changed_envelopes_are_left_alone(place: Place) {
+    let world = World::new(place).await;
     let vault = Vault::new([7; 32]);
     fill(&world, &vault).await;
     let found = all(&world, 0).await;
@@ -213,7 +213,7 @@ pub async fn changed_envelopes_are_left_alone<H: Harness>() {
     let secrets = &crate::fixture::endpoint_of(&config, "m").secrets;
     let bytes: Vec<_> = secrets.iter().map(|one| one.envelope.as_slice()).collect();
     assert_eq!(bytes, [&[1, 7][..], &[2, 2], &[2, 2], &[2, 2]]);
-    let headers = EndpointChange::Headers(None);
+    let headers = crate::fixture::endpoint_of(&config, "m").with_headers(None);
     store.endpoint_change(Owner::MAIN, id, headers, T0).await.unwrap().done().unwrap();
     let gone = told.iter().find(|one| one.place == place::endpoint_headers(id)).unwrap();
     assert!(!store.envelope_replace(gone.at, gone.bytes.clone(), new).await.unwrap());

@@ -5,15 +5,15 @@ use becket_model::{
 };
 use becket_store::{DeliveryRow, EventAccept, EventRow};
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{MAIN, T0, Wishes, World, event, record};
 
 /// An id that nobody was given.
 const UNKNOWN: EventId = EventId::from_bytes([3; 20]);
 
 /// The row has everything that was said when the event was accepted.
-pub async fn the_row_says_what_was_accepted<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn the_row_says_what_was_accepted(place: Place) {
+    let world = World::new(place).await;
     let accept = event(world.alpha, T0 + 7)
         .typed("invoice.paid")
         .judged(Disposition::Invalid)
@@ -64,8 +64,8 @@ pub async fn the_row_says_what_was_accepted<H: Harness>() {
 }
 
 /// Every disposition, and an event without a type or a destination, come back as they went in.
-pub async fn the_plainest_events_come_back<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn the_plainest_events_come_back(place: Place) {
+    let world = World::new(place).await;
     for disposition in [Disposition::Accepted, Disposition::Filtered, Disposition::Invalid] {
         let id = world.store_event(event(world.alpha, T0).judged(disposition)).await;
         let row = world.row(id).await;
@@ -80,16 +80,16 @@ pub async fn the_plainest_events_come_back<H: Harness>() {
 }
 
 /// Deliveries stand in the order in which they were planned.
-pub async fn deliveries_stand_in_their_planned_order<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn deliveries_stand_in_their_planned_order(place: Place) {
+    let world = World::new(place).await;
     let planned = [world.a[2], world.a[0], world.a[1]];
     let id = world.store_event(event(world.alpha, T0).waiting(&planned)).await;
     let rows = world.deliveries(id).await;
     assert_eq!(rows.iter().map(|row| row.endpoint).collect::<Vec<_>>(), planned);
 }
 
-async fn comes_back<H: Harness>(wanted: EventRecord) {
-    let mut world = World::<H>::new().await;
+async fn comes_back(place: Place, wanted: EventRecord) {
+    let mut world = World::new(place).await;
     let accept =
         EventAccept { record: wanted.clone(), ..event(world.alpha, T0).waiting(&world.a[..1]) };
     let id = world.store_event(accept).await;
@@ -105,18 +105,18 @@ async fn comes_back<H: Harness>(wanted: EventRecord) {
 }
 
 /// An empty body without any header comes back exactly.
-pub async fn an_empty_request_comes_back<H: Harness>() {
-    comes_back::<H>(record(&[], b"")).await;
+pub async fn an_empty_request_comes_back(place: Place) {
+    comes_back(place, record(&[], b"")).await;
 }
 
 /// A mebibyte of every byte value comes back exactly.
-pub async fn a_mebibyte_comes_back<H: Harness>() {
+pub async fn a_mebibyte_comes_back(place: Place) {
     let body: Vec<u8> = (0..1 << 20).map(|at: u32| (at % 251) as u8 ^ (at >> 12) as u8).collect();
-    comes_back::<H>(record(&[("content-type", b"application/octet-stream")], &body)).await;
+    comes_back(place, record(&[("content-type", b"application/octet-stream")], &body)).await;
 }
 
 /// Headers that are not UTF-8, are repeated, empty or many come back exactly.
-pub async fn odd_headers_come_back<H: Harness>() {
+pub async fn odd_headers_come_back(place: Place) {
     let mut pairs: Vec<(&str, &[u8])> = vec![
         (EventRecord::METHOD, b"POST"),
         (EventRecord::PATH, b"/in/alpha?q=%00"),
@@ -126,12 +126,12 @@ pub async fn odd_headers_come_back<H: Harness>() {
         ("x-twice", b"2"),
     ];
     pairs.extend(std::iter::repeat_n(("x-many", &b"and one more"[..]), 90));
-    comes_back::<H>(record(&pairs, b"\r\n\0{\"a\":1}\0")).await;
+    comes_back(place, record(&pairs, b"\r\n\0{\"a\":1}\0")).await;
 }
 
 /// What was never stored is not there.
-pub async fn unknown_events_are_not_there<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn unknown_events_are_not_there(place: Place) {
+    let world = World::new(place).await;
     let near = EventId::new(world.store_event(event(world.alpha, T0)).await.seq(), [1; 12]);
     let next = EventId::new(EventSeq(near.seq().0 + 1), near.tail());
     for unknown in [UNKNOWN, near, next] {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use becket_filter::Filter;
 use becket_model::{EndpointKey, EndpointSettings, EndpointState, FilteredBy, PlanTarget};
 use becket_store::accept::{Handoff, plan_and_accept};
-use becket_store::{EndpointChange, LeasedDelivery, Owner};
+use becket_store::{LeasedDelivery, Owner};
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{MAIN, T0, Wishes, World, endpoint_of, event};
 
 /// An engine that has no room: everything waits in the store.
@@ -36,8 +36,8 @@ fn filtered(url: &str, filter: &str) -> EndpointSettings {
 
 /// An endpoint whose filter refuses an event gets no delivery; clause and value stay with the event
 /// until its payload is removed, and somebody may still send it there.
-pub async fn filtered_endpoints_get_no_delivery<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn filtered_endpoints_get_no_delivery(place: Place) {
+    let mut world = World::new(place).await;
     let settings = [
         filtered("https://example.com/a1", r#"{"body": {"ref": "refs/heads/main"}}"#),
         EndpointSettings::for_url("https://example.com/a2"),
@@ -56,7 +56,7 @@ pub async fn filtered_endpoints_get_no_delivery<H: Harness>() {
         expected: r#""refs/heads/main""#.to_owned(),
         found: r#""refs/heads/dev""#.to_owned(),
     };
-    let planned = async |world: &World<H>| {
+    let planned = async |world: &World| {
         let row = world.row(id).await;
         let to: Vec<_> = row.deliveries.iter().map(|delivery| delivery.endpoint).collect();
         (to, row.labels.filtered)
@@ -80,15 +80,15 @@ pub async fn filtered_endpoints_get_no_delivery<H: Harness>() {
 }
 
 /// A filter is kept with its endpoint as it was written.
-pub async fn filters_are_kept<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn filters_are_kept(place: Place) {
+    let mut world = World::new(place).await;
     let text = r#"{"body": {"b": 1.0, "a": {"$in": ["x", null]}}, "$or": [{"method": "PUT"}]}"#;
-    let settings = Box::new(filtered("https://example.com/a1", text));
+    let settings = filtered("https://example.com/a1", text);
     let config = world.store.config_list(Owner::MAIN).await.unwrap();
     let endpoint = endpoint_of(&config, "a1");
-    let edit = EndpointChange::Edit { uid: endpoint.uid.clone(), settings: settings.clone() };
+    let edit = endpoint.edit(endpoint.uid.clone(), settings.clone());
     world.store.endpoint_change(Owner::MAIN, endpoint.id, edit, T0 + 1).await.unwrap();
-    let kept = async |world: &World<H>| {
+    let kept = async |world: &World| {
         let config = world.store.config_list(Owner::MAIN).await.unwrap();
         endpoint_of(&config, "a1").settings.filter.clone()
     };

@@ -3,12 +3,12 @@
 use becket_model::{DeliveryState, Disposition, EventId, FailureReason, NextStep};
 use becket_store::{EventFilter, Page};
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{EXHAUSTED, MAIN, T0, Wishes, World, dedupe_key, event, ids};
 
 /// Events come newest first, at most as many as were asked for.
-pub async fn newest_come_first<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn newest_come_first(place: Place) {
+    let world = World::new(place).await;
     let mut stored = Vec::new();
     for at in 0..10 {
         stored.insert(0, world.store_event(event(world.alpha, T0 + at)).await);
@@ -24,8 +24,8 @@ pub async fn newest_come_first<H: Harness>() {
 }
 
 /// A filter by type finds any of the types, and never an event without one.
-pub async fn filter_by_type<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn filter_by_type(place: Place) {
+    let world = World::new(place).await;
     let push = world.store_event(event(world.alpha, T0).typed("push")).await;
     let ping = world.store_event(event(world.alpha, T0).typed("ping")).await;
     world.store_event(event(world.alpha, T0)).await;
@@ -42,8 +42,8 @@ pub async fn filter_by_type<H: Harness>() {
 }
 
 /// A filter by state finds events with at least one delivery in that state.
-pub async fn filter_by_state<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn filter_by_state(place: Place) {
+    let world = World::new(place).await;
     let delivered = world.one_ended(T0, NextStep::Delivered).await;
     let failed = world.one_ended(T0, EXHAUSTED).await;
     let gone = world.one_ended(T0, NextStep::Failed(FailureReason::Gone)).await;
@@ -64,8 +64,8 @@ pub async fn filter_by_state<H: Harness>() {
 }
 
 /// A filter by endpoint finds events with at least one delivery to it.
-pub async fn filter_by_endpoint<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn filter_by_endpoint(place: Place) {
+    let world = World::new(place).await;
     let first = world.store_event(event(world.alpha, T0).waiting(&world.a[..1])).await;
     let all = world.store_event(event(world.alpha, T0).waiting(&world.a)).await;
     world.store_event(event(world.alpha, T0)).await;
@@ -78,8 +78,8 @@ pub async fn filter_by_endpoint<H: Harness>() {
 }
 
 /// A filter by disposition finds that one.
-pub async fn filter_by_disposition<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn filter_by_disposition(place: Place) {
+    let world = World::new(place).await;
     for disposition in [Disposition::Accepted, Disposition::Filtered, Disposition::Invalid] {
         let id = world.store_event(event(world.alpha, T0).judged(disposition)).await;
         let filter = EventFilter { disposition: Some(disposition), ..EventFilter::default() };
@@ -88,8 +88,8 @@ pub async fn filter_by_disposition<H: Harness>() {
 }
 
 /// A filter by time takes the first moment and leaves the last, by arrival and not by id.
-pub async fn filter_by_time<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn filter_by_time(place: Place) {
+    let world = World::new(place).await;
     let mut stored = Vec::new();
     for at_ms in [T0, T0 + 10, T0 + 20, T0 + 5] {
         stored.push(world.store_event(event(world.alpha, at_ms)).await);
@@ -103,8 +103,8 @@ pub async fn filter_by_time<H: Harness>() {
 }
 
 /// A filter by dedupe key finds every event that was stored with it, in every source.
-pub async fn filter_by_dedupe_key<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn filter_by_dedupe_key(place: Place) {
+    let world = World::new(place).await;
     let window_ms = crate::fixture::ID_WINDOW_MS as i64;
     let first = world.store_event(event(world.alpha, T0).keyed(1)).await;
     let beta = world.store_event(event(world.beta, T0).keyed(1)).await;
@@ -118,8 +118,8 @@ pub async fn filter_by_dedupe_key<H: Harness>() {
 }
 
 /// Events that name a channel, exactly.
-pub async fn filter_by_channel<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn filter_by_channel(place: Place) {
+    let world = World::new(place).await;
     let labels: [&[&str]; 6] = [&["eu"], &["us", "eu"], &[], &["e"], &["a\"b", ""], &["EU"]];
     let mut stored = Vec::new();
     for (at, channels) in (0..).zip(labels) {
@@ -138,8 +138,8 @@ pub async fn filter_by_channel<H: Harness>() {
 }
 
 /// Events with a tag, exactly.
-pub async fn filter_by_tag<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn filter_by_tag(place: Place) {
+    let mut world = World::new(place).await;
     let labels: [&[&str]; 6] = [&["new"], &["vip", "new"], &[], &["n"], &["'\\\"%_"], &["New"]];
     let mut stored = Vec::new();
     for (at, tags) in (0..).zip(labels) {
@@ -161,8 +161,8 @@ pub async fn filter_by_tag<H: Harness>() {
 }
 
 /// Of several fields every one has to match; state and endpoint the same delivery.
-pub async fn filters_combine<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn filters_combine(place: Place) {
+    let world = World::new(place).await;
     let mut stored = Vec::new();
     for at in 0..16 {
         let mut accept = event(world.alpha, T0 + at).waiting(&world.a[..1]);
@@ -211,8 +211,8 @@ pub async fn filters_combine<H: Harness>() {
 }
 
 /// A filter of which few match still fills its pages.
-pub async fn sparse_filters_fill_their_pages<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn sparse_filters_fill_their_pages(place: Place) {
+    let world = World::new(place).await;
     let mut rare = Vec::new();
     for at in 0..36 {
         let event_type = if at % 9 == 0 { "rare" } else { "common" };
@@ -231,8 +231,8 @@ pub async fn sparse_filters_fill_their_pages<H: Harness>() {
 }
 
 /// Pages downwards show everything that was there exactly once, while new events arrive.
-pub async fn pages_down_show_everything_once<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn pages_down_show_everything_once(place: Place) {
+    let world = World::new(place).await;
     let mut stored = Vec::new();
     for at in 0..23 {
         stored.insert(0, world.store_event(event(world.alpha, T0 + at)).await);
@@ -250,8 +250,8 @@ pub async fn pages_down_show_everything_once<H: Harness>() {
 }
 
 /// Pages upwards show everything exactly once, oldest first, and then what arrived meanwhile.
-pub async fn pages_up_show_everything_once<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn pages_up_show_everything_once(place: Place) {
+    let world = World::new(place).await;
     let mut stored = Vec::new();
     for at in 0..14 {
         stored.push(world.store_event(event(world.alpha, T0 + at)).await);
@@ -271,8 +271,8 @@ pub async fn pages_up_show_everything_once<H: Harness>() {
 }
 
 /// A page may begin at an id that is not there: what counts is its place.
-pub async fn a_page_may_begin_anywhere<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_page_may_begin_anywhere(place: Place) {
+    let world = World::new(place).await;
     let older = world.store_event(event(world.alpha, T0)).await;
     let foreign = world.store_event(event(world.gamma, T0 + 1)).await;
     let newer = world.store_event(event(world.alpha, T0 + 2)).await;

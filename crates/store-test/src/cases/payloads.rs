@@ -4,19 +4,19 @@ use becket_model::{EventId, EventRecord, NextStep};
 use becket_store::{Accepted, EventFilter, EventRow, Owner, Scope};
 use bytes::Bytes;
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{DAY_MS, MAIN, OTHER, POLICY, T0, Wishes, World, attempt, event};
 
 const LATER: i64 = T0 + 1_000;
 
 /// Stores events until those before are in an older part of the store.
-async fn pile_up<H: Harness>(world: &World<H>) {
+async fn pile_up(world: &World) {
     for at in 0..8 {
         world.store_event(event(world.beta, T0 + 100 + at)).await;
     }
 }
 
-async fn record<H: Harness>(world: &World<H>, event: EventId) -> EventRecord {
+async fn record(world: &World, event: EventId) -> EventRecord {
     world.store.event_record(MAIN, event).await.unwrap().expect("the event is there")
 }
 
@@ -27,8 +27,8 @@ fn without_payload(row: &EventRow, now_ms: i64) -> EventRow {
 }
 
 /// Payload and headers go for good; row, type, labels and attempts stay.
-pub async fn expunging_removes_the_payload_only<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn expunging_removes_the_payload_only(place: Place) {
+    let mut world = World::new(place).await;
     let mut stored = Vec::new();
     for at in 0..4 {
         let accept = event(world.alpha, T0 + at).typed("push").labelled(&["eu"], &["new"]);
@@ -39,7 +39,7 @@ pub async fn expunging_removes_the_payload_only<H: Harness>() {
         stored.push((id, world.row(id).await));
     }
     // The first two are expunged in an older part of the store, the last is left alone.
-    let expunge = async |world: &World<H>, id| {
+    let expunge = async |world: &World, id| {
         assert!(world.store.event_expunge(MAIN, id, LATER).await.unwrap());
     };
     expunge(&world, stored[2].0).await;
@@ -65,8 +65,8 @@ pub async fn expunging_removes_the_payload_only<H: Harness>() {
 }
 
 /// Doing it again changes nothing, not even the moment; what is not in the scope is not touched.
-pub async fn expunging_is_done_once<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn expunging_is_done_once(place: Place) {
+    let world = World::new(place).await;
     let id = world.store_event(event(world.alpha, T0)).await;
     let kept = world.store_event(event(world.alpha, T0)).await;
     let store = &world.store;
@@ -90,8 +90,8 @@ pub async fn expunging_is_done_once<H: Harness>() {
 }
 
 /// What waits is delivered without its payload; who has it already keeps it and can finish.
-pub async fn deliveries_carry_what_is_left<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn deliveries_carry_what_is_left(place: Place) {
+    let world = World::new(place).await;
     let mut stored = Vec::new();
     for at in 0..2 {
         let accept = event(world.alpha, T0 + at).leased(&world.a[..1]).waiting(&world.a[1..2]);
@@ -121,8 +121,8 @@ pub async fn deliveries_carry_what_is_left<H: Harness>() {
 }
 
 /// A repeat of an expunged event is still a repeat.
-pub async fn expunging_leaves_dedupe_alone<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn expunging_leaves_dedupe_alone(place: Place) {
+    let mut world = World::new(place).await;
     let id = world.store_event(event(world.alpha, T0).keyed(1)).await;
     pile_up(&world).await;
     assert!(world.store.event_expunge(MAIN, id, LATER).await.unwrap());
@@ -140,8 +140,8 @@ pub async fn expunging_leaves_dedupe_alone<H: Harness>() {
 }
 
 /// Payloads go at their time, step by step until none is left; the moment itself is late enough.
-pub async fn payloads_go_at_their_time<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn payloads_go_at_their_time(place: Place) {
+    let mut world = World::new(place).await;
     let mut stored = Vec::new();
     for at in 0..9_i64 {
         let accept = event(world.alpha, T0 + at).keyed(at as u32);
@@ -152,7 +152,7 @@ pub async fn payloads_go_at_their_time<H: Harness>() {
     let theirs = event(world.gamma, T0).payload_until(LATER);
     let theirs = world.store_event(theirs).await;
     assert!(world.store.event_expunge(MAIN, stored[1], T0 + 50).await.unwrap());
-    let due = async |world: &World<H>, now_ms| {
+    let due = async |world: &World, now_ms| {
         let mut all = 0;
         loop {
             let some = world.store.event_expunge_due(now_ms).await.unwrap();
@@ -164,7 +164,7 @@ pub async fn payloads_go_at_their_time<H: Harness>() {
     };
     assert_eq!(due(&world, LATER - 1).await, 0);
     assert_eq!(due(&world, LATER + 2).await, 3, "the first, the third and the other owner's");
-    let expunged = async |world: &World<H>| {
+    let expunged = async |world: &World| {
         let mut all = Vec::new();
         for (at, id) in stored.iter().enumerate() {
             if record(world, *id).await.is_expunged() {
@@ -193,8 +193,8 @@ pub async fn payloads_go_at_their_time<H: Harness>() {
 }
 
 /// Whether a payload was removed makes no difference to retention.
-pub async fn expunged_events_go_with_the_others<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn expunged_events_go_with_the_others(place: Place) {
+    let mut world = World::new(place).await;
     let old = world.one_ended(T0, NextStep::Delivered).await;
     let failed = world.one_ended(T0, crate::fixture::EXHAUSTED).await;
     let until = event(world.alpha, T0).payload_until(T0 + 30 * DAY_MS);
@@ -217,8 +217,8 @@ pub async fn expunged_events_go_with_the_others<H: Harness>() {
 }
 
 /// What was kept of an attempt can be replaced, and nothing else of it changes.
-pub async fn attempts_are_rewritten<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn attempts_are_rewritten(place: Place) {
+    let mut world = World::new(place).await;
     let mut tried = Vec::new();
     for at in 0..5 {
         let (key, lease) = world.one_leased(T0 + at).await;

@@ -8,7 +8,7 @@ use becket_store::{
     QuarantineWrite, Scope, Store,
 };
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{MAIN, T0, Wishes, World, attempt, delivery, event, record};
 
 fn refused(at: i64) -> QuarantineWrite {
@@ -43,8 +43,8 @@ fn times(rows: &[QuarantineRow]) -> Vec<i64> {
 }
 
 /// Refused requests come back exactly, newest first, under rising numbers.
-pub async fn refused_requests_come_back<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn refused_requests_come_back(place: Place) {
+    let world = World::new(place).await;
     let scope = Scope::of(Owner::MAIN, world.alpha);
     for at in 0..5 {
         assert!(world.store.quarantine_put(scope, refused(at)).await.unwrap());
@@ -61,8 +61,8 @@ pub async fn refused_requests_come_back<H: Harness>() {
 }
 
 /// Pages go downwards from a number.
-pub async fn pages_go_down<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn pages_go_down(place: Place) {
+    let world = World::new(place).await;
     let scope = Scope::of(Owner::MAIN, world.alpha);
     for at in 0..7 {
         world.store.quarantine_put(scope, refused(at)).await.unwrap();
@@ -89,8 +89,8 @@ pub async fn pages_go_down<H: Harness>() {
 }
 
 /// Every given field of a filter has to match; moments are included at the start only.
-pub async fn lists_are_filtered<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn lists_are_filtered(place: Place) {
+    let world = World::new(place).await;
     let scope = Scope::of(Owner::MAIN, world.alpha);
     for at in 0..6 {
         let code = format!("code_{}", at % 3);
@@ -112,8 +112,8 @@ pub async fn lists_are_filtered<H: Harness>() {
 }
 
 /// A released request is an event with its deliveries, and is no longer in quarantine.
-pub async fn released_requests_are_events<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn released_requests_are_events(place: Place) {
+    let world = World::new(place).await;
     let scope = Scope::of(Owner::MAIN, world.alpha);
     for at in 0..3 {
         world.store.quarantine_put(scope, refused(at)).await.unwrap();
@@ -143,8 +143,8 @@ pub async fn released_requests_are_events<H: Harness>() {
 }
 
 /// Releasing again does nothing.
-pub async fn releasing_twice_makes_one_event<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn releasing_twice_makes_one_event(place: Place) {
+    let world = World::new(place).await;
     let scope = Scope::of(Owner::MAIN, world.alpha);
     world.store.quarantine_put(scope, refused(0)).await.unwrap();
     let number = list(&*world.store, newest(), 1).await[0].number;
@@ -157,8 +157,8 @@ pub async fn releasing_twice_makes_one_event<H: Harness>() {
 }
 
 /// However many release the same at the same time, there is one event.
-pub async fn releasing_at_the_same_time_makes_one_event<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn releasing_at_the_same_time_makes_one_event(place: Place) {
+    let world = World::new(place).await;
     let scope = Scope::of(Owner::MAIN, world.alpha);
     world.store.quarantine_put(scope, refused(0)).await.unwrap();
     let number = list(&*world.store, newest(), 1).await[0].number;
@@ -181,8 +181,8 @@ pub async fn releasing_at_the_same_time_makes_one_event<H: Harness>() {
 }
 
 /// A request whose event has come otherwise meanwhile is told as its repeat, and leaves too.
-pub async fn a_repeat_leaves_quarantine_too<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_repeat_leaves_quarantine_too(place: Place) {
+    let world = World::new(place).await;
     let scope = Scope::of(Owner::MAIN, world.alpha);
     world.store.quarantine_put(scope, refused(0)).await.unwrap();
     let first = world.store_event(event(world.alpha, T0).keyed(7)).await;
@@ -194,8 +194,8 @@ pub async fn a_repeat_leaves_quarantine_too<H: Harness>() {
 }
 
 /// What was released is neither lost nor in quarantine again after a crash.
-pub async fn released_requests_stay_released<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn released_requests_stay_released(place: Place) {
+    let mut world = World::new(place).await;
     let scope = Scope::of(Owner::MAIN, world.alpha);
     let mut events = Vec::new();
     for at in 0..9 {
@@ -217,9 +217,9 @@ pub async fn released_requests_stay_released<H: Harness>() {
 }
 
 /// When it is full the oldest go, and as many are kept as was declared, or a few more.
-pub async fn the_oldest_go_when_it_is_full<H: Harness>() {
-    let world = World::<H>::new().await;
-    let rows = H::capabilities().quarantine_rows;
+pub async fn the_oldest_go_when_it_is_full(place: Place) {
+    let world = World::new(place).await;
+    let rows = place.capabilities().quarantine_rows;
     let scope = Scope::of(Owner::MAIN, world.alpha);
     let mut left = rows + rows / 10;
     while left > 0 {
@@ -250,8 +250,8 @@ async fn put(store: &dyn Store, scope: Scope, refused: QuarantineWrite) {
 }
 
 /// What was kept is there after the store was closed and opened, and numbers go on rising.
-pub async fn refused_requests_outlast_a_restart<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn refused_requests_outlast_a_restart(place: Place) {
+    let mut world = World::new(place).await;
     let scope = Scope::of(Owner::MAIN, world.alpha);
     for at in 0..3 {
         world.store.quarantine_put(scope, refused(at)).await.unwrap();

@@ -3,13 +3,13 @@
 use becket_model::{DeliveryKey, DeliveryState, EndpointKey, EventId, NextStep};
 use becket_store::{FinishOutcome, Replayed};
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{EXHAUSTED, LEASE_MS, MAIN, T0, Wishes, World, attempt, delivery, event};
 
 const LATER: i64 = T0 + 10_000;
 
-async fn replay<H: Harness>(
-    world: &World<H>,
+async fn replay(
+    world: &World,
     event: EventId,
     endpoints: &[EndpointKey],
     now_ms: i64,
@@ -25,8 +25,8 @@ const fn fresh(event: EventId, endpoint: EndpointKey, generation: u16) -> Replay
 }
 
 /// A delivery that ended, well or badly, is started again as the next generation, due at once.
-pub async fn ended_deliveries_start_again<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn ended_deliveries_start_again(place: Place) {
+    let world = World::new(place).await;
     for next in [NextStep::Delivered, EXHAUSTED] {
         let id = world.one_ended(T0, next).await;
         let before = world.deliveries(id).await;
@@ -44,8 +44,8 @@ pub async fn ended_deliveries_start_again<H: Harness>() {
 }
 
 /// A delivery that waits is not started again but made due at once.
-pub async fn waiting_deliveries_are_hurried<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn waiting_deliveries_are_hurried(place: Place) {
+    let world = World::new(place).await;
     let id = world.one_ended(T0, NextStep::RetryAt(LATER + 5_000)).await;
     let hurried = Replayed { key: delivery(id, world.a[0]), fresh: false };
     for now_ms in [LATER, LATER + 100] {
@@ -60,8 +60,8 @@ pub async fn waiting_deliveries_are_hurried<H: Harness>() {
 }
 
 /// A delivery under way is left alone.
-pub async fn deliveries_under_way_are_left_alone<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn deliveries_under_way_are_left_alone(place: Place) {
+    let world = World::new(place).await;
     let (key, lease) = world.one_leased(T0).await;
     assert_eq!(replay(&world, key.event, &[], T0 + 1).await, [Replayed { key, fresh: false }]);
     assert!(world.due().await.is_empty());
@@ -71,8 +71,8 @@ pub async fn deliveries_under_way_are_left_alone<H: Harness>() {
 }
 
 /// Without a choice every endpoint that was planned on receipt is replayed, and no other.
-pub async fn all_planned_endpoints_are_replayed<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn all_planned_endpoints_are_replayed(place: Place) {
+    let world = World::new(place).await;
     let planned = [world.a[2], world.a[0]];
     let id = world.store_event(event(world.alpha, T0).waiting(&planned)).await;
     world.end_all(world.a[0], T0, EXHAUSTED).await;
@@ -83,8 +83,8 @@ pub async fn all_planned_endpoints_are_replayed<H: Harness>() {
 }
 
 /// With a choice only those are replayed, also ones that the event was not planned for.
-pub async fn chosen_endpoints_are_replayed<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn chosen_endpoints_are_replayed(place: Place) {
+    let world = World::new(place).await;
     let id = world.store_event(event(world.alpha, T0).waiting(&world.a[..2])).await;
     world.end_all(world.a[0], T0, NextStep::Delivered).await;
     world.end_all(world.a[1], T0, NextStep::Delivered).await;
@@ -97,8 +97,8 @@ pub async fn chosen_endpoints_are_replayed<H: Harness>() {
 }
 
 /// Generations rise with each replay, and replays stand after the planned deliveries.
-pub async fn generations_rise<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn generations_rise(place: Place) {
+    let world = World::new(place).await;
     let id = world.store_event(event(world.alpha, T0).waiting(&world.a[..2])).await;
     world.end_all(world.a[0], T0, EXHAUSTED).await;
     world.end_all(world.a[1], T0, EXHAUSTED).await;
@@ -118,8 +118,8 @@ pub async fn generations_rise<H: Harness>() {
 }
 
 /// Each generation has its own attempts, and its own leases.
-pub async fn generations_are_apart<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn generations_are_apart(place: Place) {
+    let world = World::new(place).await;
     let (key, old) = world.one_leased(T0).await;
     world.record(key, old, attempt(1, T0), EXHAUSTED).await;
     replay(&world, key.event, &[], T0 + 1).await;
@@ -139,8 +139,8 @@ pub async fn generations_are_apart<H: Harness>() {
 }
 
 /// An event without deliveries has nothing to replay, unless an endpoint is chosen.
-pub async fn events_without_deliveries_need_a_choice<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn events_without_deliveries_need_a_choice(place: Place) {
+    let world = World::new(place).await;
     let id = world.store_event(event(world.alpha, T0)).await;
     assert!(replay(&world, id, &[], LATER).await.is_empty());
     assert_eq!(replay(&world, id, &world.a[..1], LATER).await, [fresh(id, world.a[0], 1)]);
@@ -148,16 +148,16 @@ pub async fn events_without_deliveries_need_a_choice<H: Harness>() {
 }
 
 /// An event that is not there cannot be replayed.
-pub async fn unknown_events_are_not_replayed<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn unknown_events_are_not_replayed(place: Place) {
+    let world = World::new(place).await;
     let unknown = EventId::from_bytes([3; 20]);
     let replayed = world.store.delivery_replay(MAIN, unknown, Vec::new(), T0).await.unwrap();
     assert_eq!(replayed, None);
 }
 
 /// Replays of old events are there after a crash, due as they were.
-pub async fn replays_survive_a_crash<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn replays_survive_a_crash(place: Place) {
+    let mut world = World::new(place).await;
     let id = world.one_ended(T0, EXHAUSTED).await;
     let other = world.one_ended(T0, EXHAUSTED).await;
     for at in 0..7 {

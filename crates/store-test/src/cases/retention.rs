@@ -3,12 +3,12 @@
 use becket_model::{EventId, NextStep};
 use becket_store::{EventFilter, RetentionPolicy};
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{DAY_MS, EXHAUSTED, MAIN, POLICY, T0, Wishes, World, attempt, event};
 
 /// Delivered, filtered and otherwise finished events go when they are old, and young ones stay.
-pub async fn old_events_go_and_young_ones_stay<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn old_events_go_and_young_ones_stay(place: Place) {
+    let world = World::new(place).await;
     let mut old = Vec::new();
     for at in 0..4 {
         old.push(world.one_ended(T0 + at, NextStep::Delivered).await);
@@ -22,8 +22,8 @@ pub async fn old_events_go_and_young_ones_stay<H: Harness>() {
 }
 
 /// Nothing goes before its time.
-pub async fn nothing_goes_early<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn nothing_goes_early(place: Place) {
+    let world = World::new(place).await;
     world.one_ended(T0, NextStep::Delivered).await;
     world.one_ended(T0, EXHAUSTED).await;
     for _ in 0..4 {
@@ -38,8 +38,8 @@ pub async fn nothing_goes_early<H: Harness>() {
 }
 
 /// Events with a failed delivery stay longer, even if a replay succeeded; then they go as well.
-pub async fn failed_events_stay_longer<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn failed_events_stay_longer(place: Place) {
+    let mut world = World::new(place).await;
     let failed = world.one_ended(T0, EXHAUSTED).await;
     let delivered = world.one_ended(T0, NextStep::Delivered).await;
     let replayed = world.one_ended(T0, EXHAUSTED).await;
@@ -67,7 +67,7 @@ pub async fn failed_events_stay_longer<H: Harness>() {
 }
 
 /// All that a store knows of an event, as text.
-async fn everything<H: Harness>(world: &World<H>, event: EventId) -> String {
+async fn everything(world: &World, event: EventId) -> String {
     let row = world.row(event).await;
     let record = world.store.event_record(MAIN, event).await.unwrap();
     let attempts = world.store.attempt_list(MAIN, event).await.unwrap();
@@ -76,8 +76,8 @@ async fn everything<H: Harness>(world: &World<H>, event: EventId) -> String {
 }
 
 /// Events with something pending stay, however old; when it has ended they go.
-pub async fn pending_events_stay<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn pending_events_stay(place: Place) {
+    let world = World::new(place).await;
     let mut pending = vec![
         world.store_event(event(world.alpha, T0).keyed(1).waiting(&world.a[..1])).await,
         world.one_leased(T0).await.0.event,
@@ -113,8 +113,8 @@ pub async fn pending_events_stay<H: Harness>() {
 }
 
 /// Of an event that went nothing is left, and its key is free again.
-pub async fn nothing_is_left_of_what_went<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn nothing_is_left_of_what_went(place: Place) {
+    let mut world = World::new(place).await;
     let (key, lease) = world.one_leased(T0).await;
     let tried = world.record(key, lease, attempt(1, T0), NextStep::Delivered).await;
     let keyed = world.store_event(event(world.alpha, T0).keyed(1)).await;
@@ -138,9 +138,9 @@ pub async fn nothing_is_left_of_what_went<H: Harness>() {
 }
 
 /// Above the cap the oldest go although they are young, and nothing that is pending.
-pub async fn the_cap_takes_the_oldest<H: Harness>() {
-    let world = World::<H>::new().await;
-    let (large, lag) = (vec![7; 20_000], H::capabilities().cap_lag);
+pub async fn the_cap_takes_the_oldest(place: Place) {
+    let world = World::new(place).await;
+    let (large, lag) = (vec![7; 20_000], place.capabilities().cap_lag);
     let mut old = Vec::new();
     for at in 0..12 {
         old.push(world.store_event(event(world.alpha, T0 + at).body(&large)).await);
@@ -166,15 +166,15 @@ pub async fn the_cap_takes_the_oldest<H: Harness>() {
 }
 
 /// A sweep of an empty store finds nothing.
-pub async fn an_empty_store_has_nothing_to_sweep<H: Harness>() {
-    let harness = H::fresh().await;
+pub async fn an_empty_store_has_nothing_to_sweep(place: Place) {
+    let harness = place.fresh().await;
     let swept = harness.store().retention_sweep(POLICY, T0).await.unwrap();
     assert_eq!((swept.events, swept.more), (0, false));
 }
 
 /// Deliveries go on while old events are swept from under them, and leases hold.
-pub async fn work_goes_on_during_a_sweep<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn work_goes_on_during_a_sweep(place: Place) {
+    let world = World::new(place).await;
     let mut old = Vec::new();
     for at in 0..6 {
         old.push(world.one_ended(T0 + at, NextStep::Delivered).await);

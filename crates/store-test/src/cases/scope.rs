@@ -1,6 +1,6 @@
 //! What one owner or source cannot see or touch of another.
 
-use becket_model::{EndpointKey, EndpointState, EventId, NextStep};
+use becket_model::{EndpointKey, EndpointSettings, EndpointState, EventId, NextStep};
 use becket_store::{
     Application, ApplicationChange, Changed, Created, DeliveryCounts, DocumentContent,
     DocumentKind, DocumentName, EndpointChange, EventFilter, LeaseToken, Name, Owner, Page,
@@ -8,14 +8,14 @@ use becket_store::{
 };
 use bytes::Bytes;
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{
     EXHAUSTED, MAIN, OTHER, T0, Wishes, World, attempt, customer, delivery, endpoint, event, ids,
     made_endpoint, record,
 };
 
 /// The scopes from which nothing of the first owner's source `alpha` can be seen.
-fn foreign_scopes<H>(world: &World<H>) -> [Scope; 4] {
+fn foreign_scopes(world: &World) -> [Scope; 4] {
     [
         Scope::all(OTHER),
         Scope::of(OTHER, world.gamma),
@@ -25,8 +25,8 @@ fn foreign_scopes<H>(world: &World<H>) -> [Scope; 4] {
 }
 
 /// An event, its bytes, attempts and repeats cannot be read from another scope.
-pub async fn events_are_not_read_from_elsewhere<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn events_are_not_read_from_elsewhere(place: Place) {
+    let world = World::new(place).await;
     let accept = event(world.alpha, T0).keyed(1).leased(&world.a[..1]);
     let (id, lease) = world.store_new(accept.clone()).await;
     let key = delivery(id, world.a[0]);
@@ -50,8 +50,8 @@ pub async fn events_are_not_read_from_elsewhere<H: Harness>() {
 }
 
 /// A list shows the scope's own events, whichever filter is given.
-pub async fn lists_show_only_the_scope<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn lists_show_only_the_scope(place: Place) {
+    let world = World::new(place).await;
     let alpha = event(world.alpha, T0).keyed(1).typed("push").waiting(&world.a[..1]);
     let alpha = world.store_event(alpha).await;
     let beta = world.store_event(event(world.beta, T0).keyed(1).typed("push")).await;
@@ -78,8 +78,8 @@ pub async fn lists_show_only_the_scope<H: Harness>() {
 }
 
 /// An event cannot be replayed from another scope, and not to another owner's endpoint.
-pub async fn replays_stay_within_the_scope<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn replays_stay_within_the_scope(place: Place) {
+    let world = World::new(place).await;
     let id = world.one_ended(T0, NextStep::Delivered).await;
     let store = &world.store;
     for scope in foreign_scopes(&world) {
@@ -95,8 +95,8 @@ pub async fn replays_stay_within_the_scope<H: Harness>() {
 }
 
 /// Nobody changes another owner's endpoint.
-pub async fn endpoints_are_changed_by_their_owner<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn endpoints_are_changed_by_their_owner(place: Place) {
+    let world = World::new(place).await;
     let before = world.store.config_list(Owner::MAIN).await.unwrap();
     let id = endpoint("alpha", "a1").id;
     let changes = [
@@ -112,8 +112,8 @@ pub async fn endpoints_are_changed_by_their_owner<H: Harness>() {
 }
 
 /// What the API made for one owner is not there for another, whichever call names it.
-pub async fn made_things_are_their_owners<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn made_things_are_their_owners(place: Place) {
+    let world = World::new(place).await;
     let store = &world.store;
     let acme = world.make(customer("acme")).await;
     let hook = world.attach(made_endpoint(acme.key, "hook")).await;
@@ -156,8 +156,8 @@ pub async fn made_things_are_their_owners<H: Harness>() {
         EndpointChange::State { state: EndpointState::Removed, reason: String::new() },
         EndpointChange::FailingSince(Some(T0)),
         EndpointChange::RotateSecret { envelope: b"theirs".to_vec(), old_expire_at_ms: T0 },
-        EndpointChange::Edit { uid: None, settings: Box::default() },
-        EndpointChange::Headers(Some(b"theirs".to_vec())),
+        hook.edit(None, EndpointSettings::default()),
+        hook.with_headers(Some(b"theirs".to_vec())),
     ] {
         let changed = store.endpoint_change(OTHER, hook.id, change, T0 + 1).await.unwrap();
         assert_eq!(changed, Changed::Absent);
@@ -187,8 +187,8 @@ pub async fn made_things_are_their_owners<H: Harness>() {
 }
 
 /// An event with a tag, its delivery already leased.
-async fn store_leased<H: Harness>(
-    world: &World<H>,
+async fn store_leased(
+    world: &World,
     application: &Application,
     endpoint: EndpointKey,
 ) -> (EventId, LeaseToken) {
@@ -197,8 +197,8 @@ async fn store_leased<H: Harness>(
 }
 
 /// Each owner sees its own configuration and declares away nobody else's.
-pub async fn configurations_are_apart<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn configurations_are_apart(place: Place) {
+    let world = World::new(place).await;
     let main = world.store.config_list(Owner::MAIN).await.unwrap();
     let other = world.store.config_list(OTHER).await.unwrap();
     assert_eq!((main.applications.len(), main.endpoints.len()), (2, 4));
@@ -210,8 +210,8 @@ pub async fn configurations_are_apart<H: Harness>() {
 }
 
 /// Each owner has its own settings.
-pub async fn settings_are_apart<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn settings_are_apart(place: Place) {
+    let world = World::new(place).await;
     let store = &world.store;
     store.setting_init(Owner::MAIN, "token", vec![1]).await.unwrap();
     assert_eq!(store.setting_get(OTHER, "token").await.unwrap(), None);
@@ -220,8 +220,8 @@ pub async fn settings_are_apart<H: Harness>() {
 }
 
 /// An event for a source that is not the scope's is refused, and nothing of it is stored.
-pub async fn accepting_for_a_foreign_source_is_refused<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn accepting_for_a_foreign_source_is_refused(place: Place) {
+    let world = World::new(place).await;
     let accept = event(world.alpha, T0).keyed(1).waiting(&world.a[..1]);
     for scope in foreign_scopes(&world) {
         let refused = world.store.event_accept(scope, accept.clone()).await;
@@ -238,8 +238,8 @@ pub async fn accepting_for_a_foreign_source_is_refused<H: Harness>() {
 }
 
 /// Refused requests are seen by the owner and source they were sent to, and by nobody else.
-pub async fn quarantines_are_apart<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn quarantines_are_apart(place: Place) {
+    let world = World::new(place).await;
     let store = &world.store;
     let refused = |code: &str| QuarantineWrite {
         received_at_ms: T0,

@@ -6,15 +6,15 @@ use becket_model::{DeliveryState, EventId, NextStep};
 use becket_store::search::{Search, Searched};
 use becket_store::{EventFilter, EventRow, Page};
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{EXHAUSTED, MAIN, T0, Wishes as _, World, event, ids, record};
 
 /// Long enough to find everything that is there.
 const BUDGET_MS: u64 = 60_000;
 
 /// Events of two sources and types, some of them failed, delivered, waiting or without deliveries.
-async fn filled<H: Harness>() -> World<H> {
-    let world = World::<H>::new().await;
+async fn filled(place: Place) -> World {
+    let world = World::new(place).await;
     for at in 0..40_i64 {
         let mut accept = match at % 5 {
             0 => event(world.beta, T0 + at),
@@ -41,8 +41,8 @@ async fn filled<H: Harness>() -> World<H> {
 }
 
 /// Everything that a search finds, call by call; each call may look at `rows_max` events.
-async fn walked<H: Harness>(
-    world: &World<H>,
+async fn walked(
+    world: &World,
     search: &Search,
     rows_max: usize,
     limit: usize,
@@ -70,8 +70,8 @@ async fn walked<H: Harness>(
 }
 
 /// However little a call may look at, the calls together find what a list finds, each event once.
-pub async fn a_search_goes_on_where_it_stopped<H: Harness>() {
-    let world = filled::<H>().await;
+pub async fn a_search_goes_on_where_it_stopped(place: Place) {
+    let world = filled(place).await;
     let types = |types: &[&str]| EventFilter {
         event_types: types.iter().map(|one| (*one).to_owned()).collect(),
         ..EventFilter::default()
@@ -122,8 +122,8 @@ pub async fn a_search_goes_on_where_it_stopped<H: Harness>() {
 }
 
 /// A search judges the bytes of an event together with its row.
-pub async fn searches_look_into_records<H: Harness>() {
-    let world = filled::<H>().await;
+pub async fn searches_look_into_records(place: Place) {
+    let world = filled(place).await;
     let test = |row: &EventRow, record: &becket_model::EventRecord| {
         row.event_type.is_none() && record.body().ends_with(" 2\"}".as_bytes())
     };
@@ -141,16 +141,16 @@ pub async fn searches_look_into_records<H: Harness>() {
 }
 
 /// A filter by verdict tells what was accepted unverified from the rest.
-pub async fn filter_by_verdict<H: Harness>() {
-    let world = filled::<H>().await;
+pub async fn filter_by_verdict(place: Place) {
+    let world = filled(place).await;
     let of = |unverified| EventFilter { unverified: Some(unverified), ..EventFilter::default() };
     assert_eq!(world.find(of(true)).await.len(), 7);
     assert_eq!(world.find(of(false)).await.len(), 33);
 }
 
 /// How many deliveries wait is told for each endpoint.
-pub async fn waiting_deliveries_are_counted<H: Harness>() {
-    let world = filled::<H>().await;
+pub async fn waiting_deliveries_are_counted(place: Place) {
+    let world = filled(place).await;
     let waiting = world.store.delivery_waiting().await.unwrap();
     let of = |endpoint| waiting.iter().find(|(one, _)| *one == endpoint).map_or(0, |one| one.1);
     // Of 16 that were planned, six had failed at the 13th.

@@ -6,14 +6,14 @@ use becket_store::{
     Scope, StoreError,
 };
 
-use crate::Harness;
+use crate::Place;
 use crate::fixture::{
     EXHAUSTED, LEASE_MS, MAIN, POLICY, T0, Wishes, World, attempt, event, record,
 };
 
 /// Counts follow what happens, over all owners.
-pub async fn counts_follow_what_happens<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn counts_follow_what_happens(place: Place) {
+    let world = World::new(place).await;
     let counts = async || {
         let stats = world.store.stats().await.unwrap();
         (stats.events, stats.pending)
@@ -34,8 +34,8 @@ pub async fn counts_follow_what_happens<H: Harness>() {
 }
 
 /// Counts are the same after a crash.
-pub async fn counts_survive_a_crash<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn counts_survive_a_crash(place: Place) {
+    let mut world = World::new(place).await;
     for at in 0..7 {
         world.store_event(event(world.alpha, T0 + at).waiting(&world.a[..2])).await;
     }
@@ -50,16 +50,16 @@ pub async fn counts_survive_a_crash<H: Harness>() {
 }
 
 /// A store that works is healthy.
-pub async fn a_working_store_is_healthy<H: Harness>() {
-    let world = World::<H>::new().await;
+pub async fn a_working_store_is_healthy(place: Place) {
+    let world = World::new(place).await;
     world.store.health().unwrap();
     world.one_ended(T0, NextStep::Delivered).await;
     world.store.health().unwrap();
 }
 
 /// After closing, every call says that the store is closed, and nothing else happens.
-pub async fn a_closed_store_says_so<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn a_closed_store_says_so(place: Place) {
+    let mut world = World::new(place).await;
     let (key, lease) = world.one_leased(T0).await;
     let id = key.event;
     let store = &world.store;
@@ -120,8 +120,8 @@ pub async fn a_closed_store_says_so<H: Harness>() {
 
 /// Closing finishes what is queued: what was accepted at the same time is there afterwards, and
 /// what was told that the store is closed is not.
-pub async fn closing_finishes_what_is_queued<H: Harness>() {
-    let mut world = World::<H>::new().await;
+pub async fn closing_finishes_what_is_queued(place: Place) {
+    let mut world = World::new(place).await;
     let mut tasks = Vec::new();
     for at in 0..64 {
         let (store, accept) = (std::sync::Arc::clone(&world.store), event(world.alpha, T0 + at));

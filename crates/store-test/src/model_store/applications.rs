@@ -124,9 +124,13 @@ impl State {
         change: ApplicationChange,
         now_ms: i64,
     ) -> Changed<Application> {
-        let Some(kind) = self.live_application(owner, key).map(|known| known.kind) else {
+        let Some(known) = self.live_application(owner, key) else {
             return Changed::Absent;
         };
+        if !change.fits(known) {
+            return Changed::Meanwhile;
+        }
+        let kind = known.kind;
         let wanted = change.uid.as_ref().and_then(Option::as_ref);
         if self.application_named(owner, kind, wanted).is_some_and(|holder| holder.key != key) {
             return Changed::NameTaken;
@@ -255,6 +259,9 @@ impl State {
         if endpoint.state == EndpointState::Removed && !lasting {
             return Changed::Absent;
         }
+        if !change.fits(&endpoint) {
+            return Changed::Meanwhile;
+        }
         if !matches!(change, EndpointChange::FailingSince(_)) {
             endpoint.updated_at_ms = now_ms;
         }
@@ -305,10 +312,10 @@ fn apply_change(endpoint: &mut Endpoint, change: EndpointChange) {
             }
             endpoint.secrets.insert(0, StoredSecret { envelope, expires_at_ms: None });
         }
-        EndpointChange::Edit { uid, settings } => {
+        EndpointChange::Edit { uid, settings, .. } => {
             endpoint.uid = uid;
             endpoint.settings = *settings;
         }
-        EndpointChange::Headers(headers) => endpoint.headers = headers,
+        EndpointChange::Headers { headers, .. } => endpoint.headers = headers,
     }
 }

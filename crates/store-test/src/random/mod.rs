@@ -20,7 +20,8 @@ use becket_store::{RetentionPolicy, Scope, Store, StoreError};
 
 use self::operation::{Operation, generate};
 use self::side::{Answer, Moment, Side};
-use crate::{FixedNoise, Harness, ModelStore, fixture};
+use crate::place::{Later, Opened};
+use crate::{FixedNoise, Harness, ModelStore, Place, fixture};
 
 /// How many runs are spent on cutting a failing list down.
 const CUTTING_RUNS: usize = 400;
@@ -31,10 +32,19 @@ const CUTTING_RUNS: usize = 400;
 /// # Panics
 /// If an answer differs: with the seed, a short list of operations that shows it, and the answers.
 pub async fn random_operations<H: Harness>(seed: u64, steps: usize) {
+    start(Place::of::<H>(), seed, steps).await;
+}
+
+/// Not generic, so that all this is compiled here and not in every test that runs it.
+fn start(place: Place, seed: u64, steps: usize) -> Later<'static, ()> {
+    Box::pin(of_a_seed(place, seed, steps))
+}
+
+async fn of_a_seed(place: Place, seed: u64, steps: usize) {
     let operations = generate(seed, steps);
     let announce = Announce(seed);
-    let Err(found) = run::<H>(&operations).await else { return };
-    let (operations, found) = cut_down::<H>(operations, found).await;
+    let Err(found) = run(place, &operations).await else { return };
+    let (operations, found) = cut_down(place, operations, found).await;
     let list: String =
         operations.iter().enumerate().map(|(at, one)| format!("  {at:3} {one:?}\n")).collect();
     std::mem::forget(announce);
@@ -47,7 +57,8 @@ pub async fn random_operations<H: Harness>(seed: u64, steps: usize) {
 
 /// Leaves out operations, first many at once and in the end one by one, as long as the answers
 /// still differ.
-async fn cut_down<H: Harness>(
+async fn cut_down(
+    place: Place,
     mut operations: Vec<Operation>,
     mut found: Difference,
 ) -> (Vec<Operation>, Difference) {
@@ -59,7 +70,7 @@ async fn cut_down<H: Harness>(
             let mut shorter = operations.clone();
             shorter.drain(from..(from + size).min(operations.len()));
             runs += 1;
-            match run::<H>(&shorter).await {
+            match run(place, &shorter).await {
                 Err(difference) => {
                     shorter.truncate(difference.step + 1);
                     (operations, found) = (shorter, difference);
@@ -94,22 +105,23 @@ struct Difference {
 }
 
 /// A store and the model going side by side.
-struct Pair<H> {
-    harness: H,
+struct Pair {
+    place: Place,
+    harness: Box<dyn Opened>,
     store: Side,
     model: Side,
     model_store: Arc<ModelStore>,
     at: Moment,
 }
 
-async fn run<H: Harness>(operations: &[Operation]) -> Result<(), Difference> {
-    let mut pair = Pair::<H>::new().await.map_err(|error| at_step(0, error))?;
+async fn run(place: Place, operations: &[Operation]) -> Result<(), Difference> {
+    let mut pair = Pair::new(place).await.map_err(|error| at_step(0, error))?;
     for (step, operation) in operations.iter().enumerate() {
         pair.step(step, operation).await?;
     }
     let last = operations.len().saturating_sub(1);
     pair.audit(last).await?;
-    if H::capabilities().durable {
+    if pair.place.capabilities().durable {
         pair.reopen(last, false).await?;
         pair.audit(last).await?;
     }
@@ -122,14 +134,16 @@ fn at_step(step: usize, error: StoreError) -> Difference {
     Difference { step, what: "A call failed.".to_owned(), store, model: "no error".to_owned() }
 }
 
-impl<H: Harness> Pair<H> {
-    async fn new() -> Result<Self, StoreError> {
-        let harness = H::fresh().await;
+impl Pair {
+    async fn new(place: Place) -> Result<Self, StoreError> {
+        let harness = place.fresh().await;
         let model = ModelStore::new(Arc::new(FixedNoise::new(5)));
-        let model_store = Arc::new(model.with_quarantine_rows(H::capabilities().quarantine_rows));
+        let model_store =
+            Arc::new(model.with_quarantine_rows(place.capabilities().quarantine_rows));
         Ok(Self {
             store: Side::new(harness.store()).await?,
             model: Side::new(Arc::clone(&model_store) as Arc<dyn Store>).await?,
+            place,
             harness,
             model_store,
             at: Moment { now_ms: fixture::T0, quarantine_since_ms: fixture::T0 },
@@ -144,7 +158,7 @@ impl<H: Harness> Pair<H> {
                 let policy = RetentionPolicy { delivered_ms, failed_ms, cap_bytes: None };
                 self.sweep(step, policy).await?;
             }
-            Operation::Crash | Operation::Restart if H::capabilities().durable => {
+            Operation::Crash | Operation::Restart if self.place.capabilities().durable => {
                 self.reopen(step, matches!(operation, Operation::Restart)).await?;
                 self.audit(step).await?;
             }
@@ -176,7 +190,7 @@ impl<H: Harness> Pair<H> {
             self.at.now_ms += 1;
             self.at.quarantine_since_ms = self.at.now_ms;
         }
-        self.model_store = Arc::new(self.model_store.reopened(H::capabilities()));
+        self.model_store = Arc::new(self.model_store.reopened(self.place.capabilities()));
         self.model.store = Arc::clone(&self.model_store) as Arc<dyn Store>;
         // Nobody holds the old store while the new one is opened.
         self.store.store = Arc::clone(&self.model.store);
@@ -201,7 +215,7 @@ impl<H: Harness> Pair<H> {
                 }
             }
             // A store that only looks so often is held to it by the cases, not here.
-            if late == 0 || H::capabilities().sweep_lag_ms > 0 {
+            if late == 0 || self.place.capabilities().sweep_lag_ms > 0 {
                 return Ok(());
             }
             // Files are sealed in the background.

@@ -283,9 +283,9 @@ impl Side {
         let config = self.store.config_list(whose).await?;
         let row = config.endpoints.iter().find(|row| row.key == known.key);
         // What becomes of a removed endpoint that is changed is left open.
-        if row.is_none_or(|row| row.state == EndpointState::Removed) {
+        let Some(row) = row.filter(|row| row.state != EndpointState::Removed) else {
             return Ok("removed".to_owned());
-        }
+        };
         let change = match change {
             Change::State(state) => EndpointChange::State { state, reason: format!("at {now_ms}") },
             Change::Failing(failing) => EndpointChange::FailingSince(failing.then_some(now_ms)),
@@ -293,11 +293,16 @@ impl Side {
                 envelope,
                 old_expire_at_ms: now_ms + old_expire_in_ms,
             },
-            Change::Edit { name, timeout_ms } => EndpointChange::Edit {
-                uid: name.map(|name| ENDPOINT_NAMES[name].to_owned()),
-                settings: Box::new(EndpointSettings { timeout_ms, ..EndpointSettings::default() }),
-            },
-            Change::Headers { sealed } => EndpointChange::Headers(sealed.then_some(envelope)),
+            Change::Edit { name, timeout_ms } => {
+                let mut read = row.clone();
+                // Some are thought out from what is no longer so.
+                if timeout_ms == 4 {
+                    read.settings.timeout_ms += 1;
+                }
+                let settings = EndpointSettings { timeout_ms, ..EndpointSettings::default() };
+                read.edit(name.map(|name| ENDPOINT_NAMES[name].to_owned()), settings)
+            }
+            Change::Headers { sealed } => row.with_headers(sealed.then_some(envelope)),
         };
         Ok(match self.store.endpoint_change(whose, known.id, change, now_ms).await? {
             Changed::Done(endpoint) => self.tell_endpoint(&endpoint, now_ms),

@@ -76,6 +76,7 @@ impl Side {
                     return Ok("left open".to_owned());
                 }
                 let change = ApplicationChange {
+                    read: self.read_for(known.owner, known.key, *settings).await?,
                     uid: name.map(|name| name.map(application_name)),
                     settings: settings.map(|number| ApplicationSettings {
                         name: format!("changed to {number}"),
@@ -116,6 +117,26 @@ impl Side {
             }
             _ => Ok(String::new()),
         }
+    }
+
+    /// What a change is thought out from: sometimes nothing, sometimes what is no longer so.
+    async fn read_for(
+        &self,
+        slot: usize,
+        key: ApplicationKey,
+        settings: Option<u32>,
+    ) -> Result<Option<Box<Application>>> {
+        let config = self.store.config_list(owner(slot)).await?;
+        let row = config.application(key).cloned().map(Box::new);
+        Ok(match settings {
+            Some(number) if number % 2 == 0 => row.map(|mut row| {
+                if number == 4 {
+                    row.settings.name.push_str(" at another time");
+                }
+                row
+            }),
+            _ => None,
+        })
     }
 
     fn learn_application(&mut self, slot: usize, application: &Application) {

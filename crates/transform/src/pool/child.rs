@@ -4,6 +4,7 @@
 //! announces are bounded before anything is read.
 
 use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -143,6 +144,12 @@ impl Child {
     async fn how_it_ended(&mut self) -> String {
         let ended = tokio::time::timeout(Duration::from_millis(200), self.process.wait()).await;
         match ended {
+            Ok(Ok(status)) if status.signal() == Some(rustix::process::Signal::SYS.as_raw()) => {
+                format!(
+                    " ({status}): a filter of system calls around the gateway forbids what the sandbox needs; \
+                 a systemd unit has to allow `SystemCallFilter=@system-service seccomp`"
+                )
+            }
             Ok(Ok(status)) => format!(" ({status}), most likely for want of memory"),
             _ => String::new(),
         }

@@ -34,7 +34,7 @@ export const applicationEndpointsQuery = (id: string) => infiniteQueryOptions({
   initialPageParam: undefined as string | undefined,
   queryFn: ({ pageParam }) =>
     answer(api.GET("/api/v1/app/{app_id}/endpoint", {
-      params: { path: { app_id: id }, query: { limit: PAGE, ...(pageParam && { iterator: pageParam }) } },
+      params: { path: { app_id: id }, query: { limit: PAGE, order: "ascending", ...(pageParam && { iterator: pageParam }) } },
     })),
   getNextPageParam: (last) => (last.done ? undefined : (last.iterator ?? undefined)),
   refetchInterval: 10_000,

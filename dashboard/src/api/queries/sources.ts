@@ -207,8 +207,8 @@ export const rotateUrl = (id: string) =>
 export const removeSource = (id: string) =>
   call<void>("DELETE", `/ingest/api/v1/source/${id}`);
 
-export const acceptCaptured = (id: string, value?: string) =>
-  answer(api.POST("/api/v1/becket/source/{source_id}/secret/accept", { params: { path: { source_id: id } }, body: value ? { value } : {} }));
+export const acceptCaptured = (id: string, value: string) =>
+  answer(api.POST("/api/v1/becket/source/{source_id}/secret/accept", { params: { path: { source_id: id } }, body: { value } }));
 
 export const forgetCaptured = (id: string) =>
   answer(api.DELETE("/api/v1/becket/source/{source_id}/secret", { params: { path: { source_id: id } } }));

@@ -19,7 +19,7 @@ import { KINDS } from "./owner";
 export const GATEWAY_TYPES = [
   "background_task.finished", "endpoint.created", "endpoint.deleted", "endpoint.disabled", "endpoint.enabled", "endpoint.updated",
   "ingest.endpoint.disabled", "ingest.message.attempt.exhausted", "ingest.message.attempt.failing", "ingest.message.attempt.recovered",
-  "message.attempt.exhausted", "message.attempt.failing", "message.attempt.log", "message.attempt.recovered",
+  "message.attempt.exhausted", "message.attempt.failing", "message.attempt.recovered",
 ];
 
 /** The fields that an endpoint of this owner has. */

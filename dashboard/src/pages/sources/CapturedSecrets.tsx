@@ -26,7 +26,7 @@ export function CapturedSecrets({ source }: { source: Source }) {
     void queries.invalidateQueries({ queryKey: ["sources"] });
   };
   const accept = useMutation({
-    mutationFn: (value?: string) => acceptCaptured(source.id, value),
+    mutationFn: (value: string) => acceptCaptured(source.id, value),
     onSuccess: () => { notify.done("The secret verifies from now on."); again(); },
     onError: (error) => notify.failed(error),
   });
@@ -49,7 +49,7 @@ export function CapturedSecrets({ source }: { source: Source }) {
       <Stack gap="sm">
         <Text size="sm">
           {waits
-            ? "Whoever knows the URL could have sent it, so it verifies nothing yet. Accept it if you have just set this up at the provider."
+            ? "Whoever knows the URL could have sent it, so it verifies nothing yet. Show it, compare it with what the provider shows, and accept it if you have just set this up there."
             : "What a provider's handshake has brought along, if there is anything."}
         </Text>
         {captured.error && <Trouble error={captured.error} />}
@@ -59,12 +59,11 @@ export function CapturedSecrets({ source }: { source: Source }) {
             <span className="mono foreign">{secret.value}</span>
             <State state={secret.accepted ? "accepted" : "waits"} tone={secret.accepted ? "good" : "warn"} />
             <Text size="xs" c="dimmed"><Time at={secret.receivedAt} /></Text>
-            {!secret.accepted && <Button variant="default" onClick={() => accept.mutate(secret.value)}>Accept this one</Button>}
+            {!secret.accepted && <Button variant="default" loading={accept.isPending} onClick={() => accept.mutate(secret.value)}>Accept it</Button>}
           </Group>
         ))}
         {me.changes && (
           <Group gap="xs">
-            {waits && <Button loading={accept.isPending} onClick={() => accept.mutate(undefined)}>Accept it</Button>}
             {!shown && <Button variant="default" onClick={() => setShown(true)}>Show it</Button>}
             {(waits || (captured.data?.length ?? 0) > 0) && <Button variant="default" loading={forget.isPending} onClick={() => void askForget()}>Forget it</Button>}
           </Group>

@@ -24,7 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   becket sources list
   becket sources secret show notion     The secret that a handshake brought along
-  becket sources secret accept notion   Let it verify from now on";
+  becket sources secret accept notion secret_t0ken   Let that one verify from now on";
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum SourcesCommand {
@@ -47,10 +47,12 @@ pub(super) enum SecretCommand {
         /// Id or name
         source: String,
     },
-    /// Let the one that waits verify from now on
+    /// Let one that waits verify from now on
     Accept {
         /// Id or name
         source: String,
+        /// The secret, as `show` shows it: whoever knows the URL can make others wait
+        value: String,
     },
     /// Forget them all: the next handshake brings a new one
     Forget {
@@ -82,9 +84,9 @@ async fn secret(session: &Session, sources: &PathBuilder, command: SecretCommand
     let path = |source: &str| sources.clone().part(source).part("secret");
     let secrets = match command {
         SecretCommand::Show { source } => session.client.get(path(&source).text()).await?,
-        SecretCommand::Accept { source } => {
+        SecretCommand::Accept { source, value } => {
             let path = path(&source).part("accept");
-            session.client.post(path.text(), &json!({})).await?
+            session.client.post(path.text(), &json!({ "value": value })).await?
         }
         SecretCommand::Forget { source } => session.client.delete(path(&source).text()).await?,
     };

@@ -39,6 +39,7 @@ use crate::config::{ALERTS_SOURCE, Alerts};
 use becket_api::Activity;
 pub(super) use board::Board;
 use episodes::{Book, Episode, Kind, Seen};
+use passed::Passed;
 use signals::Noted;
 pub(super) use signals::Signals;
 
@@ -188,10 +189,17 @@ impl Watch {
                 self.signals.add(other);
             }
         }
-        for (endpoint, noted) in self.signals.take_endpoints() {
+        let mut endpoints: Vec<_> = self.signals.take_endpoints().into_iter().collect();
+        while let Some((endpoint, noted)) = endpoints.pop() {
             if carrier.is_none_or(|carrier| noted.application != carrier.application.key) {
-                for one in self.of_endpoint(book, gateway, current, endpoint, &noted).await? {
-                    seen(book, one);
+                match self.of_endpoint(book, gateway, current, endpoint, &noted).await {
+                    Ok(found) => found.into_iter().for_each(|one| seen(book, one)),
+                    // It was noted once: the next look has it again.
+                    Err(error) => {
+                        endpoints.push((endpoint, noted));
+                        self.signals.add(Passed { endpoints, ..Passed::default() });
+                        return Err(error);
+                    }
                 }
             }
         }

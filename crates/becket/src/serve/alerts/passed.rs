@@ -71,7 +71,11 @@ pub(super) async fn take(gateway: &Gateway) -> Result<Vec<Passed>, StoreError> {
             // Another version of the program may have written it.
             Err(error) => tracing::warn!(%error, "alerts.unreadable"),
         }
-        gateway.store.document_remove(owner, document.name).await?;
+        if let Err(error) = gateway.store.document_remove(owner, document.name).await {
+            // What was removed before stands nowhere else any more.
+            tracing::warn!(code = error.code(), %error, "alerts.left: it is read again");
+            break;
+        }
     }
     Ok(all)
 }

@@ -114,8 +114,8 @@ pub(in crate::serve) struct Control {
     shares_store: bool,
     happened: mpsc::Receiver<Happened>,
     sender: mpsc::Sender<Happened>,
-    /// Whether a process is being talked to that wants to take over.
-    talking: bool,
+    /// The process that is being talked to because it wants to take over.
+    talking: Option<u32>,
     started: Option<Started>,
     listening: Option<tokio::task::JoinHandle<()>>,
 }
@@ -150,7 +150,7 @@ impl Control {
                 }
             }
         });
-        let (talking, started) = (false, None);
+        let (talking, started) = (None, None);
         Self { doors, folder, again, shares_store, happened, sender, talking, started, listening }
     }
 
@@ -176,18 +176,20 @@ impl Control {
                 return Some(*conversation);
             }
             Happened::Failed(why) => {
-                self.talking = false;
+                self.talking = None;
                 self.give_up(&why);
             }
             Happened::Ended(pid, status) => {
-                if self.started.as_ref().is_some_and(|started| started.pid == pid) {
+                // One that is being talked with has said why, or the conversation sees its end.
+                let silent = self.talking != Some(pid);
+                if silent && self.started.as_ref().is_some_and(|started| started.pid == pid) {
                     let how = status.map_or_else(|error| error.to_string(), |it| it.to_string());
                     self.give_up(&format!("the new process ended before it was ready ({how})"));
                 }
             }
             Happened::Overdue(pid) => {
                 let waits = self.started.as_ref().is_some_and(|started| started.pid == pid);
-                if waits && !self.talking {
+                if waits && self.talking.is_none() {
                     end_process(pid);
                     self.give_up("the new process did not get ready in time and was ended");
                 }
@@ -198,7 +200,7 @@ impl Control {
 
     /// Starts the process that follows this one, unless that is being done.
     pub(in crate::serve) fn restart(&mut self, asker: Option<Wire>) {
-        if self.talking || self.started.is_some() {
+        if self.talking.is_some() || self.started.is_some() {
             tracing::warn!("a restart is already under way");
             answer(asker, "a restart is already under way".to_owned());
             return;
@@ -238,7 +240,7 @@ impl Control {
     }
 
     fn greet(&mut self, mut wire: Wire, caller: Caller) {
-        if self.talking {
+        if self.talking.is_some() {
             tokio::spawn(async move {
                 let why = "another process is taking over just now".to_owned();
                 // It may have gone, which is what it is to do.
@@ -246,7 +248,7 @@ impl Control {
             });
             return;
         }
-        self.talking = true;
+        self.talking = Some(caller.pid);
         let (doors, sender) = (Arc::clone(&self.doors), self.sender.clone());
         let shares_store = self.shares_store && caller.shares_store;
         tokio::spawn(async move {

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::control::{Conversation, answer};
 use super::wire::Message;
-use super::{Back, Doors, Left, ended};
+use super::{Back, Doors, Left, Place, Remaining, ended};
 use crate::serve::gateway::Gateway;
 use crate::serve::telemetry::Telemetry;
 use crate::serve::{ENGINE_GRACE_EXTRA, ServeError, finish, listen};
@@ -69,10 +69,9 @@ impl Leaving<'_> {
         conversation: Conversation,
     ) -> Result<Left, ServeError> {
         let place = self.doors.meeting.as_ref().map(|meeting| meeting.place.clone());
-        let forward = place.as_ref().map(super::Place::forward);
         match conversation.serving {
-            true => self.let_serve(conversation, forward).await,
-            false => self.change_places(conversation, forward).await,
+            true => self.let_serve(conversation, place).await,
+            false => self.change_places(conversation, place).await,
         }
     }
 
@@ -80,14 +79,14 @@ impl Leaving<'_> {
     async fn let_serve(
         self,
         mut conversation: Conversation,
-        forward: Option<std::path::PathBuf>,
+        place: Option<Place>,
     ) -> Result<Left, ServeError> {
         tracing::info!(
             pid = conversation.pid,
             "the new process serves; finishing what is in flight"
         );
         self.server.hand_over();
-        self.server.part(forward);
+        self.server.part(place.as_ref().map(Place::forward));
         become_of(&mut conversation, 0).await;
         self.closing.send_replace(true);
         let answered = || self.server.in_flight().is_none();
@@ -96,21 +95,21 @@ impl Leaving<'_> {
         tasks.iter().for_each(JoinHandle::abort);
         finish(gateway, telemetry).await?;
         tracing::info!("everything is finished; waiting for connections to end");
-        Ok(Left::Lingering(server))
+        Ok(Left::Lingering(Remaining { server, _place: place }))
     }
 
     /// The new process can only serve when this one has closed the store.
     async fn change_places(
         self,
         mut conversation: Conversation,
-        forward: Option<std::path::PathBuf>,
+        place: Option<Place>,
     ) -> Result<Left, ServeError> {
         tracing::info!(
             pid = conversation.pid,
             "the new process is ready; finishing what is in flight"
         );
         // From now on a request occupies this process only when it has arrived whole.
-        self.server.part(forward);
+        self.server.part(place.as_ref().map(Place::forward));
         self.end_engine().await;
         self.closing.send_replace(true);
         let whole = || {
@@ -130,6 +129,7 @@ impl Leaving<'_> {
         let Self { server, doors, tasks, gateway, telemetry, .. } = self;
         tasks.iter().for_each(JoinHandle::abort);
         finish(gateway, telemetry).await?;
+        let remaining = Remaining { server, _place: place };
         match turn(&mut conversation).await {
             Ok(()) => {
                 let pause_ms = u64::try_from(paused.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -139,19 +139,21 @@ impl Leaving<'_> {
                     "the new process serves; waiting for connections to end"
                 );
                 become_of(&mut conversation, pause_ms).await;
-                Ok(Left::Lingering(server))
+                Ok(Left::Lingering(remaining))
             }
             Err(why) => {
                 tracing::error!("restart.failed: {why}; this process goes on");
                 answer(conversation.asker.take(), why);
                 // Until its process has ended, it may hold the store.
                 ended(conversation.pid).await;
-                Ok(Left::Back(Box::new(Back { loaded, doors, server })))
+                Ok(Left::Back(Box::new(Back { loaded, doors, remaining })))
             }
         }
     }
 
+    /// Other nodes may go on with everything else while attempts under way are finished.
     async fn end_engine(&self) {
+        self.gateway.give_back().await;
         let grace = self.grace + ENGINE_GRACE_EXTRA;
         self.engine.shutdown(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)).await;
     }
@@ -191,10 +193,10 @@ async fn until(holds: impl Fn() -> bool, longest: Duration) {
 }
 
 /// Stays until the connections that are left have ended, or it is told to stop.
-pub(in crate::serve) fn linger(servers: Vec<Server>) {
+pub(in crate::serve) fn linger(all: Vec<Remaining>) {
     let until = Instant::now() + LINGER;
     let rest = move || {
-        for server in servers {
+        for Remaining { server, _place } in all {
             server.linger(until.saturating_duration_since(Instant::now()));
         }
     };

@@ -189,7 +189,7 @@ pub(super) enum Left {
     /// It was told to stop and has.
     Stopped,
     /// Another process serves; some connections are left.
-    Lingering(Server),
+    Lingering(Remaining),
     /// Another process was to serve and could not: this one has to go on.
     Back(Box<Back>),
 }
@@ -200,7 +200,14 @@ pub(super) struct Back {
     pub(super) loaded: Loaded,
     pub(super) doors: Arc<Doors>,
     /// Connections that wait for whoever serves next.
-    pub(super) server: Server,
+    pub(super) remaining: Remaining,
+}
+
+/// Connections that are left when another process serves.
+pub(super) struct Remaining {
+    server: Server,
+    /// Where their requests are passed on, which has to stay open as long as they do.
+    _place: Option<Place>,
 }
 
 #[cfg(test)]

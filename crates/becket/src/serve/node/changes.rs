@@ -1,7 +1,9 @@
 //! Taking over what other nodes change: applications, endpoints, and what hangs on documents.
 //!
 //! Invariants: changes are taken over in the order of their revisions, none is passed over; what was
-//! changed here comes by again and does no harm. When the store cannot be asked, it is asked again.
+//! changed here comes by again and does no harm. A revision counts as taken over when everything up to
+//! it is in force: when the store cannot be asked, for what has changed or for what belongs to it, the
+//! same is asked again. On another server than before nothing that is known counts.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -13,6 +15,7 @@ use becket_store::cluster::Changes;
 use becket_store::{DocumentKind, Owner, StoreError};
 use tokio::time::Instant;
 
+use super::super::ServeError;
 use super::super::gateway::Gateway;
 use super::{Declared, Node};
 
@@ -23,28 +26,39 @@ const DECLARED_AGAIN_EVERY: Duration = Duration::from_secs(2);
 /// Takes changes over for as long as the gateway lives.
 pub(in super::super) async fn follow(node: Arc<Node>, gateway: Weak<Gateway>) {
     let mut declared_at: Option<Instant> = None;
+    let mut server: Option<i64> = None;
+    let mut undone = Undone::Nothing;
     loop {
         node.config_changed.notified().await;
         let Some(gateway) = gateway.upgrade() else { return };
         if node.has_lost.swap(false, Ordering::AcqRel) {
             gateway.elsewhere.node_gone();
         }
-        match gateway.catch_up(&node).await {
-            Ok(Undone::Nothing) => {}
-            Ok(Undone::OfTheFile) => {
-                if let Some(at) = declared_at {
-                    tokio::time::sleep_until(at + DECLARED_AGAIN_EVERY).await;
-                }
-                declared_at = Some(Instant::now());
-                if let Err(error) = gateway.declare_again().await {
-                    tracing::error!(%error, "the file could not be declared again");
-                }
-            }
+        match gateway.catch_up(&node, &mut server, &mut undone).await {
+            Ok(()) => {}
             Err(StoreError::Closed) => return,
             Err(error) => {
-                tracing::warn!(code = error.code(), %error, "changes of other nodes could not be read; trying again");
+                tracing::warn!(code = error.code(), %error, "changes of other nodes are not yet in force; trying again");
                 tokio::time::sleep(AGAIN).await;
                 node.config_changed.notify_one();
+                continue;
+            }
+        }
+        if undone == Undone::OfTheFile {
+            if let Some(at) = declared_at {
+                tokio::time::sleep_until(at + DECLARED_AGAIN_EVERY).await;
+            }
+            declared_at = Some(Instant::now());
+            match gateway.declare_again().await {
+                Ok(()) => undone = Undone::Nothing,
+                Err(ServeError::Store(error)) => {
+                    tracing::error!(code = error.code(), %error, "the file could not be declared again; trying again");
+                    node.config_changed.notify_one();
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the file could not be declared again");
+                    undone = Undone::Nothing;
+                }
             }
         }
     }
@@ -66,74 +80,95 @@ impl Gateway {
         }
     }
 
-    /// Takes over what has changed since the last time.
-    async fn catch_up(&self, node: &Node) -> Result<Undone, StoreError> {
-        let mut undone = Undone::Nothing;
+    /// Takes over what has changed since the last time. `server` is the one that was asked then, and
+    /// `undone` is noted.
+    async fn catch_up(
+        &self,
+        node: &Node,
+        server: &mut Option<i64>,
+        undone: &mut Undone,
+    ) -> Result<(), StoreError> {
         loop {
             let after = node.revision.load(Ordering::Acquire);
             let changes = node.cluster.changes(after).await?;
-            let is_news = changes.revision > after;
-            if self.take_over(&changes).await == Undone::OfTheFile {
-                undone = Undone::OfTheFile;
+            let before = server.replace(changes.server);
+            if before.is_some_and(|before| before != changes.server) || changes.revision < after {
+                self.begin_on_another_server(node, after, changes.revision);
+                *undone = Undone::OfTheFile;
+                return Ok(());
             }
+            let is_news = changes.revision > after;
+            self.take_over(&changes, undone).await?;
             node.revision.fetch_max(changes.revision, Ordering::AcqRel);
             if !is_news || changes.revision >= node.heard.load(Ordering::Acquire) {
-                return Ok(undone);
+                return Ok(());
             }
         }
     }
 
-    async fn take_over(&self, changes: &Changes) -> Undone {
+    /// Another server answers than before, or an older state of the same: it may lack the last changes,
+    /// and have given their numbers and keys to others. Everything is read again.
+    fn begin_on_another_server(&self, node: &Node, known: u64, revision: u64) {
+        tracing::warn!(
+            known,
+            revision,
+            "database.other_server: the database was restarted or another one has taken its place;              the configuration is read again"
+        );
+        self.elsewhere.everything_changed();
+        node.heard.store(revision, Ordering::Release);
+        node.revision.store(revision, Ordering::Release);
+        node.begin_afresh();
+    }
+
+    /// Takes over everything that the store can be asked for; answers with the first error.
+    async fn take_over(&self, changes: &Changes, undone: &mut Undone) -> Result<(), StoreError> {
         let declared = Declared::of(&self.current.load().declared);
-        let mut undone = Undone::Nothing;
+        let mut taken = Ok(());
         for application in &changes.applications {
-            if let Err(error) = self.take_over_application(application).await {
-                let application = application.id;
-                tracing::error!(%application, %error, "a change of another node is not yet in force");
-            }
             self.elsewhere.application_changed(application.key);
             let own = application.origin == Origin::File
                 && application.uid.as_deref().is_some_and(|uid| declared.has_source(uid));
             if application.removed && own {
-                undone = Undone::OfTheFile;
+                *undone = Undone::OfTheFile;
             }
+            taken = taken.and(self.take_over_application(application).await);
         }
         for (owner, endpoint) in &changes.endpoints {
             let source = self.current.load().sources.get(&endpoint.application).cloned();
             self.elsewhere.endpoint_changed(*owner, endpoint);
-            self.take_over_endpoint(*owner, endpoint).await;
             let own = endpoint.origin == Origin::File
                 && source.is_some_and(|source| {
                     let uid = endpoint.uid.as_deref().unwrap_or_default();
                     declared.has_endpoint(&source.rules.id, uid)
                 });
             if endpoint.state == EndpointState::Removed && own {
-                undone = Undone::OfTheFile;
+                *undone = Undone::OfTheFile;
             }
+            taken = taken.and(self.take_over_endpoint(*owner, endpoint).await);
         }
         let kinds: BTreeSet<(Owner, DocumentKind)> = changes.documents.iter().copied().collect();
         for (owner, kind) in kinds {
-            self.take_over_documents(owner, kind).await;
+            taken = taken.and(self.take_over_documents(owner, kind).await);
         }
-        undone
+        taken
     }
 
     /// Documents of a kind have changed: what is in force because of them is made anew.
-    async fn take_over_documents(&self, owner: Owner, kind: DocumentKind) {
+    async fn take_over_documents(
+        &self,
+        owner: Owner,
+        kind: DocumentKind,
+    ) -> Result<(), StoreError> {
         self.elsewhere.documents_changed(owner, kind);
         match kind {
             DocumentKind::EventType => {
                 let now_ms = self.clock.now_ms();
                 let store = self.store.as_ref();
-                match becket_api::load_retry_by_type(store, owner, now_ms).await {
-                    Ok(schedules) => self.take_over_retries(owner, schedules).await,
-                    Err(error) => {
-                        tracing::error!(%error, "changed retry schedules are not yet in force");
-                    }
-                }
+                let schedules = becket_api::load_retry_by_type(store, owner, now_ms).await?;
+                self.take_over_retries(owner, schedules).await
             }
             DocumentKind::Transformation => self.take_over_transformations(owner).await,
-            _ => {}
+            _ => Ok(()),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Every node tells the others the names of what its file declares. When one declares its own to the
 //! store, what other live nodes declare is declared with it as it stands there, so that it is not
-//! removed; it goes when no live node declares it any more.
+//! removed; it goes when no live node has declared it for a while.
 //!
 //! What only some of the nodes that deliver declare, one of those delivers to, whatever its shard: the
 //! others do not know its headers and its secret.
@@ -34,14 +34,53 @@ impl Declared {
 
     /// What live nodes other than this one declare.
     pub(super) fn of_others(nodes: &[NodeRow], own: NodeNumber) -> Self {
+        Self::of_nodes(nodes.iter().filter(|node| node.number != own))
+    }
+
+    /// What live nodes declare.
+    pub(super) fn of_all(nodes: &[NodeRow]) -> Self {
+        Self::of_nodes(nodes.iter())
+    }
+
+    fn of_nodes<'n>(nodes: impl Iterator<Item = &'n NodeRow>) -> Self {
         let mut all = Self::default();
-        let others = nodes.iter().filter(|node| node.number != own && node.expires_in_ms > 0);
-        for node in others {
+        for node in nodes.filter(|node| node.expires_in_ms > 0) {
             for (source, endpoints) in Self::read(&node.declared).0 {
                 all.0.entry(source).or_default().extend(endpoints);
             }
         }
         all
+    }
+
+    /// What the store has of files.
+    pub(super) fn stored(stored: &ConfigSnapshot) -> Self {
+        let mut all = Self::default();
+        for source in stored.applications.iter() {
+            let Some(name) = source.uid.as_ref().filter(|name| is_of_file(source, name)) else {
+                continue;
+            };
+            let of_file = stored.endpoints.iter().filter(|endpoint| {
+                endpoint.application == source.key
+                    && endpoint.origin == Origin::File
+                    && endpoint.state != EndpointState::Removed
+            });
+            let names = of_file.filter_map(|endpoint| endpoint.uid.clone()).collect();
+            all.0.insert(name.clone(), names);
+        }
+        all
+    }
+
+    /// What another does not name: sources, and endpoints with their sources.
+    pub(super) fn beyond(&self, other: &Self) -> BTreeSet<(String, Option<String>)> {
+        let mut beyond = BTreeSet::new();
+        for (source, endpoints) in &self.0 {
+            if !other.has_source(source) {
+                beyond.insert((source.clone(), None));
+            }
+            let unnamed = endpoints.iter().filter(|endpoint| !other.has_endpoint(source, endpoint));
+            beyond.extend(unnamed.map(|endpoint| (source.clone(), Some(endpoint.clone()))));
+        }
+        beyond
     }
 
     pub(super) fn text(&self) -> String {
@@ -214,5 +253,16 @@ mod tests {
         assert!(others.has_endpoint("a", "x") && others.has_endpoint("a", "y"));
         assert!(others.has_source("b") && !others.has_source("own") && !others.has_source("dead"));
         assert_eq!(Declared::read(&others.text()), others);
+        assert!(Declared::of_all(&nodes).has_source("own"));
+    }
+
+    #[test]
+    fn what_is_named_by_nobody_is_told() {
+        let stored = Declared::read(r#"{"a":["x","y"],"b":["z"],"c":[],"d":[]}"#);
+        let files = Declared::read(r#"{"a":["x"],"c":["new"],"e":[]}"#);
+        let names = [("a", Some("y")), ("b", None), ("b", Some("z")), ("d", None)];
+        let names =
+            names.map(|(source, endpoint)| (source.to_owned(), endpoint.map(str::to_owned)));
+        assert_eq!(stored.beyond(&files), BTreeSet::from(names));
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! Invariants: an attempt starts only while the membership surely holds; lanes of a shard are taken out
 //! of the engine, and what is under way has ended or had its time, before the shard is given to another
-//! node; a node that was taken for dead begins anew, with nothing of what it held.
+//! node; a node that was taken for dead begins anew, with nothing of what it held; a node that does not
+//! serve yet, or is about to end, is given nothing to deliver.
 //!
 //! Deliberately absent: who gets which shard, which is the store's to decide.
 //!
@@ -25,7 +26,7 @@ mod rates;
 mod shards;
 mod shown;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -33,7 +34,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use becket_engine::{Engine, Tenure};
 use becket_model::EndpointKey;
-use becket_store::cluster::{Advice, Cluster, Membership, NodeNew, NodeNumber, NodeRow, shard_of};
+use becket_store::cluster::{
+    Advice, Cluster, Membership, NodeNew, NodeNumber, NodeRow, Roles, shard_of,
+};
 use becket_store::{LeaseToken, StoreError};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -52,6 +55,7 @@ pub(super) fn follow(gateway: &Arc<Gateway>) {
     let Some(node) = &gateway.node else { return };
     tokio::spawn(ownership::follow(Arc::clone(node), Arc::downgrade(gateway)));
     tokio::spawn(changes::follow(Arc::clone(node), Arc::downgrade(gateway)));
+    tokio::spawn(declare::watch(Arc::clone(node), Arc::downgrade(gateway)));
     tokio::spawn(health::watch(Arc::downgrade(node)));
     // What came while everything was made ready.
     node.ownership_changed.notify_one();
@@ -79,6 +83,12 @@ pub(super) struct Node {
     renew_every: Duration,
     /// As it joins.
     new: Mutex<NodeNew>,
+    /// What it does while it serves.
+    roles: Roles,
+    /// Whether it serves.
+    ready: AtomicBool,
+    /// Whether it is about to end, and gives everything back.
+    parting: AtomicBool,
     standing: ArcSwap<Standing>,
     /// What only some files declare.
     split: ArcSwap<declared::Split>,
@@ -86,8 +96,8 @@ pub(super) struct Node {
     has_lost: AtomicBool,
     /// The shards whose lanes the engine has.
     lanes: Mutex<Shards>,
-    /// Endpoints that it has whoever has their shard.
-    lent: Mutex<HashSet<EndpointKey>>,
+    /// Endpoints that do not follow their shard.
+    apart: Mutex<HashMap<EndpointKey, Apart>>,
     /// Shards whose lanes are being taken out, to be given up.
     leaving: Mutex<Option<member::Leaving>>,
     /// The engine has to be given all its endpoints anew.
@@ -99,7 +109,22 @@ pub(super) struct Node {
     heard: AtomicU64,
     config_changed: Notify,
     advice: ArcSwap<Vec<Advice>>,
+    /// There is something that the others should know at once.
+    renew_now: Notify,
+    /// It joins again, or leaves: one after the other.
+    joining: tokio::sync::Mutex<()>,
     stopping: AtomicBool,
+}
+
+/// How an endpoint does not follow its shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Apart {
+    /// Its listener is connected here, or what waits for it is ended here.
+    Lent,
+    /// Only some files declare it, and this node is to deliver.
+    Held,
+    /// The same, and another node is.
+    Elsewhere,
 }
 
 /// How things stand, as the store told last.
@@ -115,7 +140,7 @@ struct Standing {
 }
 
 impl Node {
-    /// Joins the others.
+    /// Joins the others. It is given nothing to deliver before [`Self::ready`].
     ///
     /// # Errors
     /// What the store had against it.
@@ -127,10 +152,11 @@ impl Node {
         declared: &Declared,
     ) -> Result<Arc<Self>, StoreError> {
         let host = process::Process::own();
+        let roles = config.cluster.roles();
         let new = NodeNew {
             name: config.cluster.name.clone().unwrap_or_else(process::machine),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            roles: config.cluster.roles(),
+            roles: Roles { engine: false, ..roles },
             declared: declared.text(),
             host: host.map(|host| serde_json::json!(host).to_string()).unwrap_or_default(),
             lease_ms: u64::try_from(config.cluster.lease.as_millis()).unwrap_or(u64::MAX / 4),
@@ -143,12 +169,7 @@ impl Node {
         let joined = member::join(cluster.as_ref(), new.clone()).await?;
         clock.seen(joined.now_ms, asked);
         let standing = Standing::of(&joined, asked, lease);
-        tracing::info!(
-            node = joined.node.0,
-            nodes = joined.nodes.len(),
-            shards = joined.shards.len(),
-            "node.joined"
-        );
+        tracing::info!(node = joined.node.0, nodes = joined.nodes.len(), "node.joined");
         let node = Arc::new(Self {
             cluster,
             engine,
@@ -156,11 +177,14 @@ impl Node {
             lease,
             renew_every: config.cluster.renew,
             new: Mutex::new(new),
+            roles,
+            ready: AtomicBool::new(false),
+            parting: AtomicBool::new(false),
             split: ArcSwap::from_pointee(declared::Split::of(&standing.nodes)),
             has_lost: AtomicBool::new(false),
             standing: ArcSwap::from_pointee(standing),
             lanes: Mutex::default(),
-            lent: Mutex::default(),
+            apart: Mutex::default(),
             leaving: Mutex::default(),
             afresh: AtomicBool::new(false),
             ownership_changed: Notify::new(),
@@ -168,6 +192,8 @@ impl Node {
             heard: AtomicU64::new(joined.revision),
             config_changed: Notify::new(),
             advice: ArcSwap::default(),
+            renew_now: Notify::new(),
+            joining: tokio::sync::Mutex::default(),
             stopping: AtomicBool::new(false),
         });
         node.prolong();
@@ -175,14 +201,40 @@ impl Node {
         Ok(node)
     }
 
+    /// What the node does now.
+    fn roles(&self) -> Roles {
+        let delivers = self.ready.load(Ordering::Acquire) && !self.parting.load(Ordering::Acquire);
+        Roles { engine: self.roles.engine && delivers, ..self.roles }
+    }
+
+    /// The node serves from now on: it takes its part of what is to be delivered.
+    pub(super) fn ready(&self) {
+        self.ready.store(true, Ordering::Release);
+        self.renew_now.notify_one();
+    }
+
     /// The node's own number now.
     pub(super) fn number(&self) -> NodeNumber {
         self.standing.load().own
     }
 
-    /// Whether this node delivers to an endpoint.
+    /// Whether this node delivers to the endpoints of a shard.
     pub(super) fn has(&self, endpoint: EndpointKey) -> bool {
         self.lanes.lock().has(shard_of(endpoint))
+    }
+
+    /// Whether it does so, also where that does not follow the shard.
+    pub(super) fn delivers(&self, endpoint: EndpointKey) -> bool {
+        match self.apart.lock().get(&endpoint) {
+            Some(apart) => *apart != Apart::Elsewhere,
+            None => self.has(endpoint),
+        }
+    }
+
+    /// Whether it does so whoever has the shard.
+    fn delivers_apart(&self, endpoint: EndpointKey) -> bool {
+        let apart = self.apart.lock().get(&endpoint).copied();
+        apart.is_some_and(|apart| apart != Apart::Elsewhere)
     }
 
     /// Whether other nodes are there.
@@ -210,7 +262,8 @@ impl Node {
     pub(super) fn wake(&self, endpoint: EndpointKey) {
         // A listener of it may be connected here, whoever has its shard.
         self.engine.wake(endpoint);
-        if !self.has(endpoint) {
+        let elsewhere = self.apart.lock().get(&endpoint) == Some(&Apart::Elsewhere);
+        if elsewhere || !self.has(endpoint) {
             self.cluster.wake(&[endpoint]);
         }
     }
@@ -222,11 +275,42 @@ impl Node {
 
     /// This node delivers to an endpoint, or ends what waits for it, whoever has its shard; or no longer.
     pub(super) fn lend(&self, endpoint: EndpointKey, lent: bool) {
-        let mut known = self.lent.lock();
-        let changed = if lent { known.insert(endpoint) } else { known.remove(&endpoint) };
-        if changed {
-            self.cluster.lend(endpoint, lent);
+        self.set_apart(endpoint, lent.then_some(Apart::Lent));
+    }
+
+    /// Which node delivers to an endpoint of a file, if that is not its shard's.
+    fn hold(&self, endpoint: EndpointKey, holder: Option<NodeNumber>) {
+        let own = self.number();
+        let apart = holder.map(|node| if node == own { Apart::Held } else { Apart::Elsewhere });
+        self.set_apart(endpoint, apart);
+    }
+
+    fn set_apart(&self, endpoint: EndpointKey, apart: Option<Apart>) {
+        let mut known = self.apart.lock();
+        let before = match apart {
+            Some(apart) => known.insert(endpoint, apart),
+            None => known.remove(&endpoint),
+        };
+        if before == apart {
+            return;
         }
+        for (what, set) in [(before, false), (apart, true)] {
+            match what {
+                Some(Apart::Lent) => self.cluster.lend(endpoint, set),
+                Some(Apart::Held) => self.cluster.hold(endpoint, set),
+                Some(Apart::Elsewhere) | None => {}
+            }
+        }
+    }
+
+    /// Forgets of endpoints that are not there any more that they did not follow their shard.
+    pub(super) fn forget_apart(&self, is_there: impl Fn(EndpointKey) -> bool) {
+        let gone: Vec<EndpointKey> = {
+            let apart = self.apart.lock();
+            let follows = |one: &(&EndpointKey, &Apart)| *one.1 != Apart::Lent && !is_there(*one.0);
+            apart.iter().filter(follows).map(|(endpoint, _)| *endpoint).collect()
+        };
+        gone.into_iter().for_each(|endpoint| self.set_apart(endpoint, None));
     }
 
     /// Something was changed here: what others changed meanwhile is taken over at once, too, so that
@@ -281,19 +365,26 @@ impl Node {
         }
     }
 
-    /// The configuration has this revision now.
+    /// The configuration has this revision now; one below the known one is looked into, too.
     fn heard_of(&self, revision: u64) {
         self.heard.fetch_max(revision, Ordering::AcqRel);
-        if revision > self.revision.load(Ordering::Acquire) {
+        if revision != self.revision.load(Ordering::Acquire) {
             self.config_changed.notify_one();
         }
     }
 
-    /// The membership is over for good: the node begins to stop.
+    /// The membership is over for good, if it is not yet.
     pub(super) async fn leave(&self) {
-        self.stopping.store(true, Ordering::Release);
+        if self.stopping.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let patience = Duration::from_secs(5);
-        match tokio::time::timeout(patience, self.cluster.leave()).await {
+        let leaving = async {
+            // Whoever joins again just now would be there after it.
+            let _turn = self.joining.lock().await;
+            self.cluster.leave().await
+        };
+        match tokio::time::timeout(patience, leaving).await {
             Ok(Ok(())) => tracing::info!(node = self.number().0, "node.left"),
             Ok(Err(error)) => {
                 tracing::warn!(code = error.code(), %error, "the others could not be told; they notice it by themselves");

@@ -21,6 +21,11 @@ impl Shards {
         self.0.get(usize::from(shard) / 64).is_some_and(|word| word >> (shard % 64) & 1 == 1)
     }
 
+    /// The shards in it, rising.
+    pub(super) fn list(&self) -> Vec<u16> {
+        (0..SHARDS).filter(|shard| self.has(*shard)).collect()
+    }
+
     /// What is in this set and not in another.
     pub(super) fn without(&self, other: &Self) -> Self {
         Self(std::array::from_fn(|at| self.0[at] & !other.0[at]))
@@ -46,6 +51,7 @@ mod tests {
         assert!(!some.has(1) && !some.has(256) && some.len() == 4);
         let rest = some.without(&Shards::of(&[63, 7]));
         assert_eq!(rest, Shards::of(&[0, 64, 255]));
+        assert_eq!(rest.list(), [0, 64, 255]);
         assert!(rest.without(&some).is_empty() && !rest.is_empty());
     }
 }

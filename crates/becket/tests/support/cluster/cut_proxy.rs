@@ -44,6 +44,8 @@ pub struct CutProxy {
 struct Shared {
     armed: Mutex<Option<(Work, Moment)>>,
     cuts: Mutex<BTreeMap<(Work, Moment), u64>>,
+    /// Statements with this text are not passed on, so many times more.
+    refused: Mutex<(String, u32)>,
 }
 
 impl CutProxy {
@@ -71,6 +73,16 @@ impl CutProxy {
         *self.shared.armed() = Some((work, moment));
     }
 
+    /// The next so many times that a statement with this text is run, its connection is cut instead.
+    pub fn refuse(&self, text: &str, times: u32) {
+        *self.shared.refused.lock().expect("no connection panicked") = (text.to_owned(), times);
+    }
+
+    /// How many times are still to come.
+    pub fn refusals_left(&self) -> u32 {
+        self.shared.refused.lock().expect("no connection panicked").1
+    }
+
     /// Whether a cut is still waiting for its transaction.
     pub fn is_armed(&self) -> bool {
         self.shared.armed().is_some()
@@ -85,6 +97,14 @@ impl CutProxy {
 impl Shared {
     fn armed(&self) -> MutexGuard<'_, Option<(Work, Moment)>> {
         self.armed.lock().expect("no connection panicked")
+    }
+
+    /// Whether a statement is not to be passed on.
+    fn refuses(&self, statement: Option<&String>) -> bool {
+        let mut refused = self.refused.lock().expect("no connection panicked");
+        let meant = refused.1 > 0 && statement.is_some_and(|text| text.contains(&refused.0));
+        refused.1 -= u32::from(meant);
+        meant
     }
 
     /// Takes the cut that waits for a transaction with this work.
@@ -176,6 +196,9 @@ fn pass_on(
     let mut transaction = Transaction::default();
     loop {
         let (kind, message) = read_message(node)?;
+        if kind == b'B' && shared.refuses(transaction.bound(&message[5..])) {
+            return Ok(());
+        }
         let committing = transaction.see(kind, &message[5..]);
         let moment = committing.and_then(|work| shared.take(work));
         if moment == Some(Moment::Before) {
@@ -257,6 +280,11 @@ impl Transaction {
             b'S' => self.commit(),
             _ => None,
         }
+    }
+
+    /// The statement that a message binds.
+    fn bound(&self, content: &[u8]) -> Option<&String> {
+        self.statements.get(split(split(content).1).0)
     }
 
     fn statement(&mut self, text: &str) {

@@ -1,11 +1,13 @@
 //! What a membership of several nodes asks of the lanes: nothing beyond its end, nothing under leases
-//! of an earlier one, and an end of a removed endpoint that others can wait for.
+//! of an earlier one, no word about an endpoint that others know better by now, and an end of a removed
+//! endpoint that others can wait for.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::*;
+use crate::job::ChangeJob;
 use crate::tenure::Tenure;
 
 impl Rig {
@@ -112,4 +114,124 @@ fn a_removed_endpoint_leaves_when_its_last_result_is_recorded() {
     assert!(leaving(&rig), "its result is not recorded yet");
     rig.store_works();
     assert!(!leaving(&rig));
+}
+
+impl Rig {
+    /// The endpoint has answered 410 while the store cannot be written to; answers the change that is
+    /// being tried.
+    fn gone_without_a_store(&mut self) -> ChangeJob {
+        assert!(self.receive(0));
+        let started = self.started();
+        assert_eq!(self.end(&started[0], Some(410)), NextStep::Failed(FailureReason::Gone));
+        self.refuse_change()
+    }
+
+    /// The change that is under way meets an error; answers what is tried again.
+    fn refuse_change(&mut self) -> ChangeJob {
+        let (mut changes, others): (Vec<_>, Vec<_>) =
+            self.jobs().into_iter().partition(|job| matches!(job, Job::Change(_)));
+        others.into_iter().for_each(|job| self.shard.done(done(job).1, self.now));
+        let Some(Job::Change(job)) = changes.pop() else { panic!("a change") };
+        self.fail_change(job);
+        match self.jobs().pop() {
+            Some(Job::Change(job)) => job,
+            _ => panic!("it is tried again"),
+        }
+    }
+
+    fn fail_change(&mut self, job: ChangeJob) {
+        let result = Err(StoreError::Busy { waiting: 1 });
+        self.shard.done(Done::Change { job, result }, self.now);
+    }
+
+    /// Lets the store do everything, with an endpoint that is enabled there; answers the calls.
+    fn store_works_enabled(&mut self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        for job in self.jobs() {
+            let (name, done) = match job {
+                Job::Confirm(job) => {
+                    let result = Ok(Some(EndpointState::Enabled));
+                    ("confirm", Done::Confirm { job, result })
+                }
+                job => done(job),
+            };
+            names.push(name);
+            self.shard.done(done, self.now);
+        }
+        names
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_membership_has_found_is_not_written() {
+    let mut rig = Rig::new(1, 128, &settings());
+    rig.begun = Instant::now();
+    rig.tenure(60_000, 0);
+    let tried = rig.gone_without_a_store();
+    assert!(!rig.receive(0), "it is off here");
+    rig.tenure(60_000, 1_000);
+    rig.fail_change(tried);
+    let names = rig.store_works_enabled();
+    assert!(!names.contains(&"change") && names.contains(&"confirm"), "{names:?}");
+    rig.store_works();
+    assert_eq!(rig.notices(), [], "nobody is told what has not happened");
+    rig.events = 1_000;
+    assert!(rig.receive(0), "as the store has it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_of_an_earlier_membership_switches_nothing_off() {
+    let mut rig = Rig::new(1, 128, &settings());
+    rig.begun = Instant::now();
+    rig.tenure(60_000, 0);
+    assert!(rig.receive(0));
+    let started = rig.started();
+    rig.tenure(60_000, 1_000);
+    rig.end(&started[0], Some(410));
+    assert_eq!(rig.store_works(), ["finish"], "the store says that it comes too late");
+    rig.events = 1_000;
+    assert!(rig.receive(0));
+}
+
+#[test]
+fn what_was_found_of_an_endpoint_that_was_taken_away_is_dropped() {
+    let mut rig = Rig::new(1, 128, &settings());
+    let key = rig.lanes[0].key;
+    let tried = rig.gone_without_a_store();
+    rig.registry.remove(key);
+    rig.shard.command(Command::Remove(key), rig.now);
+    rig.fail_change(tried);
+    assert_eq!(rig.store_works(), Vec::<&str>::new(), "nothing is written, or tried again");
+    assert!(!rig.shard.shared().leaving.lock().contains(&key), "it does not wait for that");
+    assert_eq!(rig.notices(), []);
+}
+
+#[test]
+fn an_endpoint_that_comes_back_has_failed_as_long_as_the_store_says() {
+    let mut rig = Rig::new(1, 128, &settings());
+    let (key, since_ms) = (rig.lanes[0].key, rig.now.wall_ms - 5_000);
+    assert!(rig.receive(0));
+    let under_way = rig.started();
+    rig.shard.command(Command::Remove(key), rig.now);
+    let back = EndpointRuntime {
+        failing_since_ms: Some(since_ms),
+        ..runtime(key, &settings(), EndpointState::Enabled)
+    };
+    let lane = rig.lanes[0].clone();
+    rig.shard.command(Command::Put(lane, Arc::new(Prepared::new(back))), rig.now);
+    rig.end(&under_way[0], Some(200));
+    assert_eq!(rig.notices(), [EndpointEvent::Recovered { since_ms }]);
+}
+
+#[test]
+fn a_switching_off_that_the_store_refuses_is_told_to_nobody() {
+    let mut rig = Rig::new(1, 128, &settings());
+    let tried = rig.gone_without_a_store();
+    rig.shard.done(Done::Change { job: tried, result: Ok(true) }, rig.now);
+    let Some(Job::Change(off)) = rig.jobs().pop() else { panic!("the switching off") };
+    rig.shard.done(Done::Change { job: off, result: Ok(false) }, rig.now);
+    assert_eq!(rig.store_works_enabled(), ["confirm"]);
+    rig.store_works();
+    assert_eq!(rig.notices(), []);
+    assert!(rig.receive(0), "as the store has it");
 }
