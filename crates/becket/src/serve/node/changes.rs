@@ -112,7 +112,8 @@ impl Gateway {
         tracing::warn!(
             known,
             revision,
-            "database.other_server: the database was restarted or another one has taken its place;              the configuration is read again"
+            "database.other_server: the database was restarted or another one has taken its place; \
+             the configuration is read again"
         );
         self.elsewhere.everything_changed();
         node.heard.store(revision, Ordering::Release);
