@@ -1,5 +1,6 @@
 //! One connection's life: TLS, requests one after the other, and a clean end.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::error::Error as _;
 use std::net::SocketAddr;
@@ -19,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::flow::{Flow, Kind, Tally};
+use super::flow::{Flow, Kind, Stay, Tally};
 use super::forward::{self, From};
 use super::strict::{self, Malformed};
 use super::timed_io::TimedIo;
@@ -59,11 +60,11 @@ pub(super) async fn serve(
     observer.connection(ConnectionEvent::Opened);
     let from = Some(From { peer: Peer { address, tls: tls.is_some() }, serves });
     match tls {
-        None => serve_http(stream, from, shared, phase).await,
+        None => serve_http(stream, from, None, shared, phase).await,
         Some(config) => {
             let patience = Duration::from_millis(shared.ingress.limits.header_timeout_ms);
             match timeout(patience, TlsAcceptor::from(config).accept(stream)).await {
-                Ok(Ok(stream)) => serve_http(stream, from, shared, phase).await,
+                Ok(Ok(stream)) => serve_http(stream, from, None, shared, phase).await,
                 Ok(Err(_)) | Err(_) => observer.connection(ConnectionEvent::TlsFailed),
             }
         }
@@ -71,19 +72,22 @@ pub(super) async fn serve(
     observer.connection(ConnectionEvent::Closed);
 }
 
-/// Serves a connection by which another process passes on requests.
+/// Serves a connection by which another process passes on a request, which has been counted.
 pub(super) async fn serve_passed_on(
     stream: UnixStream,
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
+    arrived: Stay,
 ) {
-    serve_http(stream, None, shared, phase).await;
+    serve_http(stream, None, Some(arrived), shared, phase).await;
 }
 
-/// Serves a connection; without `from`, each request says from whom it is.
+/// Serves a connection; without `from`, each request says from whom it is. What is counted already
+/// counts until the first request has been answered, or none came.
 async fn serve_http<S>(
     stream: S,
     from: Option<From>,
+    arrived: Option<Stay>,
     shared: Arc<Shared>,
     mut phase: watch::Receiver<Phase>,
 ) where
@@ -93,10 +97,13 @@ async fn serve_http<S>(
     let begun = Arc::clone(&turns);
     let io = TimedIo::new(stream, Arc::clone(&turns), &shared.ingress.limits);
     let observer = Arc::clone(&shared.ingress.observer);
+    let arrived = Cell::new(arrived);
     let service = service_fn(move |request| {
         let (shared, turn) = (Arc::clone(&shared), Turn::begin(&turns));
+        let arrived = arrived.take();
         async move {
             let mut reply = shared.answer_or_pass_on(request, from).await?;
+            drop(arrived);
             reply.body_mut().hold(turn);
             Ok::<_, Infallible>(reply)
         }

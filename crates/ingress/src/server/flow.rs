@@ -7,7 +7,8 @@
 //!
 //! Invariants: a request counts from before it is decided where it is answered until its answer has
 //! been made, so that "nothing is in flight" cannot be seen between the two; a request that was
-//! passed on is answered where it arrives and never passed on again.
+//! passed on is answered where it arrives and never passed on again, so it counts from the moment its
+//! connection is taken, and "nothing is in flight" is final only when none is taken any more.
 //!
 //! Where next: `forward` for how a request is passed on.
 
@@ -21,12 +22,24 @@ pub(super) struct Flow {
     parting: AtomicBool,
     /// The socket of whoever answers from now on.
     forward: OnceLock<PathBuf>,
+    /// Loops that still take connections with requests that are passed on.
+    taking: AtomicUsize,
     per_thread: OnceLock<Vec<Arc<Tally>>>,
 }
 
 /// One thread's requests. Apart from the others', so that counting costs no cache line's travel.
 #[derive(Debug, Default)]
 pub(super) struct Tally([AtomicUsize; 3]);
+
+/// Takes connections with requests that are passed on, for as long as it is held.
+#[derive(Debug)]
+pub(super) struct Taking(Arc<Flow>);
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        self.0.taking.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 /// What kind of request is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +124,24 @@ impl Flow {
         }
     }
 
+    /// Counts a request whose connection has just been taken: it has been passed on to here, and has
+    /// to be answered here whatever is decided before it is read.
+    pub(super) fn arrive(tally: &Arc<Tally>) -> Stay {
+        tally.0[Kind::Forwarded as usize].fetch_add(1, Ordering::SeqCst);
+        Stay { tally: Arc::clone(tally), kind: Kind::Forwarded }
+    }
+
+    /// Says that connections with requests that are passed on are being taken.
+    pub(super) fn take(self: &Arc<Self>) -> Taking {
+        self.taking.fetch_add(1, Ordering::SeqCst);
+        Taking(Arc::clone(self))
+    }
+
+    /// Whether a request may still arrive that has to be answered here.
+    pub(super) fn is_taking(&self) -> bool {
+        self.taking.load(Ordering::SeqCst) > 0
+    }
+
     pub(super) fn in_flight(&self) -> InFlight {
         let sum = |kind: Kind| -> usize {
             let all = self.per_thread.get().map(Vec::as_slice).unwrap_or_default();
@@ -146,5 +177,12 @@ mod tests {
         assert_eq!(flow.in_flight().forwarded, 1);
         drop((webhook, call, passed_on));
         assert!(flow.in_flight().is_none());
+        let (flow, arrived) = (Arc::new(flow), Flow::arrive(&two));
+        assert_eq!(flow.in_flight().forwarded, 1, "before it has been read");
+        let loops = [flow.take(), flow.take()];
+        drop(arrived);
+        assert!(flow.in_flight().is_none() && flow.is_taking());
+        drop(loops);
+        assert!(!flow.is_taking());
     }
 }

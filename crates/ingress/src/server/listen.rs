@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::connection::{self, Shared};
+use super::flow::Flow;
 use super::{Bind, Listener, Phase, Serves, forward};
 use crate::error::ServeError;
 use crate::limit::Crowded;
@@ -228,6 +229,7 @@ async fn passed_on_loop(
             return;
         }
     };
+    let _taking = shared.flow.take();
     loop {
         tokio::select! {
             biased;
@@ -235,9 +237,10 @@ async fn passed_on_loop(
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) if forward::is_trusted(&stream) => {
                     let (shared, phase, alive) = (Arc::clone(&shared), phase.clone(), alive.clone());
+                    let arrived = Flow::arrive(&shared.tally);
                     tokio::spawn(async move {
                         let _alive = alive;
-                        connection::serve_passed_on(stream, shared, phase).await;
+                        connection::serve_passed_on(stream, shared, phase, arrived).await;
                     });
                 }
                 Ok(_) => tracing::warn!("another user wanted to pass on requests and was not heard"),

@@ -233,6 +233,14 @@ impl Server {
         self.flow.in_flight()
     }
 
+    /// Whether nothing is being answered here and nothing will be: after [`Self::part`] with a path and
+    /// [`Self::hand_over`], once what had been passed on to here has been answered.
+    #[must_use]
+    pub fn has_settled(&self) -> bool {
+        // In this order: whoever takes a connection counts it before it ceases to take any.
+        !self.flow.is_taking() && self.flow.in_flight().is_none()
+    }
+
     /// Stops accepting, because another process has the same sockets: what waits in them is left to
     /// it. Connections that are open go on until they end by themselves. Does not wait.
     pub fn hand_over(&self) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use becket_ingress::server;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 use crate::common::{Gateway, Setup, eventually, exchange, github, post, request, source};
 use crate::gated_store::GatedStore;
@@ -222,4 +222,40 @@ async fn an_answer_under_way_counts_until_it_is_made() {
     eventually(|| server.in_flight().is_none()).await;
     assert_eq!(old.events().await.len(), 1, "stored before it stopped counting");
     assert_eq!(in_flight.await.unwrap().0[0].status, 200);
+}
+
+#[tokio::test]
+async fn a_request_that_was_passed_on_counts_before_it_has_been_read() {
+    let shared = Shared::new();
+    let mut old = shared.start(setup()).await;
+    let server = old.server.take().unwrap();
+    let mut passed_on = UnixStream::connect(&shared.path).await.unwrap();
+    eventually(|| server.in_flight().forwarded == 1).await;
+    server.part(Some(shared.path.clone()));
+    assert!(!server.has_settled(), "more may come");
+    server.hand_over();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!server.has_settled(), "whoever closes the store now would refuse it");
+    passed_on.write_all(&kept("{}")).await.unwrap();
+    eventually(|| server.has_settled()).await;
+    assert_eq!(old.events().await.len(), 1);
+    let mut first = [0; 15];
+    passed_on.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200 OK");
+    // One that comes now is left to whoever is next.
+    let _late = UnixStream::connect(&shared.path).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(server.has_settled());
+}
+
+#[tokio::test]
+async fn whoever_passes_on_nothing_makes_nobody_wait() {
+    let shared = Shared::new();
+    let mut old = shared.start(setup()).await;
+    let server = old.server.take().unwrap();
+    let silent = UnixStream::connect(&shared.path).await.unwrap();
+    eventually(|| server.in_flight().forwarded == 1).await;
+    drop(silent);
+    server.hand_over();
+    eventually(|| server.has_settled()).await;
 }

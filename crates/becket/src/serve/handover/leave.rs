@@ -89,7 +89,7 @@ impl Leaving<'_> {
         self.server.part(place.as_ref().map(Place::forward));
         become_of(&mut conversation, 0).await;
         self.closing.send_replace(true);
-        let answered = || self.server.in_flight().is_none();
+        let answered = || self.server.has_settled();
         tokio::join!(self.end_engine(), until(answered, self.grace));
         let Self { server, tasks, gateway, telemetry, .. } = self;
         tasks.iter().for_each(JoinHandle::abort);
@@ -122,7 +122,7 @@ impl Leaving<'_> {
         let stored = || {
             let ingress = self.gateway.ingress.get();
             let unfinished = ingress.map_or(0, |ingress| ingress.unfinished_count());
-            self.server.in_flight().is_none() && unfinished == 0
+            self.server.has_settled() && unfinished == 0
         };
         until(stored, STORING).await;
         let loaded = self.gateway.current.load().loaded.as_ref().clone();
