@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::ServeError;
 use super::node::DatabaseClock;
-use super::watch;
+use super::watch::{Signals, told_to_stop};
 use crate::config::{Config, StoreUrl};
 
 /// How long a database is waited for at the start.
@@ -34,6 +34,7 @@ pub(super) async fn open(
     config: &Config,
     machine: Arc<dyn Clock>,
     noise: &Arc<dyn Noise>,
+    signals: &mut Signals,
 ) -> Result<Opened, ServeError> {
     match &config.store.url {
         StoreUrl::Sqlite { folder } => {
@@ -53,7 +54,7 @@ pub(super) async fn open(
             let shown = config.store.url.shown();
             let store = tokio::select! {
                 opened = patiently(options, &shown) => opened?,
-                () = watch::told_to_stop() => return Err(ServeError::Stopped),
+                () = told_to_stop(signals) => return Err(ServeError::Stopped),
             };
             Ok(Opened { store, clock, database_clock: Some(database_clock) })
         }

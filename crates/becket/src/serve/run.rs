@@ -44,10 +44,10 @@ pub fn run(args: &ServeArgs, globals: &Globals) -> ExitCode {
     let lines = log::start(&loaded.config.log);
     let ended = runtime.block_on(serve(source, loaded, &lines, args, &takeover));
     let code = match ended {
-        Ok(remaining) => {
+        Ok((remaining, signals)) => {
             // Whatever goes on in the background has nothing to work with any more.
             runtime.shutdown_background();
-            leave::linger(remaining);
+            leave::linger(remaining, signals);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -60,14 +60,15 @@ pub fn run(args: &ServeArgs, globals: &Globals) -> ExitCode {
     code
 }
 
-/// Serves until told to stop, or relieved; answers with the connections that are left.
+/// Serves until told to stop, or relieved; answers with the connections that are left, and with the
+/// signals, of which one may have come that nobody has looked at.
 async fn serve(
     source: ConfigSource,
     mut loaded: Loaded,
     lines: &Arc<log::Lines>,
     args: &ServeArgs,
     takeover: &Takeover,
-) -> Result<Vec<Remaining>, ServeError> {
+) -> Result<(Vec<Remaining>, watch::Signals), ServeError> {
     let again = Again::as_now()
         .map_err(|error| ServeError::system("finding out how this process was started", &error))?;
     let mut signals = watch::Signals::new(args.until_stdin_closes)?;
@@ -89,10 +90,10 @@ async fn serve(
                 (loaded, doors) = (back.loaded, back.doors);
                 left_over.push(back.remaining);
             }
-            Ok(Left::Stopped) => return Ok(Vec::new()),
+            Ok(Left::Stopped) => return Ok((Vec::new(), signals)),
             Ok(Left::Lingering(remaining)) => {
                 left_over.push(remaining);
-                return Ok(left_over);
+                return Ok((left_over, signals));
             }
             Err(error) => {
                 relieved.failed(&error).await;

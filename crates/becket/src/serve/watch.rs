@@ -55,12 +55,14 @@ fn input_closed() -> tokio::sync::oneshot::Receiver<()> {
     closed
 }
 
+/// Ready once, when standard input has closed.
 async fn closed(input: &mut Option<tokio::sync::oneshot::Receiver<()>>) {
     match input {
         // A sender that is gone means the same as one that says so.
         Some(closed) => drop(closed.await),
         None => std::future::pending().await,
     }
+    *input = None;
 }
 
 /// Why a gateway serves no longer.
@@ -71,12 +73,12 @@ pub(super) enum Ended {
     HandOver(Box<Conversation>),
 }
 
-/// Ready when this process is told to stop.
-pub(super) async fn told_to_stop() {
-    let Ok(mut signals) = Signals::new(false) else { std::future::pending().await };
+/// Ready when this process is told to stop, also if that was while nobody was looking.
+pub(super) async fn told_to_stop(signals: &mut Signals) {
     tokio::select! {
         _ = signals.terminate.recv() => {}
         _ = signals.interrupt.recv() => {}
+        () = closed(&mut signals.input) => {}
     }
 }
 

@@ -69,7 +69,7 @@ fn on_postgresql_nobody_waits_and_tables_may_be_newer() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("newer than this program"), "{said}");
     let before = senders.acknowledged();
-    let goes_on = wait_until(Duration::from_secs(10), || senders.acknowledged() > before + 50);
+    let goes_on = wait_until(crate::LONG, || senders.acknowledged() > before + 50);
     assert!(goes_on, "the old process does not go on:\n{}", place.log_tail());
     let seen = senders.finish();
     seen.check_delivered_once(&sink);
@@ -107,9 +107,10 @@ fn deliveries_go_on_soon_after_a_restart_on_postgresql() {
     let begun = std::time::Instant::now();
     assert!(load::send(&mut client, "/in/github", 1, 10).expect("it answers").is_success());
     // With the usual lease: the process that leaves gives its shards back as soon as the next serves.
-    let delivered = wait_until(Duration::from_secs(20), || sink.count() == 1);
+    let delivered = wait_until(crate::LONG, || sink.count() == 1);
     println!("delivered {:?} after a restart", begun.elapsed());
     assert!(delivered, "not delivered:\n{}", place.log_tail());
-    assert!(begun.elapsed() < Duration::from_secs(3), "after {:?}", begun.elapsed());
+    // Not when the lease of the old process has ended: that takes 15 s.
+    assert!(begun.elapsed() < Duration::from_secs(10), "after {:?}", begun.elapsed());
     chain.stop();
 }

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use crate::chain::Chain;
 use crate::senders::{Senders, Way};
-use crate::source;
 use crate::support::gateway::{Gateway, Place};
 use crate::support::http::Client;
 use crate::support::load;
-use crate::support::sink::Sink;
+use crate::support::sink::{Gate, Sink};
 use crate::support::wait_until;
+use crate::{LONG, source, wait_ready_to_follow};
 
 #[test]
 fn a_process_that_cannot_start_costs_nobody_anything() {
@@ -34,12 +34,11 @@ fn a_process_that_cannot_start_costs_nobody_anything() {
     };
     let failures = || place.log().matches("restart.failed").count();
     fails("nonsense = 1", "unknown key `nonsense`");
-    let logged = |count| wait_until(Duration::from_secs(5), || failures() == count);
+    let logged = |count| wait_until(LONG, || failures() == count);
     assert!(logged(1), "{}", place.log_tail());
     chain.signal("USR2");
-    std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(failures(), 1, "the file is right again");
     chain.wait_handed_over(1);
+    assert_eq!(failures(), 1, "the file is right again");
 
     // One that only the new process finds out about: an address that somebody else has.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
@@ -84,7 +83,7 @@ fn a_process_that_fails_with_the_store_in_its_hands_gives_it_back() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("another master key"), "{said}");
     let before = senders.acknowledged();
-    let goes_on = wait_until(Duration::from_secs(10), || senders.acknowledged() > before + 50);
+    let goes_on = wait_until(LONG, || senders.acknowledged() > before + 50);
     assert!(goes_on, "the old process does not go on:\n{}", place.log_tail());
 
     // A program that is none.
@@ -96,7 +95,7 @@ fn a_process_that_fails_with_the_store_in_its_hands_gives_it_back() {
     // One that is killed at the worst moment: it was told that the store is its own.
     vanish_after_yours(&place);
     let before = senders.acknowledged();
-    let goes_on = wait_until(Duration::from_secs(10), || senders.acknowledged() > before + 50);
+    let goes_on = wait_until(LONG, || senders.acknowledged() > before + 50);
     assert!(goes_on, "the old process does not go on:\n{}", place.log_tail());
 
     // And in the end a good one.
@@ -111,10 +110,54 @@ fn a_process_that_fails_with_the_store_in_its_hands_gives_it_back() {
 }
 
 #[test]
+fn a_process_that_cannot_start_ends_only_when_its_reason_was_heard() {
+    let place = Place::new();
+    place.configure("", &place.data(), "", "");
+    let gateway = place.start();
+    let right = std::fs::read_to_string(place.config()).expect("it was written");
+    std::fs::write(place.config(), format!("{right}\nnonsense = 1\n")).expect("it can be written");
+    // Whoever stands still sees the reason and the end at the same moment.
+    gateway.signal("STOP");
+    let mut command = place.command();
+    command.arg("--restart-of").arg(place.data());
+    let mut new = command.spawn().expect("it can be started");
+    std::thread::sleep(Duration::from_millis(700));
+    let early = new.try_wait().expect("a child can be looked at");
+    gateway.signal("CONT");
+    let ended = wait_until(LONG, || new.try_wait().expect("it can be looked at").is_some());
+    assert!(early.is_none(), "it ended before anybody had listened");
+    assert!(ended, "it waits for ever:\n{}", place.log_tail());
+    let told = || place.log().contains("unknown key `nonsense`");
+    assert!(wait_until(LONG, told), "{}", place.log_tail());
+    gateway.stop();
+}
+
+#[test]
+fn a_process_that_lingers_ends_when_it_is_told_to() {
+    let place = Place::new();
+    let sink = Sink::start(|_| 200);
+    place.configure("", &place.data(), "", &source(&sink));
+    let mut chain = Chain::start(&place);
+    let mut resting = Client::keeping(place.address);
+    assert!(load::send(&mut resting, "/in/github", 1, 10).expect("it answers").is_success());
+    let old = chain.pid;
+    chain.restart();
+    // The connection rests in the old process, which would stay for more than a minute.
+    assert!(chain.running().contains(&old), "{}", place.log_tail());
+    chain.first.signal("TERM");
+    assert!(chain.wait_first_ended(Duration::from_secs(40)).success());
+    let mut client = Client::closing(place.address);
+    assert!(load::send(&mut client, "/in/github", 2, 10).expect("it answers").is_success());
+    chain.stop();
+}
+
+#[test]
 fn the_old_process_is_killed_before_it_has_finished() {
     // What is being delivered keeps the old process from making room.
-    let sink = Sink::start(|_| {
-        std::thread::sleep(Duration::from_secs(4));
+    let gate = Gate::default();
+    let held = gate.clone();
+    let sink = Sink::start(move |_| {
+        held.pass();
         200
     });
     let place = Place::new();
@@ -122,16 +165,19 @@ fn the_old_process_is_killed_before_it_has_finished() {
     let mut chain = Chain::start(&place);
     let mut client = Client::closing(place.address);
     assert!(load::send(&mut client, "/in/github", 1, 10).expect("it answers").is_success());
+    assert!(wait_until(LONG, || gate.waiting() == 1), "{}", place.log_tail());
     let new = std::thread::scope(|scope| {
         let asking = scope.spawn(|| chain.ask());
         let started = || chain.started().len() == 1;
-        assert!(wait_until(Duration::from_secs(10), started), "{}", place.log_tail());
-        std::thread::sleep(Duration::from_millis(500));
+        assert!(wait_until(LONG, started), "{}", place.log_tail());
+        // It has the sockets, and waits for the store.
+        wait_ready_to_follow(&place);
         chain.signal("KILL");
         assert!(!asking.join().expect("no panic").status.success(), "there was nobody to say so");
         chain.started()[0]
     });
     chain.goes_on_as(new);
+    gate.open();
     let begun = Instant::now();
     let answer = load::send(&mut client, "/in/github", 2, 10).expect("it waited in the queue");
     assert!(answer.is_success(), "{} {}", answer.status, answer.text());
@@ -140,7 +186,7 @@ fn the_old_process_is_killed_before_it_has_finished() {
         let numbers = sink.deliveries().into_iter().filter_map(|one| load::number_in(&one.body));
         numbers.collect::<std::collections::BTreeSet<u64>>() == [1, 2].into()
     };
-    assert!(wait_until(Duration::from_secs(20), both), "{}", place.log_tail());
+    assert!(wait_until(LONG, both), "{}", place.log_tail());
     chain.stop();
 }
 
@@ -152,7 +198,10 @@ fn senders(place: &Place) -> Senders {
 }
 
 /// The same command under another name of the program.
-fn again_as(command: &std::process::Command, program: &std::path::Path) -> std::process::Command {
+pub(super) fn again_as(
+    command: &std::process::Command,
+    program: &std::path::Path,
+) -> std::process::Command {
     let mut again = std::process::Command::new(program);
     // The first argument is the program that `env` would have run.
     again.args(command.get_args().skip(1));
@@ -170,7 +219,7 @@ fn again_as(command: &std::process::Command, program: &std::path::Path) -> std::
 }
 
 /// Puts another program in the place of this one, as an installation does.
-fn exchange(program: &std::path::Path, text: &str) {
+pub(super) fn exchange(program: &std::path::Path, text: &str) {
     let aside = program.with_extension("new");
     std::fs::write(&aside, text).expect("the folder can be written");
     std::fs::set_permissions(&aside, std::fs::Permissions::from_mode(0o755)).expect("it is ours");

@@ -3,7 +3,8 @@
 use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use super::http::{read_headers, read_line};
 
@@ -78,6 +79,39 @@ impl Sink {
     /// How many requests arrived so far.
     pub fn count(&self) -> usize {
         self.deliveries.lock().expect("no behaviour panicked").len()
+    }
+}
+
+/// Keeps answers back until a test opens it, at most for a minute.
+#[derive(Clone, Default)]
+pub struct Gate(Arc<(Mutex<Passing>, Condvar)>);
+
+#[derive(Default)]
+struct Passing {
+    waiting: usize,
+    open: bool,
+}
+
+impl Gate {
+    /// Waits until it is open.
+    pub fn pass(&self) {
+        const LONGEST: Duration = Duration::from_secs(60);
+        let (passing, opened) = &*self.0;
+        let mut passing = passing.lock().expect("nobody panicked");
+        passing.waiting += 1;
+        let passed = opened.wait_timeout_while(passing, LONGEST, |passing| !passing.open);
+        passed.expect("nobody panicked").0.waiting -= 1;
+    }
+
+    /// How many wait for it.
+    pub fn waiting(&self) -> usize {
+        self.0.0.lock().expect("nobody panicked").waiting
+    }
+
+    /// Lets everybody pass from now on.
+    pub fn open(&self) {
+        self.0.0.lock().expect("nobody panicked").open = true;
+        self.0.1.notify_all();
     }
 }
 

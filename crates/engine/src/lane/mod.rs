@@ -250,6 +250,9 @@ impl Lane {
     fn adopt(&mut self, shared: Arc<LaneShared>) {
         shared.set(Closed::State, self.shared.is(Closed::State));
         shared.set(Closed::Breaker, self.shared.is(Closed::Breaker));
+        // A wake may have come while this lane still had the old part. It asks for nothing beyond the
+        // backlog; left standing, it would keep all later ones from telling anybody.
+        shared.wake_taken();
         shared.set(Closed::Backlog, true);
         self.shared = shared;
     }

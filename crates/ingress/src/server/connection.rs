@@ -83,7 +83,7 @@ pub(super) async fn serve_passed_on(
 }
 
 /// Serves a connection; without `from`, each request says from whom it is. What is counted already
-/// counts until the first request has been answered, or none came.
+/// counts until the first request does, or none came.
 async fn serve_http<S>(
     stream: S,
     from: Option<From>,
@@ -102,8 +102,7 @@ async fn serve_http<S>(
         let (shared, turn) = (Arc::clone(&shared), Turn::begin(&turns));
         let arrived = arrived.take();
         async move {
-            let mut reply = shared.answer_or_pass_on(request, from).await?;
-            drop(arrived);
+            let mut reply = shared.answer_or_pass_on(request, from, arrived).await?;
             reply.body_mut().hold(turn);
             Ok::<_, Infallible>(reply)
         }
@@ -159,6 +158,7 @@ impl Shared {
         &self,
         mut request: Request<Incoming>,
         from: Option<From>,
+        arrived: Option<Stay>,
     ) -> Result<Reply, Infallible> {
         let (from, kind) = match from {
             None => match From::taken_from(&mut request) {
@@ -168,7 +168,10 @@ impl Shared {
             Some(from) if is_webhook(request.uri().path()) => (from, Kind::Receiving),
             Some(from) => (from, Kind::Managing),
         };
-        let to = match self.flow.enter(&self.tally, kind) {
+        let entered = self.flow.enter(&self.tally, kind);
+        // Counted as a request from now on.
+        drop(arrived);
+        let to = match entered {
             Ok(stay) => {
                 let mut reply = self.answer(request, from.peer, from.serves).await;
                 reply.body_mut().count(stay);
@@ -183,7 +186,8 @@ impl Shared {
         if let Err(malformed) = strict::check(&head) {
             return Ok(self.refuse(&head, malformed, from.peer));
         }
-        Ok(forward::forward(to, &self.ingress, head, body, from).await)
+        let occupied = || self.flow.occupy(&self.tally);
+        Ok(forward::forward(to, &self.ingress, head, body, from, occupied).await)
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: Peer, serves: Serves) -> Reply {

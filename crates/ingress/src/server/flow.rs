@@ -20,6 +20,8 @@ use std::sync::{Arc, OnceLock};
 #[derive(Debug, Default)]
 pub(super) struct Flow {
     parting: AtomicBool,
+    /// Somebody else takes what is passed on.
+    handed: AtomicBool,
     /// The socket of whoever answers from now on.
     forward: OnceLock<PathBuf>,
     /// Loops that still take connections with requests that are passed on.
@@ -124,6 +126,20 @@ impl Flow {
         }
     }
 
+    /// Says that somebody else takes from now on what is passed on.
+    pub(super) fn hand_over(&self) {
+        self.handed.store(true, Ordering::SeqCst);
+    }
+
+    /// Counts a request that is passed on before all of it is there, as long as this process is the
+    /// one that takes it: it is still occupied by whoever sends slowly.
+    pub(super) fn occupy(&self, tally: &Arc<Tally>) -> Option<Stay> {
+        // Counted first, as in `enter`.
+        tally.0[Kind::Receiving as usize].fetch_add(1, Ordering::SeqCst);
+        let stay = Stay { tally: Arc::clone(tally), kind: Kind::Receiving };
+        (!self.handed.load(Ordering::SeqCst)).then_some(stay)
+    }
+
     /// Counts a request whose connection has just been taken: it has been passed on to here, and has
     /// to be answered here whatever is decided before it is read.
     pub(super) fn arrive(tally: &Arc<Tally>) -> Stay {
@@ -177,6 +193,11 @@ mod tests {
         assert_eq!(flow.in_flight().forwarded, 1);
         drop((webhook, call, passed_on));
         assert!(flow.in_flight().is_none());
+        let slow = flow.occupy(&one).expect("taken by this process");
+        assert_eq!(flow.in_flight().receiving, 1);
+        flow.hand_over();
+        drop(slow);
+        assert!(flow.occupy(&one).is_none() && flow.in_flight().is_none(), "taken by another");
         let (flow, arrived) = (Arc::new(flow), Flow::arrive(&two));
         assert_eq!(flow.in_flight().forwarded, 1, "before it has been read");
         let loops = [flow.take(), flow.take()];

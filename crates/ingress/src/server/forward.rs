@@ -5,7 +5,8 @@
 //! listened to.
 //!
 //! A body is read here first, up to a limit, so that a slow sender does not make the other process
-//! wait; only what is larger is passed on while it arrives.
+//! wait; only what is larger is passed on while it arrives, and counts here as long as this process may
+//! be the one that takes it.
 
 use std::convert::Infallible;
 use std::io;
@@ -26,7 +27,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Serves;
+use super::{Serves, Stay};
 use crate::address::client_address;
 use crate::answer::{self, Reply, ReplyBody};
 use crate::body::{BodyError, TimedBody};
@@ -81,13 +82,15 @@ impl From {
     }
 }
 
-/// Passes a request on and brings the answer back, which is the last one of its connection.
+/// Passes a request on and brings the answer back, which is the last one of its connection. What
+/// `occupied` gives is held while a request is answered of which some is still to come.
 pub(super) async fn forward(
     to: &Path,
     ingress: &Ingress,
     mut head: Parts,
     body: Incoming,
     from: From,
+    occupied: impl FnOnce() -> Option<Stay>,
 ) -> Reply {
     let mut body = TimedBody::new(body, &ingress.limits);
     let mut share = ingress.body_share();
@@ -111,6 +114,7 @@ pub(super) async fn forward(
     if let Ok(value) = HeaderValue::try_from(from.to_text()) {
         head.headers.insert(FROM, value);
     }
+    let _occupied = if rest { occupied() } else { None };
     let carried = Carried { first: first.freeze(), rest: rest.then_some(body) };
     match timeout(ANSWER_PATIENCE, ask(to, Request::from_parts(head, carried))).await {
         Ok(Ok(response)) => {

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -207,12 +207,35 @@ async fn accept_loop(
         return;
     }
     // Those that already wait have been told by the system that they are connected.
-    let waiting = async {
-        while let Ok((stream, peer)) = listener.accept().await {
-            take(stream, peer);
+    let waiting = listener.into_std();
+    each_waiting(waiting, StdListener::accept, |(stream, peer)| {
+        stream.set_nonblocking(true)?;
+        take(TcpStream::from_std(stream)?, peer);
+        Ok(())
+    });
+}
+
+/// Takes every connection that waits at a listener which does not block.
+fn each_waiting<L, C>(
+    listener: io::Result<L>,
+    accept: impl Fn(&L) -> io::Result<C>,
+    mut take: impl FnMut(C) -> io::Result<()>,
+) {
+    let taken = listener.and_then(|listener| {
+        // No more than can have waited: others may still be coming.
+        for _ in 0..BACKLOG {
+            match accept(&listener) {
+                Ok(connection) => take(connection)?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if is_of_connection(&error) => {}
+                Err(error) => return Err(error),
+            }
         }
-    };
-    let _ = tokio::time::timeout(Duration::from_millis(1), waiting).await;
+        Ok(())
+    });
+    if let Err(error) = taken {
+        tracing::warn!(%error, "connections that waited at the end could not all be taken");
+    }
 }
 
 /// Takes requests that another process passes on.
@@ -230,20 +253,25 @@ async fn passed_on_loop(
         }
     };
     let _taking = shared.flow.take();
+    let leaving = phase.clone();
+    let take = |stream: UnixStream| {
+        if !forward::is_trusted(&stream) {
+            tracing::warn!("another user wanted to pass on requests and was not heard");
+            return;
+        }
+        let (shared, phase, alive) = (Arc::clone(&shared), leaving.clone(), alive.clone());
+        let arrived = Flow::arrive(&shared.tally);
+        tokio::spawn(async move {
+            let _alive = alive;
+            connection::serve_passed_on(stream, shared, phase, arrived).await;
+        });
+    };
     loop {
         tokio::select! {
             biased;
-            () = super::left(&mut phase, Phase::Handed) => return,
+            () = super::left(&mut phase, Phase::Handed) => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if forward::is_trusted(&stream) => {
-                    let (shared, phase, alive) = (Arc::clone(&shared), phase.clone(), alive.clone());
-                    let arrived = Flow::arrive(&shared.tally);
-                    tokio::spawn(async move {
-                        let _alive = alive;
-                        connection::serve_passed_on(stream, shared, phase, arrived).await;
-                    });
-                }
-                Ok(_) => tracing::warn!("another user wanted to pass on requests and was not heard"),
+                Ok((stream, _)) => take(stream),
                 Err(error) => {
                     tracing::warn!(%error, "cannot take what is passed on; trying again");
                     sleep(ACCEPT_REST).await;
@@ -251,6 +279,15 @@ async fn passed_on_loop(
             },
         }
     }
+    if *phase.borrow() == Phase::Handed {
+        return;
+    }
+    let waiting = listener.into_std();
+    each_waiting(waiting, StdUnixListener::accept, |(stream, _)| {
+        stream.set_nonblocking(true)?;
+        take(UnixStream::from_std(stream)?);
+        Ok(())
+    });
 }
 
 /// Errors that concern the one connection that was to be accepted.
@@ -315,5 +352,19 @@ mod tests {
         assert!(in_words(address, &error).contains("another program"));
         assert!(bind_all(address, 1, true).is_ok(), "wanted when one process takes over");
         drop(all);
+    }
+
+    #[test]
+    fn all_that_wait_are_taken_and_nothing_is_waited_for() {
+        let listener = bind_one("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let address = listener.local_addr().unwrap();
+        let waiting: Vec<_> =
+            (0..300).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        let mut taken = 0;
+        each_waiting(Ok(listener), StdListener::accept, |_| {
+            taken += 1;
+            Ok(())
+        });
+        assert_eq!(taken, waiting.len());
     }
 }

@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::{Request, Response};
@@ -244,6 +244,7 @@ impl Server {
     /// Stops accepting, because another process has the same sockets: what waits in them is left to
     /// it. Connections that are open go on until they end by themselves. Does not wait.
     pub fn hand_over(&self) {
+        self.flow.hand_over();
         self.phase.send_if_modified(|phase| {
             let earlier = *phase < Phase::Handed;
             *phase = (*phase).max(Phase::Handed);
@@ -251,12 +252,12 @@ impl Server {
         });
     }
 
-    /// Hands over, and blocks until the last connection has ended, but not for longer than given.
-    pub fn linger(self, longest: Duration) {
+    /// Hands over, and blocks until the last connection has ended, or it is enough: then it stops as
+    /// [`Self::join`] does.
+    pub fn linger(self, enough: impl Fn() -> bool) {
         const LOOK_EVERY: Duration = Duration::from_millis(20);
         self.hand_over();
-        let until = Instant::now() + longest;
-        while Instant::now() < until && !self.threads.iter().all(JoinHandle::is_finished) {
+        while !enough() && !self.threads.iter().all(JoinHandle::is_finished) {
             std::thread::sleep(LOOK_EVERY);
         }
         self.join();

@@ -9,7 +9,9 @@ use becket_ingress::server;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::common::{Gateway, Setup, eventually, exchange, github, post, request, source};
+use crate::common::{
+    Gateway, PATIENCE, Setup, eventually, exchange, github, post, request, source,
+};
 use crate::gated_store::GatedStore;
 
 /// The sockets that two servers share.
@@ -64,7 +66,7 @@ async fn answer(stream: &mut TcpStream) -> String {
         (body.len() == length).then_some(())
     };
     while whole(&text).is_none() {
-        let read = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut byte));
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut byte));
         assert_eq!(read.await.expect("an answer").expect("no error"), 1, "{:?}", text.len());
         text.push(byte[0]);
     }
@@ -121,7 +123,7 @@ async fn another_server_takes_the_place() {
     resting.write_all(&kept("{\"n\":2}")).await.unwrap();
     let address = old.address;
     let waiting = tokio::spawn(async move {
-        exchange(address, &post("/in/open", &[], b"waiting"), Duration::from_secs(5)).await
+        exchange(address, &post("/in/open", &[], b"waiting"), PATIENCE).await
     });
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(old.events().await.len(), 2, "the first server takes nothing any more");
@@ -147,8 +149,8 @@ async fn another_server_takes_the_place() {
     assert_eq!(old.events().await.len(), 2);
 
     let begun = Instant::now();
-    tokio::task::spawn_blocking(move || server.linger(Duration::from_secs(30))).await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(5), "no connection was left");
+    tokio::task::spawn_blocking(move || server.linger(|| false)).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(20), "no connection was left");
     assert_eq!(new.send(post("/in/open", &[], b"after")).await.status, 200);
 }
 
@@ -161,18 +163,16 @@ async fn large_bodies_other_methods_and_refusals_are_passed_on() {
     server.part(Some(forward));
     // It serves its own socket until somebody else does.
     let large = vec![b'x'; 3 * 1024 * 1024];
-    let (answers, _) =
-        exchange(address, &post("/in/open", &[], &large), Duration::from_secs(10)).await;
+    let (answers, _) = exchange(address, &post("/in/open", &[], &large), PATIENCE).await;
     assert_eq!(answers[0].status, 200);
     assert_eq!(old.report(1).await.bytes, large.len() as u64);
-    let (answers, _) =
-        exchange(address, &request("GET", "/x", &[], b""), Duration::from_secs(5)).await;
+    let (answers, _) = exchange(address, &request("GET", "/x", &[], b""), PATIENCE).await;
     assert_eq!((answers[0].status, answers[0].text()), (200, "fallback GET /x 0"));
     let forged = post("/in/github", &[("x-hub-signature-256", "sha256=00")], b"{}");
-    assert_eq!(exchange(address, &forged, Duration::from_secs(5)).await.0[0].status, 401);
+    assert_eq!(exchange(address, &forged, PATIENCE).await.0[0].status, 401);
     let chunked = b"POST /in/open HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\n\
         transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
-    let (answers, _) = exchange(address, chunked, Duration::from_secs(5)).await;
+    let (answers, _) = exchange(address, chunked, PATIENCE).await;
     assert_eq!(answers.last().unwrap().status, 200, "{answers:?}");
     assert_eq!(old.events().await.len(), 2);
     assert_eq!(server.in_flight().receiving, 0, "everything came by the other way");
@@ -184,12 +184,12 @@ async fn what_waits_in_the_queue_is_left_to_the_other() {
     let mut old = shared.start(setup()).await;
     let address = old.address;
     let server = old.server.take().unwrap();
-    tokio::task::spawn_blocking(move || server.linger(Duration::from_secs(5))).await.unwrap();
+    tokio::task::spawn_blocking(move || server.linger(|| false)).await.unwrap();
     let mut clients = Vec::new();
     for number in 0..50 {
         clients.push(tokio::spawn(async move {
             let body = format!("{number}");
-            exchange(address, &post("/in/open", &[], body.as_bytes()), Duration::from_secs(5)).await
+            exchange(address, &post("/in/open", &[], body.as_bytes()), PATIENCE).await
         }));
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -212,7 +212,7 @@ async fn an_answer_under_way_counts_until_it_is_made() {
     let address = old.address;
     let in_flight = tokio::spawn(async move {
         let bytes = github("/in/github", "d", "wait-500", b"{}");
-        exchange(address, &bytes, Duration::from_secs(5)).await
+        exchange(address, &bytes, PATIENCE).await
     });
     let server = old.server.take().unwrap();
     eventually(|| server.in_flight().receiving == 1).await;
@@ -246,6 +246,61 @@ async fn a_request_that_was_passed_on_counts_before_it_has_been_read() {
     let _late = UnixStream::connect(&shared.path).await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(server.has_settled());
+}
+
+#[tokio::test]
+async fn a_body_that_comes_slowly_counts_where_it_is_taken() {
+    let shared = Shared::new();
+    let mut old = shared.start(setup()).await;
+    let address = old.address;
+    let server = old.server.take().unwrap();
+    server.part(Some(shared.path.clone()));
+    let body = vec![b'x'; 2 * 1024 * 1024];
+    let bytes = post("/in/open", &[], &body);
+    let (most, last) = bytes.split_at(bytes.len() - 10);
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(most).await.unwrap();
+    eventually(|| server.in_flight().forwarded == 1).await;
+    assert_eq!(server.in_flight().receiving, 1, "the store must stay open for it");
+    slow.write_all(last).await.unwrap();
+    let mut first = [0; 12];
+    slow.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    eventually(|| server.in_flight().is_none()).await;
+    assert_eq!(old.events().await.len(), 1);
+
+    // Once another process takes such requests, they occupy this one no longer.
+    drop(slow);
+    eventually(|| old.ingress.connection_count() == 0).await;
+    let mut late = TcpStream::connect(address).await.unwrap();
+    let (head, some) = most[..1_100_000].split_at(1_000);
+    late.write_all(head).await.unwrap();
+    eventually(|| old.ingress.connection_count() > 0).await;
+    server.hand_over();
+    late.write_all(some).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(server.has_settled());
+}
+
+#[tokio::test]
+async fn lingering_ends_when_it_is_enough_and_answers_what_is_under_way() {
+    let shared = Shared::new();
+    let mut slow = setup();
+    slow.wrap = Some(GatedStore::wrap);
+    let mut old = shared.start(slow).await;
+    let address = old.address;
+    let mut resting = TcpStream::connect(address).await.unwrap();
+    resting.write_all(&kept("{}")).await.unwrap();
+    assert!(answer(&mut resting).await.starts_with("HTTP/1.1 200"));
+    let under_way = tokio::spawn(async move {
+        let bytes = github("/in/github", "d", "wait-500", b"{}");
+        exchange(address, &bytes, PATIENCE).await
+    });
+    let server = old.server.take().unwrap();
+    eventually(|| server.in_flight().receiving == 1).await;
+    tokio::task::spawn_blocking(move || server.linger(|| true)).await.unwrap();
+    assert_eq!(under_way.await.unwrap().0[0].status, 200);
+    assert_eq!(resting.read(&mut [0]).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ mod writer;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use becket_store::{Accepted, EventAccept, Result, Scope, StoreError};
@@ -76,6 +77,8 @@ pub(crate) struct Accepting {
     /// Nothing is left to do.
     rest: Notify,
     events_max: usize,
+    /// Writers that have a session.
+    connected: AtomicUsize,
     /// Leases of commits whose outcome is not known.
     pub(crate) doubts: Doubts,
 }
@@ -89,12 +92,20 @@ struct Queue {
     busy: usize,
     /// Repeats of what may have failed.
     restarts: Restarts,
+    /// The store is being closed and the last one has been answered: nobody looks here any more.
+    closed: bool,
 }
 
 impl Queue {
     fn new() -> Self {
         let (jobs, since, restarts) = (VecDeque::new(), Instant::now(), Restarts::default());
-        Self { jobs, bytes: 0, since, busy: 0, restarts }
+        Self { jobs, bytes: 0, since, busy: 0, restarts, closed: false }
+    }
+
+    /// Ends the queue if nothing is left in it.
+    fn close(&mut self) -> bool {
+        self.closed |= self.is_finished();
+        self.closed
     }
 
     fn is_finished(&self) -> bool {
@@ -105,6 +116,8 @@ impl Queue {
 /// What a free writer should do.
 enum Next {
     Write(Vec<Job>),
+    /// There is something to write: get able to.
+    Prepare,
     /// Look again then.
     WaitUntil(Instant),
     Wait,
@@ -118,12 +131,16 @@ impl Accepting {
             failed: Notify::new(),
             rest: Notify::new(),
             events_max: options.queue_max,
+            connected: AtomicUsize::new(0),
             doubts: Doubts::default(),
         }
     }
 
     fn push(&self, job: Job) -> Result<()> {
         let mut queue = self.queue.lock();
+        if queue.closed {
+            return Err(StoreError::Closed);
+        }
         let bytes = queue.bytes + job.bytes();
         let waiting = queue.jobs.len();
         if waiting >= self.events_max || (waiting > 0 && bytes > QUEUE_BYTES) {
@@ -152,7 +169,8 @@ impl Accepting {
         self.work.notify_one();
     }
 
-    fn next(&self) -> Next {
+    /// What a free writer should do. One that is not `able` takes nothing.
+    fn next(&self, able: bool) -> Next {
         let mut queue = self.queue.lock();
         if queue.jobs.is_empty() {
             return Next::Wait;
@@ -161,6 +179,12 @@ impl Accepting {
         let enough = queue.busy == 0 || queue.jobs.len() >= COMPANY * queue.busy;
         if !enough && Instant::now() < patience {
             return Next::WaitUntil(patience);
+        }
+        if !able {
+            drop(queue);
+            // Another one may be free.
+            self.work.notify_one();
+            return Next::Prepare;
         }
         let mut batch = Vec::with_capacity(queue.jobs.len().min(BATCH_EVENTS));
         let (mut bytes, mut deliveries) = (0, 0);
@@ -195,11 +219,11 @@ impl Accepting {
         }
     }
 
-    /// Waits until nothing is queued or being written.
+    /// Waits until nothing is queued or being written; what comes afterwards is told so.
     async fn finished(&self) {
         loop {
             let rest = self.rest.notified();
-            if self.queue.lock().is_finished() {
+            if self.queue.lock().close() {
                 return;
             }
             rest.await;
@@ -256,6 +280,7 @@ mod tests {
             failed: Notify::new(),
             rest: Notify::new(),
             events_max: 1_000,
+            connected: AtomicUsize::new(0),
             doubts: Doubts::default(),
         }
     }
@@ -280,26 +305,45 @@ mod tests {
     fn taken(next: Next) -> Option<usize> {
         match next {
             Next::Write(batch) => Some(batch.len()),
-            Next::WaitUntil(_) | Next::Wait => None,
+            Next::Prepare | Next::WaitUntil(_) | Next::Wait => None,
         }
     }
 
     #[test]
     fn a_lone_event_goes_at_once_and_later_ones_wait_for_company() {
         let queue = queue();
-        assert!(matches!(queue.next(), Next::Wait));
+        assert!(matches!(queue.next(true), Next::Wait));
         queue.push(job(1)).unwrap();
-        assert_eq!(taken(queue.next()), Some(1));
+        assert_eq!(taken(queue.next(true)), Some(1));
         queue.push(job(1)).unwrap();
-        assert!(matches!(queue.next(), Next::WaitUntil(_)), "one writer is at work");
+        assert!(matches!(queue.next(true), Next::WaitUntil(_)), "one writer is at work");
         for _ in 1..COMPANY {
             queue.push(job(1)).unwrap();
         }
-        assert_eq!(taken(queue.next()), Some(COMPANY), "these are enough for a second one");
+        assert_eq!(taken(queue.next(true)), Some(COMPANY), "these are enough for a second one");
         queue.push(job(1)).unwrap();
         queue.done();
         std::thread::sleep(PATIENCE * 2);
-        assert_eq!(taken(queue.next()), Some(1), "it has waited long enough");
+        assert_eq!(taken(queue.next(true)), Some(1), "it has waited long enough");
+    }
+
+    #[test]
+    fn a_writer_without_a_session_leaves_everything_to_the_others() {
+        let queue = queue();
+        assert!(matches!(queue.next(false), Next::Wait));
+        queue.push(job(1)).unwrap();
+        assert!(matches!(queue.next(false), Next::Prepare));
+        assert_eq!(taken(queue.next(true)), Some(1));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_queued_behind_the_end() {
+        let queue = queue();
+        queue.push(job(1)).unwrap();
+        assert_eq!(taken(queue.next(true)), Some(1));
+        queue.done();
+        queue.finished().await;
+        assert!(matches!(queue.push(job(1)), Err(StoreError::Closed)));
     }
 
     #[test]
@@ -308,15 +352,15 @@ mod tests {
         for _ in 0..BATCH_EVENTS + 10 {
             queue.push(job(1)).unwrap();
         }
-        assert_eq!(taken(queue.next()), Some(BATCH_EVENTS));
+        assert_eq!(taken(queue.next(true)), Some(BATCH_EVENTS));
         queue.done();
-        assert_eq!(taken(queue.next()), Some(10));
+        assert_eq!(taken(queue.next(true)), Some(10));
         queue.done();
         for bytes in [3 << 20, 1 << 20, 5 << 20, 1 << 20] {
             queue.push(job(bytes)).unwrap();
         }
         for expected in [1, 1, 1, 1] {
-            assert_eq!(taken(queue.next()), Some(expected));
+            assert_eq!(taken(queue.next(true)), Some(expected));
             queue.done();
         }
         for planned in [1_000; 5].into_iter().chain([9_000, 1]) {
@@ -327,7 +371,7 @@ mod tests {
             queue.push(job).unwrap();
         }
         for expected in [4, 1, 1, 1] {
-            assert_eq!(taken(queue.next()), Some(expected), "deliveries are bounded too");
+            assert_eq!(taken(queue.next(true)), Some(expected), "deliveries are bounded too");
             queue.done();
         }
         for _ in 0..1_000 {

@@ -3,10 +3,12 @@
 //! Invariants: a batch is stored as a whole or not at all; if the database refuses it because of what
 //! is in it, it is halved until the event stands alone that does not fit. A place that another node
 //! has drawn too is drawn anew. When the session breaks off, nobody in the batch is told that it is
-//! stored, and who waits behind is told the same instead of waiting for a server that is not there.
+//! stored; when no writer has a session and none can be had, who waits is told the same instead of
+//! waiting for a server that is not there. A writer takes a batch only once it has a session.
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use becket_model::EventSeq;
 use becket_store::{Accepted, StoreError};
@@ -32,11 +34,14 @@ pub(super) async fn work(shared: Arc<Shared>) {
     let accepting = &shared.accepting;
     loop {
         let called = accepting.work.notified();
-        match accepting.next() {
+        match accepting.next(writer.is_able()) {
             Next::Write(batch) => {
                 writer.write(batch).await;
                 accepting.done();
             }
+            // Before it has taken anything: as long as it gets no session, others may write. Who waits
+            // has been told if none can, and the next try is as far away as the failures before demand.
+            Next::Prepare => drop(writer.session().await),
             Next::WaitUntil(at) => {
                 tokio::select! {
                     () = called => {}
@@ -56,11 +61,34 @@ enum Stored {
 }
 
 struct Writer {
-    session: Option<Session>,
+    session: Option<Connected>,
     shared: Arc<Shared>,
 }
 
+/// A session that counts as one that events can be stored by.
+struct Connected {
+    session: Session,
+    shared: Arc<Shared>,
+}
+
+impl Connected {
+    fn new(session: Session, shared: &Arc<Shared>) -> Self {
+        shared.accepting.connected.fetch_add(1, Ordering::AcqRel);
+        Self { session, shared: Arc::clone(shared) }
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.shared.accepting.connected.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl Writer {
+    fn is_able(&self) -> bool {
+        self.session.as_ref().is_some_and(|connected| !connected.session.is_useless())
+    }
+
     async fn write(&mut self, batch: Vec<Job>) {
         let mut keys = HashSet::new();
         let of_key = |job: &Job| job.accept.dedupe.map(|(key, ..)| (job.accept.application, key));
@@ -171,20 +199,20 @@ impl Writer {
 
     /// The session, made anew if it broke off.
     async fn session(&mut self) -> Result<&mut Session, StoreError> {
-        if self.session.as_ref().is_some_and(Session::is_useless) {
+        if !self.is_able() {
             self.session = None;
         }
-        let session = match self.session.take() {
-            Some(session) => session,
+        let connected = match self.session.take() {
+            Some(connected) => connected,
             None => match connect(&self.shared).await {
-                Ok(session) => session,
+                Ok(session) => Connected::new(session, &self.shared),
                 Err(error) => {
                     self.shared.accepting.refuse(&error);
                     return Err(error);
                 }
             },
         };
-        Ok(self.session.insert(session))
+        Ok(&mut self.session.insert(connected).session)
     }
 }
 
@@ -224,8 +252,11 @@ async fn connect(shared: &Shared) -> Result<Session, StoreError> {
 }
 
 impl Accepting {
-    /// Nothing that stands in the queue can be stored now.
+    /// Nothing that stands in the queue can be stored now, unless another writer has a session.
     fn refuse(&self, error: &StoreError) {
+        if self.connected.load(Ordering::Acquire) > 0 {
+            return;
+        }
         let jobs = {
             let mut queue = self.queue.lock();
             queue.bytes = 0;

@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::wire::{Message, PROTOCOL, Wire};
-use super::{Door, Doors, Meeting, Place, Use, ended};
+use super::{Door, Doors, Meeting, Place, STOPPING_MAX, Use, ended};
 use crate::config::{self, Config};
 use crate::serve::transforms::Transforms;
 use crate::serve::{self, ServeError, dashboard, listen, tls};
@@ -84,6 +84,9 @@ pub(in crate::serve) async fn fail_early(takeover: &Takeover, why: &str) {
     let Takeover::From(folder) = takeover else { return };
     if let Some(mut wire) = connect(folder).await {
         tell_failure(&mut wire, why).await;
+        // It closes the connection once it has understood; an end of this process that is seen before
+        // that would be all the other one knows.
+        let _ = timeout(ANSWER_PATIENCE, wire.hear()).await;
     }
 }
 
@@ -147,8 +150,10 @@ async fn take_over(
         Ok(Message::Refused { why }) => return Err(ServeError::system("taking over", &why)),
         // It has ended, and with it its hold on the store; had it given up, it would have said so.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            tracing::warn!("the process that ran has ended before its turn was over");
-            ended(other).await;
+            tracing::warn!(
+                "the process that ran was stopped before its turn was over; waiting for its end"
+            );
+            ended(other, STOPPING_MAX).await;
         }
         Ok(other) => {
             return Err(ServeError::system("taking over", &format!("{other:?} was not expected")));

@@ -86,11 +86,21 @@ pub(in crate::serve) enum Happened {
     /// It is ready.
     Ready(Box<Conversation>),
     /// It cannot.
-    Failed(String),
+    Failed(Failure),
     /// A process that was started here has ended.
     Ended(u32, std::io::Result<ExitStatus>),
     /// A process that was started here has not said anything.
     Overdue(u32),
+}
+
+/// Why a process cannot take over.
+pub(in crate::serve) struct Failure {
+    /// The process, as far as the system knows it.
+    pid: Option<u32>,
+    why: String,
+    /// Kept until this has been dealt with: the process ends when it is closed, and its end must not be
+    /// seen before its reason.
+    _wire: Option<Wire>,
 }
 
 /// Who wants to take over.
@@ -175,23 +185,27 @@ impl Control {
                 }
                 return Some(*conversation);
             }
-            Happened::Failed(why) => {
-                self.talking = None;
-                self.give_up(&why);
+            Happened::Failed(Failure { pid, why, _wire }) => {
+                if pid.is_none() || self.talking == pid {
+                    self.talking = None;
+                }
+                self.give_up(pid, &why);
             }
             Happened::Ended(pid, status) => {
                 // One that is being talked with has said why, or the conversation sees its end.
                 let silent = self.talking != Some(pid);
                 if silent && self.started.as_ref().is_some_and(|started| started.pid == pid) {
                     let how = status.map_or_else(|error| error.to_string(), |it| it.to_string());
-                    self.give_up(&format!("the new process ended before it was ready ({how})"));
+                    let why = format!("the new process ended before it was ready ({how})");
+                    self.give_up(Some(pid), &why);
                 }
             }
             Happened::Overdue(pid) => {
                 let waits = self.started.as_ref().is_some_and(|started| started.pid == pid);
                 if waits && self.talking.is_none() {
                     end_process(pid);
-                    self.give_up("the new process did not get ready in time and was ended");
+                    let why = "the new process did not get ready in time and was ended";
+                    self.give_up(Some(pid), why);
                 }
             }
         }
@@ -264,7 +278,7 @@ impl Control {
                 Err(why) => {
                     // It may be gone, which then is why.
                     let _ = wire.say(&Message::Refused { why: why.clone() }).await;
-                    Happened::Failed(why)
+                    Happened::Failed(Failure { pid: Some(caller.pid), why, _wire: Some(wire) })
                 }
             };
             // The queue's other end lives as long as the gateway serves.
@@ -272,10 +286,11 @@ impl Control {
         });
     }
 
-    fn give_up(&mut self, why: &str) {
+    /// Tells whoever asked for this process, if it is the one that was started here.
+    fn give_up(&mut self, pid: Option<u32>, why: &str) {
         tracing::error!("restart.failed: {why}; this process goes on");
-        let asker = self.started.take().and_then(|started| started.asker);
-        answer(asker, why.to_owned());
+        let started = self.started.take_if(|started| pid.is_none_or(|pid| pid == started.pid));
+        answer(started.and_then(|started| started.asker), why.to_owned());
     }
 }
 
@@ -327,7 +342,10 @@ async fn first_words(mut wire: Wire) -> Option<Happened> {
     let said = timeout(HELLO_PATIENCE, wire.hear()).await.ok()?.ok()?;
     match said {
         Message::Restart => Some(Happened::Restart(wire)),
-        Message::Failed { why } => Some(Happened::Failed(why)),
+        Message::Failed { why } => {
+            let pid = wire.pid();
+            Some(Happened::Failed(Failure { pid, why, _wire: Some(wire) }))
+        }
         Message::Hello { protocol: PROTOCOL, pid, shares_store, .. } => {
             Some(Happened::Hello(wire, Caller { pid, shares_store }))
         }

@@ -6,7 +6,7 @@
 //! endpoint.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use becket_engine::Engine;
@@ -16,9 +16,10 @@ use tokio::task::JoinHandle;
 
 use super::control::{Conversation, answer};
 use super::wire::Message;
-use super::{Back, Doors, Left, Place, Remaining, ended};
+use super::{Back, Doors, FAILING_MAX, Left, Place, Remaining, ended};
 use crate::serve::gateway::Gateway;
 use crate::serve::telemetry::Telemetry;
+use crate::serve::watch::{Signals, told_to_stop};
 use crate::serve::{ENGINE_GRACE_EXTRA, ServeError, finish, listen};
 
 /// How long connections that rest are given to hear with an answer that they end.
@@ -121,8 +122,9 @@ impl Leaving<'_> {
         self.server.hand_over();
         let stored = || {
             let ingress = self.gateway.ingress.get();
-            let unfinished = ingress.map_or(0, |ingress| ingress.unfinished_count());
-            self.server.has_settled() && unfinished == 0
+            // In this order: a request whose sender has gone is unfinished when it ceases to be in flight.
+            self.server.has_settled()
+                && ingress.is_none_or(|ingress| ingress.unfinished_count() == 0)
         };
         until(stored, STORING).await;
         let loaded = self.gateway.current.load().loaded.as_ref().clone();
@@ -145,7 +147,7 @@ impl Leaving<'_> {
                 tracing::error!("restart.failed: {why}; this process goes on");
                 answer(conversation.asker.take(), why);
                 // Until its process has ended, it may hold the store.
-                ended(conversation.pid).await;
+                ended(conversation.pid, FAILING_MAX).await;
                 Ok(Left::Back(Box::new(Back { loaded, doors, remaining })))
             }
         }
@@ -192,12 +194,18 @@ async fn until(holds: impl Fn() -> bool, longest: Duration) {
     }
 }
 
-/// Stays until the connections that are left have ended, or it is told to stop.
-pub(in crate::serve) fn linger(all: Vec<Remaining>) {
+/// Stays until the connections that are left have ended, or it is told to stop: then those that rest
+/// are closed, and what is being answered still is.
+pub(in crate::serve) fn linger(all: Vec<Remaining>, mut signals: Signals) {
     let until = Instant::now() + LINGER;
+    let told = Arc::new(AtomicBool::new(false));
+    let enough = {
+        let told = Arc::clone(&told);
+        move || told.load(Ordering::Relaxed) || Instant::now() >= until
+    };
     let rest = move || {
         for Remaining { server, _place } in all {
-            server.linger(until.saturating_duration_since(Instant::now()));
+            server.linger(&enough);
         }
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -206,9 +214,16 @@ pub(in crate::serve) fn linger(all: Vec<Remaining>) {
         Err(_) => return rest(),
     };
     runtime.block_on(async {
+        let resting = tokio::task::spawn_blocking(rest);
+        tokio::pin!(resting);
         tokio::select! {
-            _ = tokio::task::spawn_blocking(rest) => {}
-            () = crate::serve::watch::told_to_stop() => {}
+            _ = &mut resting => return,
+            () = told_to_stop(&mut signals) => told.store(true, Ordering::Relaxed),
+        }
+        tokio::select! {
+            _ = &mut resting => {}
+            // Whoever says it twice means at once.
+            () = told_to_stop(&mut signals) => {}
         }
     });
     runtime.shutdown_background();

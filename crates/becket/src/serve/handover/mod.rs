@@ -161,14 +161,17 @@ fn open_unix(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// How long a process may take to end.
-const ENDING_MAX: Duration = Duration::from_secs(10);
+/// How long a process that could not start may take to end.
+const FAILING_MAX: Duration = Duration::from_secs(10);
+/// How long one that was told to stop may take: it finishes what is in flight, for as long as it was
+/// configured to, and who waits has nothing to do meanwhile.
+const STOPPING_MAX: Duration = Duration::from_secs(10 * 60);
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// Waits until a process has let go of everything, the store's lock too. That its end of a
 /// conversation is closed does not say so: what it had open is closed one after the other.
-async fn ended(pid: u32) {
-    let until = tokio::time::Instant::now() + ENDING_MAX;
+async fn ended(pid: u32, longest: Duration) {
+    let until = tokio::time::Instant::now() + longest;
     while is_alive(pid) && tokio::time::Instant::now() < until {
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -232,7 +235,7 @@ mod tests {
     async fn an_end_is_waited_for() {
         let mut child = std::process::Command::new("sleep").arg("0.2").spawn().unwrap();
         assert!(is_alive(std::process::id()) && is_alive(child.id()));
-        ended(child.id()).await;
+        ended(child.id(), FAILING_MAX).await;
         assert!(child.try_wait().unwrap().is_some(), "what is left is for its parent to see");
     }
 

@@ -101,6 +101,11 @@ impl Wire {
         self.stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
     }
 
+    /// The process that has connected, if the system tells.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.stream.peer_cred().ok()?.pid()?.try_into().ok()
+    }
+
     /// # Errors
     /// If the other end is gone.
     pub(crate) async fn say(&mut self, message: &Message) -> io::Result<()> {

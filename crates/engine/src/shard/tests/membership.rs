@@ -116,6 +116,25 @@ fn a_removed_endpoint_leaves_when_its_last_result_is_recorded() {
     assert!(!leaving(&rig));
 }
 
+#[test]
+fn a_lane_that_comes_back_hears_every_wake() {
+    let mut rig = Rig::new(1, 128, &settings());
+    let key = rig.lanes[0].key;
+    assert!(rig.receive(0));
+    let started = rig.started();
+    rig.registry.remove(key);
+    rig.shard.command(Command::Remove(key), rig.now);
+    let shard = rig.lanes[0].shard.clone();
+    let again = rig.registry.put(key, || LaneShared::new(key, shard, 20));
+    assert!(!Arc::ptr_eq(&again, &rig.lanes[0]), "the attempt under way keeps the old part");
+    assert!(again.wake(), "the first one tells the shard, which does not have this part yet");
+    rig.shard.command(Command::Wake(key), rig.now);
+    let back = runtime(key, &settings(), EndpointState::Enabled);
+    rig.shard.command(Command::Put(again.clone(), Arc::new(Prepared::new(back))), rig.now);
+    assert!(again.wake(), "and so does a later one");
+    drop(started);
+}
+
 impl Rig {
     /// The endpoint has answered 410 while the store cannot be written to; answers the change that is
     /// being tried.
