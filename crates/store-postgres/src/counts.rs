@@ -26,17 +26,21 @@ async fn stretches(session: &Session, since_ms: i64, until_ms: i64) -> Result<Ve
     let places = places_between(Some(since_ms), Some(until_ms));
     let days = partitions::days(session, OPERATION).await?;
     let parts = days.into_iter().flat_map(parts);
-    let clipped = parts.map(|(low, high)| (low.max(*places.start()), high.min(places.end() + 1)));
+    let clipped = parts.map(|(far, low, high)| {
+        // What lies far ahead may have been received at any time before.
+        let end = if far { high } else { high.min(places.end() + 1) };
+        (low.max(*places.start()), end)
+    });
     Ok(clipped.filter(|(low, high)| low < high).collect())
 }
 
-/// A day in as many parts as it needs.
-fn parts(day: Day) -> impl Iterator<Item = (i64, i64)> {
+/// A day in as many parts as it needs; in front whether it is far ahead.
+fn parts(day: Day) -> impl Iterator<Item = (bool, i64, i64)> {
     // Never more than one for each minute.
     let count = (day.about / EVENTS_MAX).clamp(0.0, 1_439.0) as i64 + 1;
     let (low, high) = (first_of(day.number), first_of(day.number.saturating_add(1)));
     let size = (high - low) / count + 1;
-    (0..count).map(move |at| (low + at * size, (low + (at + 1) * size).min(high)))
+    (0..count).map(move |at| (day.far, low + at * size, (low + (at + 1) * size).min(high)))
 }
 
 /// See [`becket_store::Store::event_count`].

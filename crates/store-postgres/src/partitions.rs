@@ -4,7 +4,9 @@
 //! time), beside whatever else goes on: a table is made alone and then attached, which locks out
 //! nobody who reads or writes. Which ones there are is remembered; who finds that one has gone since
 //! says so by [`Partitions::forget`]. An event's place is never below its moment of receipt and never
-//! more than [`LEAD_MAX_MS`] above it, so that days can be passed over by either.
+//! more than [`LEAD_MAX_MS`] above it, so that days can be passed over by either. Only in days far ahead
+//! ([`is_far`]) it may be much more: places that a clock that was ahead has given out in files, and that
+//! a move has brought along.
 //!
 //! Where next: `retention` for how they go.
 
@@ -34,6 +36,17 @@ const MAKE: &str = "make a partition";
 /// The day of an event's place, counted from 1970.
 pub(crate) const fn day_of(seq: i64) -> i32 {
     (EventSeq(seq).at_ms() / DAY_MS) as i32
+}
+
+/// Whether a day is further ahead than any place that is given out now: its events were received at any
+/// time before.
+pub(crate) const fn is_far(day: i32, now_ms: i64) -> bool {
+    day as i64 * DAY_MS > now_ms.saturating_add(LEAD_MAX_MS)
+}
+
+/// The column by which one of [`TABLES`] knows the event.
+pub(crate) fn column_of(table: &str) -> &'static str {
+    if table == "event" { "seq" } else { "event_seq" }
 }
 
 /// The lowest place of a day.
@@ -187,16 +200,23 @@ pub(crate) struct Day {
     pub(crate) number: i32,
     /// About how many events it has; below 0 if nobody has looked.
     pub(crate) about: f32,
+    /// [`is_far`], by the database's clock, which the nodes' clocks follow.
+    pub(crate) far: bool,
 }
 
 /// The days that have partitions, newest first.
 pub(crate) async fn days(session: &Session, operation: &'static str) -> Result<Vec<Day>> {
-    let sql = "SELECT substr(c.relname, 7)::integer, c.reltuples
+    let sql = "SELECT substr(c.relname, 7)::integer, c.reltuples,
+            (extract(epoch FROM clock_timestamp()) * 1000)::bigint
         FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
         WHERE i.inhparent = 'event'::regclass AND c.relname ~ '^event_[0-9]+$'
         ORDER BY 1 DESC";
     let rows = session.rows(operation, sql, &[]).await?;
-    Ok(rows.iter().map(|row| Day { number: row.get(0), about: row.get(1) }).collect())
+    let days = rows.iter().map(|row| {
+        let number = row.get(0);
+        Day { number, about: row.get(1), far: is_far(number, row.get(2)) }
+    });
+    Ok(days.collect())
 }
 
 #[cfg(test)]
@@ -225,6 +245,13 @@ mod tests {
         for impossible in [-1, LAST_MS + 1, i64::MAX, i64::MIN] {
             assert_eq!(partitions.draw(impossible, 0), None);
         }
+    }
+
+    #[test]
+    fn a_place_that_is_given_out_is_never_far() {
+        let far = |day| is_far(day, NOON);
+        assert_eq!([20_000, 20_001, 20_002, 20_900].map(far), [false, false, true, true]);
+        assert!(!is_far(20_001, 20_000 * DAY_MS));
     }
 
     #[test]

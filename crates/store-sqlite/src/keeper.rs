@@ -232,6 +232,22 @@ impl Keeper {
         all.filter(|(key, _)| key.1 == endpoint).count()
     }
 
+    /// The leases on deliveries of a segment's events.
+    pub(crate) fn leases_in(&self, segment: &Segment) -> Vec<(Key, Held)> {
+        let last = segment.last.load(Ordering::Relaxed);
+        let leases = self.shared.late_leases.lock();
+        let all = leases.range((segment.first, 0, 0)..=(last, u32::MAX, u16::MAX));
+        all.map(|(key, held)| (*key, *held)).collect()
+    }
+
+    /// Ends leases on what is no longer there.
+    pub(crate) fn end_leases(&self, keys: impl IntoIterator<Item = Key>) {
+        let mut leases = self.shared.late_leases.lock();
+        for key in keys {
+            leases.remove(&key);
+        }
+    }
+
     fn holding(&self, seq: i64) -> Option<Arc<Segment>> {
         self.shared.segments.holding(seq)
     }

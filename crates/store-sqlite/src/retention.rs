@@ -1,7 +1,10 @@
 //! Removes what has become too old: whole segments are unlinked, mixed ones rewritten.
 //!
-//! One call does one step on one segment. What is pending is never removed.
+//! One call does one step on one segment. What is pending is never removed, unless it waits in vain:
+//! for endpoints that the API made and that were removed, which therefore never come back. Of those
+//! nothing is taken that is under lease, and none before its event goes.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use becket_store::{Result, RetentionPolicy, StoreError, Swept};
@@ -13,6 +16,7 @@ use crate::errors::database;
 use crate::keeper::Keeper;
 use crate::layout::{Role, bytes_on_disk, open_segment, remove_file, with_companions};
 use crate::load;
+use crate::memory::{Held, Key};
 use crate::seal;
 use crate::segment::Segment;
 use crate::tables::SEAL_STEPS;
@@ -23,11 +27,22 @@ const DAY_MS: i64 = 86_400_000;
 const TRY_EVERY_MS: i64 = 3_600_000;
 
 /// Which events of a segment have to stay, as SQL over `event`. ?1: failed ones received before
-/// this may go; ?2: all others received before this may go.
+/// this may go; ?2: all others received before this may go; ?3: the endpoints that are gone, as JSON.
 const STAYS: &str = "
     received_at_ms >= ?2
-    OR seq IN (SELECT event_seq FROM pending)
+    OR EXISTS (SELECT 1 FROM pending
+               WHERE event_seq = seq AND endpoint NOT IN (SELECT value FROM json_each(?3)))
     OR (received_at_ms >= ?1 AND seq IN (SELECT event_seq FROM failed))";
+
+/// What decides about a segment's events.
+struct Age {
+    /// Failed ones that were received before this may go, in milliseconds since 1970. What waits for
+    /// endpoints that were removed before this waits in vain.
+    failed_before_ms: i64,
+    /// All others that were received before this may go.
+    before_ms: i64,
+    now_ms: i64,
+}
 
 /// Does one step. A segment that cannot be read or rewritten is passed over for a while, and told of
 /// when there is nothing else to do.
@@ -36,12 +51,13 @@ pub(crate) fn sweep(keeper: &mut Keeper, policy: RetentionPolicy, now_ms: i64) -
     let before_ms = now_ms.saturating_sub_unsigned(policy.delivered_ms);
     let failed_before_ms =
         now_ms.saturating_sub_unsigned(policy.failed_ms.max(policy.delivered_ms));
+    let age = Age { failed_before_ms, before_ms, now_ms };
     let mut failure = None;
     for segment in keeper.shared.segments.all() {
         if !is_due(&segment, before_ms, now_ms) {
             continue;
         }
-        match step(keeper, &segment, (failed_before_ms, before_ms), now_ms) {
+        match step(keeper, &segment, &age) {
             Ok(Some(swept)) => return Ok(swept),
             Ok(None) => {}
             Err(error) => {
@@ -51,7 +67,7 @@ pub(crate) fn sweep(keeper: &mut Keeper, policy: RetentionPolicy, now_ms: i64) -
             }
         }
     }
-    if let Some(swept) = make_room(keeper, policy)? {
+    if let Some(swept) = make_room(keeper, policy, now_ms)? {
         return Ok(swept);
     }
     // A quiet gateway's hot segment may hold old events too: begin a new one, so that it is sealed.
@@ -84,18 +100,14 @@ fn is_due(segment: &Segment, before_ms: i64, now_ms: i64) -> bool {
 }
 
 /// Removes what is too old of one segment; `None` if nothing is.
-fn step(
-    keeper: &mut Keeper,
-    segment: &Segment,
-    (failed_before_ms, before_ms): (i64, i64),
-    now_ms: i64,
-) -> Result<Option<Swept>> {
+fn step(keeper: &mut Keeper, segment: &Segment, age: &Age) -> Result<Option<Swept>> {
     segment.ended_since_look.store(false, Ordering::Relaxed);
+    let gone = gone_in(keeper, segment, age)?;
     let staying = keeper.with(segment, |connection| {
         connection
             .query_row(
                 &format!("SELECT count(*) FROM event WHERE {STAYS}"),
-                params![failed_before_ms, before_ms],
+                params![age.failed_before_ms, age.before_ms, as_json(&gone)],
                 |row| row.get::<_, i64>(0),
             )
             .map_err(database("look for old events"))
@@ -103,18 +115,38 @@ fn step(
     let events = segment.events.load(Ordering::Relaxed);
     let going = events.saturating_sub(staying.unsigned_abs());
     if going == 0 {
-        segment.compacted_at_ms.store(now_ms, Ordering::Relaxed);
+        segment.compacted_at_ms.store(age.now_ms, Ordering::Relaxed);
         return Ok(None);
     }
-    if staying == 0 && segment.received_max_ms.load(Ordering::Relaxed) < before_ms {
+    if staying == 0 && segment.received_max_ms.load(Ordering::Relaxed) < age.before_ms {
         return remove(keeper, segment).map(|bytes| Some(Swept { events, bytes, more: true }));
     }
-    let bytes = rewrite(keeper, segment, failed_before_ms, before_ms, now_ms)?;
+    let bytes = rewrite(keeper, segment, age, &gone)?;
     Ok(Some(Swept { events: going, bytes, more: true }))
 }
 
-/// Removes the oldest segment without pending deliveries while the store is over its cap.
-fn make_room(keeper: &mut Keeper, policy: RetentionPolicy) -> Result<Option<Swept>> {
+/// The endpoints for which what waits in a segment waits in vain. One of which something is under way
+/// here is not among them, nor is one of which nobody has counted yet what waits.
+fn gone_in(keeper: &Keeper, segment: &Segment, age: &Age) -> Result<Vec<u32>> {
+    let leases = keeper.leases_in(segment);
+    let lasting = leases.iter().filter(|(_, held)| held.lease.until_ms > age.now_ms);
+    let under_way: HashSet<u32> = lasting.map(|(key, _)| key.1).collect();
+    let waiting: Vec<u32> = segment.waiting.lock().keys().copied().collect();
+    let mut gone = Vec::new();
+    for endpoint in waiting.into_iter().filter(|endpoint| !under_way.contains(endpoint)) {
+        if keeper.shared.catalog.endpoint_is_gone(endpoint, age.failed_before_ms)? {
+            gone.push(endpoint);
+        }
+    }
+    Ok(gone)
+}
+
+fn as_json(endpoints: &[u32]) -> String {
+    serde_json::Value::from(endpoints).to_string()
+}
+
+/// Removes the oldest segment in which nothing waits, or all in vain, while the store is over its cap.
+fn make_room(keeper: &mut Keeper, policy: RetentionPolicy, now_ms: i64) -> Result<Option<Swept>> {
     let Some(cap) = policy.cap_bytes else { return Ok(None) };
     let segments = keeper.shared.segments.all();
     let used: u64 = segments.iter().map(|segment| segment.bytes.load(Ordering::Relaxed)).sum();
@@ -122,12 +154,18 @@ fn make_room(keeper: &mut Keeper, policy: RetentionPolicy) -> Result<Option<Swep
     if used < cap / 10 * 8 {
         return Ok(None);
     }
+    let mut known = HashMap::new();
     for segment in segments {
-        let known = segment.sealed.load(Ordering::Acquire)
-            && segment.counted.load(Ordering::Acquire)
-            && segment.pending() == 0;
-        if !known || !holds_nothing_pending(keeper, &segment) {
+        if !segment.sealed.load(Ordering::Acquire) || !segment.counted.load(Ordering::Acquire) {
             continue;
+        }
+        match is_free(keeper, &segment, &mut known, now_ms) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(error) => {
+                tracing::warn!(error = %error, path = %segment.path.display(), "a segment stays although there is no room");
+                continue;
+            }
         }
         let events = segment.events.load(Ordering::Relaxed);
         return remove(keeper, &segment).map(|bytes| Some(Swept { events, bytes, more: true }));
@@ -135,20 +173,41 @@ fn make_room(keeper: &mut Keeper, policy: RetentionPolicy) -> Result<Option<Swep
     Ok(None)
 }
 
-/// Whether the file itself says that nothing is pending; one that cannot be read says nothing.
-fn holds_nothing_pending(keeper: &mut Keeper, segment: &Segment) -> bool {
-    let pending = keeper.with(segment, |connection| {
-        connection
-            .query_row("SELECT EXISTS(SELECT 1 FROM pending)", [], |row| row.get::<_, bool>(0))
-            .map_err(database("make room"))
-    });
-    match pending {
-        Ok(pending) => !pending,
-        Err(error) => {
-            tracing::warn!(error = %error, path = %segment.path.display(), "a segment stays although there is no room");
-            false
+/// Whether nothing waits in a segment, or all of it in vain, as the file itself says in the end; one
+/// that cannot be read says nothing. `known` tells of endpoints that were asked for whether they are
+/// gone: most segments are held by the same few that are not.
+fn is_free(
+    keeper: &mut Keeper,
+    segment: &Segment,
+    known: &mut HashMap<u32, bool>,
+    now_ms: i64,
+) -> Result<bool> {
+    let waiting: Vec<u32> = segment.waiting.lock().keys().copied().collect();
+    if waiting.iter().any(|endpoint| known.get(endpoint) == Some(&false)) {
+        return Ok(false);
+    }
+    for endpoint in &waiting {
+        if !known.contains_key(endpoint) {
+            let gone = keeper.shared.catalog.endpoint_is_gone(*endpoint, i64::MAX)?;
+            known.insert(*endpoint, gone);
+            if !gone {
+                return Ok(false);
+            }
         }
     }
+    if keeper.leases_in(segment).iter().any(|(_, held)| held.lease.until_ms > now_ms) {
+        return Ok(false);
+    }
+    keeper.with(segment, |connection| {
+        connection
+            .query_row(
+                "SELECT NOT EXISTS(SELECT 1 FROM pending
+                     WHERE endpoint NOT IN (SELECT value FROM json_each(?1)))",
+                [as_json(&waiting)],
+                |row| row.get(0),
+            )
+            .map_err(database("make room"))
+    })
 }
 
 fn remove(keeper: &mut Keeper, segment: &Segment) -> Result<u64> {
@@ -158,6 +217,11 @@ fn remove(keeper: &mut Keeper, segment: &Segment) -> Result<u64> {
     keeper.shared.writer.push(Op::Forget(segment.first));
     keeper.close(segment.first);
     keeper.shared.segments.remove(segment.first);
+    // What waited in vain is gone with it; who still has a lease of it finds that it is stale.
+    keeper.end_leases(keeper.leases_in(segment).into_iter().map(|(key, _)| key));
+    for (endpoint, count) in std::mem::take(&mut *segment.waiting.lock()) {
+        keeper.shared.late_remove(endpoint, count);
+    }
     unlink(segment)?;
     Ok(bytes)
 }
@@ -170,13 +234,7 @@ fn unlink(segment: &Segment) -> Result<()> {
 }
 
 /// Writes what has to stay into a new file and puts it in the place of the old one.
-fn rewrite(
-    keeper: &mut Keeper,
-    segment: &Segment,
-    failed_before_ms: i64,
-    before_ms: i64,
-    now_ms: i64,
-) -> Result<u64> {
+fn rewrite(keeper: &mut Keeper, segment: &Segment, age: &Age, gone: &[u32]) -> Result<u64> {
     let old_bytes = bytes_on_disk(&segment.path);
     let mut fresh_path = segment.path.clone().into_os_string();
     fresh_path.push(".new");
@@ -184,12 +242,13 @@ fn rewrite(
     for file in with_companions(&fresh_path) {
         remove_file(&file)?;
     }
-    let loaded = {
+    let (loaded, stale) = {
         let fresh = open_segment(&fresh_path, Role::Writer)?;
-        copy(&fresh, segment, failed_before_ms, before_ms)?;
+        copy(&fresh, segment, age, gone)?;
         let loaded = load::load(&fresh)?;
+        let stale = without_event(&fresh, keeper.leases_in(segment))?;
         checkpoint(&fresh)?;
-        loaded
+        (loaded, stale)
     };
     // Somebody who reads for long keeps the log from being written back: it must not go then.
     if !keeper.with(segment, empty_log)? {
@@ -216,20 +275,34 @@ fn rewrite(
     segment.received_max_ms.store(loaded.received_max_ms, Ordering::Relaxed);
     segment.expiring_ms.store(loaded.expiring_ms, Ordering::Relaxed);
     segment.unclean.store(false, Ordering::Relaxed);
-    segment.compacted_at_ms.store(now_ms, Ordering::Relaxed);
+    segment.compacted_at_ms.store(age.now_ms, Ordering::Relaxed);
     *segment.kinds.lock() = loaded.kinds;
+    keeper.end_leases(stale);
+    if !gone.is_empty() {
+        // If that fails now, it is done before the next step.
+        segment.counted.store(false, Ordering::Release);
+        keeper.count_missing();
+    }
     let filter = keeper.with(segment, |connection| seal::filter_of(connection, segment))?;
     seal::list(&keeper.shared, segment, &filter)?;
     keeper.shared.writer.push(Op::Sealed(segment.first, filter));
     Ok(old_bytes.saturating_sub(bytes_on_disk(&segment.path)))
 }
 
-fn copy(
-    fresh: &Connection,
-    segment: &Segment,
-    failed_before_ms: i64,
-    before_ms: i64,
-) -> Result<()> {
+/// The leased deliveries whose events are not there.
+fn without_event(connection: &Connection, leases: Vec<(Key, Held)>) -> Result<Vec<Key>> {
+    let failed = database("rewrite segment");
+    let mut there = connection.prepare("SELECT 1 FROM event WHERE seq = ?1").map_err(failed)?;
+    let mut stale = Vec::new();
+    for (key, _) in leases {
+        if !there.exists([key.0]).map_err(failed)? {
+            stale.push(key);
+        }
+    }
+    Ok(stale)
+}
+
+fn copy(fresh: &Connection, segment: &Segment, age: &Age, gone: &[u32]) -> Result<()> {
     let failed = database("rewrite segment");
     fresh.execute("ATTACH ?1 AS old", [segment.path.to_string_lossy()]).map_err(failed)?;
     fresh.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
@@ -239,7 +312,7 @@ fn copy(
     fresh
         .execute(
             &format!("INSERT INTO event SELECT * FROM old.event WHERE {stays} ORDER BY seq"),
-            params![failed_before_ms, before_ms],
+            params![age.failed_before_ms, age.before_ms, as_json(gone)],
         )
         .map_err(failed)?;
     fresh
@@ -257,7 +330,8 @@ fn copy(
                  WHERE event_seq IN (SELECT seq FROM main.event);
              INSERT INTO duplicate SELECT * FROM old.duplicate
                  WHERE event_seq IN (SELECT seq FROM main.event);
-             INSERT INTO pending SELECT * FROM old.pending;
+             INSERT INTO pending SELECT * FROM old.pending
+                 WHERE event_seq IN (SELECT seq FROM main.event);
              INSERT INTO failed SELECT * FROM old.failed
                  WHERE event_seq IN (SELECT seq FROM main.event);
              UPDATE progress SET step = 1;",

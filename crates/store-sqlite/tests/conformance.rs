@@ -44,7 +44,7 @@ impl<const EVENTS: u64> Harness for InSegmentsOf<EVENTS> {
             keeps_released_due: true,
             backup: true,
             sweep_lag_ms: 86_400_000,
-            cap_lag: usize::MAX,
+            cap_lag: EVENTS as usize,
             quarantine_rows: 10_000,
         }
     }

@@ -108,6 +108,9 @@ macro_rules! every_case {
             retention: old_events_go_and_young_ones_stay nothing_goes_early
                 failed_events_stay_longer pending_events_stay nothing_is_left_of_what_went
                 the_cap_takes_the_oldest an_empty_store_has_nothing_to_sweep
+                what_waits_for_a_removed_endpoint_goes
+                what_is_under_way_to_a_removed_endpoint_stays
+                the_cap_takes_what_waits_for_removed_endpoints
                 work_goes_on_during_a_sweep;
             backup: a_backup_is_made_or_refused a_backup_opens_as_a_store;
             stats: counts_follow_what_happens counts_survive_a_crash a_working_store_is_healthy

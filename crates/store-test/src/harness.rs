@@ -26,7 +26,7 @@ pub struct Capabilities {
     /// it looks at old events only so often (at most a day).
     pub sweep_lag_ms: u64,
     /// How many of the newest events retention may keep although the store is above its cap,
-    /// because it removes whole files. Above 64 the suite does not try.
+    /// because it removes whole files; none has more than so many. Above 64 the suite does not try.
     pub cap_lag: usize,
     /// How many refused requests are kept: the newest, at least so many, and a tenth more at most.
     pub quarantine_rows: usize,

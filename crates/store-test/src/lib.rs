@@ -26,6 +26,9 @@
 //! - **Filters** look at all deliveries of an event, replaced ones included. If both `state` and
 //!   `endpoint` are given, one delivery has to meet both.
 //! - **Retention** likewise: one failed delivery, even if a replay succeeded, makes a failed event.
+//!   What waits for an endpoint that the API made, and that was removed, keeps its event no longer
+//!   once it has been gone for longer than anything is kept by age, and above the cap at once; a
+//!   lease that lasts (`now_ms < until_ms`) does. The delivery itself goes with its event only.
 //! - **Attempts** are listed by `started_at_ms`.
 //! - **Accepting** for a source that is not in the scope is an error and stores nothing; a refused
 //!   request without a source in its scope, or with somebody else's, is not kept.

@@ -383,7 +383,8 @@ pub trait Store: Send + Sync + 'static {
 
     // --- maintenance ---
 
-    /// Removes what is older than the policy allows, in one small step.
+    /// Removes what is older than the policy allows, in one small step. What is pending stays, unless
+    /// the API made its endpoint and removed it.
     async fn retention_sweep(&self, policy: RetentionPolicy, now_ms: i64) -> Result<Swept>;
 
     /// Writes a consistent copy that can be opened as a store to a folder that does not exist yet.

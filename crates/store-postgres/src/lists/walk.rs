@@ -9,7 +9,7 @@ use becket_store::{EventRow, Page, Result, Scope};
 
 use super::sql::{self, Drive, Gap, has_conditions, places, wanted_states};
 use crate::events::{self, Narrow, narrow, record_from_column};
-use crate::partitions::{self, first_of, places_between};
+use crate::partitions::{self, Day, first_of, places_between};
 use crate::session::Session;
 use crate::shared::Shared;
 
@@ -54,11 +54,18 @@ pub(crate) async fn walk(
         days.reverse();
     }
     let times = places_between(search.filter.since_ms, search.filter.until_ms);
-    let gap = Gap {
+    let ahead = Gap {
         low: page.after.map_or(-1, |event| event.seq().0).max(times.start().saturating_sub(1)),
-        high: page.before.map_or(i64::MAX, |event| event.seq().0).min(times.end() + 1),
+        high: page.before.map_or(i64::MAX, |event| event.seq().0),
         ascending,
     };
+    let usual = Gap { high: ahead.high.min(times.end() + 1), ..ahead };
+    // What lies far ahead may have been received at any time before.
+    let (far, near): (Vec<Day>, Vec<Day>) = days.into_iter().partition(|day| day.far);
+    let mut legs = [(far, ahead), (near, usual)];
+    if ascending {
+        legs.reverse();
+    }
     let mut walk = Walk {
         shared,
         session: &conn,
@@ -71,31 +78,9 @@ pub(crate) async fn walk(
         found: Searched::default(),
         stopped: false,
     };
-    let (mut at, mut size) = (0, 1);
-    while at < days.len() {
-        if walk.is_full() {
+    for (days, gap) in &legs {
+        if !walk.leg(days, *gap).await? {
             return Ok(walk.found);
-        }
-        let part = &days[at..days.len().min(at + size)];
-        at += part.len();
-        size = (size * 2).min(DAYS_MAX);
-        let numbers = part.iter().map(|day| day.number);
-        let (Some(low), Some(high)) = (numbers.clone().min(), numbers.max()) else { break };
-        let within = Gap {
-            low: gap.low.max(first_of(low) - 1),
-            high: gap.high.min(first_of(high.saturating_add(1))),
-            ascending,
-        };
-        if within.is_empty() {
-            continue;
-        }
-        walk.stretch(within).await?;
-        if walk.stopped {
-            return Ok(walk.found);
-        }
-        // Upwards more may be added to the last stretch.
-        if !ascending {
-            walk.reached(first_of(low).max(gap.low));
         }
     }
     walk.found.done = true;
@@ -123,6 +108,38 @@ impl Walk<'_> {
         let labels = filter.channel.is_some() || filter.tag.is_some();
         let deliveries = filter.state.is_some() || filter.endpoint.is_some() || !among.is_empty();
         labels || deliveries || filter.unverified.is_some() || record.is_some()
+    }
+
+    /// Goes through these days; false if the walk is over.
+    async fn leg(&mut self, days: &[Day], gap: Gap) -> Result<bool> {
+        let (mut at, mut size) = (0, 1);
+        while at < days.len() {
+            if self.is_full() {
+                return Ok(false);
+            }
+            let part = &days[at..days.len().min(at + size)];
+            at += part.len();
+            size = (size * 2).min(DAYS_MAX);
+            let numbers = part.iter().map(|day| day.number);
+            let (Some(low), Some(high)) = (numbers.clone().min(), numbers.max()) else { break };
+            let within = Gap {
+                low: gap.low.max(first_of(low) - 1),
+                high: gap.high.min(first_of(high.saturating_add(1))),
+                ..gap
+            };
+            if within.is_empty() {
+                continue;
+            }
+            self.stretch(within).await?;
+            if self.stopped {
+                return Ok(false);
+            }
+            // Upwards more may be added to the last stretch.
+            if !gap.ascending {
+                self.reached(first_of(low).max(gap.low));
+            }
+        }
+        Ok(true)
     }
 
     async fn stretch(&mut self, gap: Gap) -> Result<()> {

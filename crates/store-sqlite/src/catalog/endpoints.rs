@@ -42,6 +42,22 @@ impl Catalog {
         })
     }
 
+    /// Whether an endpoint was made by the API and removed before a moment. It never comes back then;
+    /// one of the file may.
+    pub(crate) fn endpoint_is_gone(&self, key: u32, before_ms: i64) -> Result<bool> {
+        self.read(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT EXISTS(SELECT 1 FROM endpoint
+                         WHERE key = ?1 AND state = 3 AND origin = 1 AND updated_at_ms < ?2)",
+                )
+                .and_then(|mut statement| {
+                    statement.query_row(params![key, before_ms], |row| row.get(0))
+                })
+                .map_err(database("read endpoints"))
+        })
+    }
+
     pub(crate) fn endpoint_create(
         &self,
         owner: Owner,

@@ -109,12 +109,13 @@ impl Keeper {
         let counts = counts.into_iter().map(|(endpoint, count)| (endpoint, count.unsigned_abs()));
         let counts: HashMap<u32, u64> = counts.collect();
         let mut waiting = segment.waiting.lock();
-        // What was noted before it was counted is in the tables, too.
-        for (endpoint, count) in std::mem::replace(&mut *waiting, counts.clone()) {
-            self.shared.late_remove(endpoint, count);
+        // In this order nobody finds nothing for a moment where something waits.
+        for (endpoint, count) in &counts {
+            self.shared.late_add(*endpoint, *count);
         }
-        for (endpoint, count) in counts {
-            self.shared.late_add(endpoint, count);
+        // What was noted before it was counted is in the tables, too.
+        for (endpoint, count) in std::mem::replace(&mut *waiting, counts) {
+            self.shared.late_remove(endpoint, count);
         }
         segment.counted.store(true, Ordering::Release);
         Ok(())

@@ -1,10 +1,13 @@
 //! Retention: what goes, what stays, and that what stays is unharmed.
 
-use becket_model::{EventId, NextStep};
-use becket_store::{EventFilter, RetentionPolicy};
+use becket_model::{EndpointState, EventId, NextStep};
+use becket_store::{Endpoint, EndpointChange, EventFilter, FinishOutcome, Owner, RetentionPolicy};
 
 use crate::Place;
-use crate::fixture::{DAY_MS, EXHAUSTED, MAIN, POLICY, T0, Wishes, World, attempt, event};
+use crate::fixture::{
+    DAY_MS, EXHAUSTED, MAIN, POLICY, T0, Wishes, World, attempt, delivery, event, made_endpoint,
+    source,
+};
 
 /// Delivered, filtered and otherwise finished events go when they are old, and young ones stay.
 pub async fn old_events_go_and_young_ones_stay(place: Place) {
@@ -163,6 +166,152 @@ pub async fn the_cap_takes_the_oldest(place: Place) {
     assert!(world.store.event_get(MAIN, pending).await.unwrap().is_some());
     assert!(world.store.event_record(MAIN, pending).await.unwrap().is_some());
     assert_eq!(world.lease_one(world.a[0], T0 + 40).await.key.event, pending);
+}
+
+/// What waits in vain goes as if it had ended, once its endpoint has been gone for longer than
+/// anything is kept by age. What waits for others too, or for an endpoint of the file, stays as it is.
+pub async fn what_waits_for_a_removed_endpoint_goes(place: Place) {
+    let mut world = World::new(place).await;
+    let gone = [attach(&world, "gone").await, attach(&world, "gone too").await];
+    let (keys, living) = (gone.each_ref().map(|endpoint| endpoint.key), world.a[1]);
+    let alpha = world.alpha;
+    let keyed = world.store_event(event(alpha, T0).keyed(1).waiting(&keys[..1])).await;
+    let both = world.store_event(event(alpha, T0).waiting(&keys)).await;
+    let failing = world.store_event(event(alpha, T0).waiting(&keys[1..])).await;
+    world.end_all(keys[1], T0, NextStep::RetryAt(T0 + DAY_MS)).await;
+    let failed = world.store_event(event(alpha, T0).waiting(&keys)).await;
+    world.end_all(keys[1], T0, EXHAUSTED).await;
+    let doomed = [keyed, both, failing, failed];
+    let kept = [
+        world.store_event(event(alpha, T0).waiting(&[keys[0], living])).await,
+        world.store_event(event(alpha, T0).waiting(&world.a[..1])).await,
+    ];
+    let ended = world.one_ended(T0, NextStep::Delivered).await;
+    // What was taken is under way no more, so that time can pass without a change.
+    world.store.delivery_lease(world.b, T0 + 60 * DAY_MS, 1, 1).await.unwrap();
+    let mut before = Vec::new();
+    for event in doomed.into_iter().chain(kept) {
+        before.push((event, everything(&world, event).await));
+    }
+    world.sweep(POLICY, T0 + 60 * DAY_MS, &[ended]).await;
+    let removed_ms = T0 + 61 * DAY_MS;
+    for endpoint in &gone {
+        remove(&world, endpoint, removed_ms).await;
+    }
+    let declared = vec![source("alpha", &["a2", "a3"]), source("beta", &["b1"])];
+    world.store.config_declare(Owner::MAIN, declared, removed_ms).await.unwrap();
+    world.sweep(POLICY, removed_ms + 30 * DAY_MS, &[]).await;
+    for (event, before) in &before {
+        assert_eq!(everything(&world, *event).await, *before, "they are gone only now");
+    }
+    world.sweep(POLICY, removed_ms + 32 * DAY_MS, &doomed).await;
+    let stats = world.store.stats().await.unwrap();
+    assert_eq!((stats.events, stats.pending), (2, 3));
+    for (event, before) in &before[doomed.len()..] {
+        assert_eq!(everything(&world, *event).await, *before, "it is unharmed");
+    }
+    world.assert_due(&[(world.a[0], 1, T0), (living, 1, T0), (keys[0], 1, T0)]).await;
+    if world.reopen().await {
+        assert_eq!(world.find(EventFilter::default()).await.len(), 2);
+        assert_eq!(world.store.stats().await.unwrap().pending, 3);
+        let again = world.store_event(event(alpha, T0 + DAY_MS).keyed(1)).await;
+        assert_ne!(again, keyed, "within the window, but the first is gone");
+    }
+    world.end_all(living, removed_ms + 33 * DAY_MS, NextStep::Delivered).await;
+    if world.place.capabilities().durable {
+        world.sweep(POLICY, removed_ms + 35 * DAY_MS, &kept[..1]).await;
+        assert!(world.store.event_get(MAIN, kept[1]).await.unwrap().is_some(), "it may come back");
+    }
+}
+
+/// An attempt that is under way is not pulled from under it, however long its endpoint has been gone.
+pub async fn what_is_under_way_to_a_removed_endpoint_stays(place: Place) {
+    let world = World::new(place).await;
+    let gone = attach(&world, "gone").await;
+    let (now_ms, keys) = (T0 + 70 * DAY_MS, [gone.key]);
+    let mut accept = event(world.alpha, T0).leased(&keys);
+    accept.lease_until_ms = now_ms + 3 * DAY_MS;
+    let (held, held_lease) = world.store_new(accept).await;
+    let waiting = world.store_event(event(world.alpha, T0).waiting(&keys)).await;
+    let late = world.lease_one(gone.key, now_ms - 60_000).await;
+    assert_eq!(late.key.event, waiting);
+    remove(&world, &gone, T0 + DAY_MS).await;
+    let ended = world.one_ended(T0, NextStep::Delivered).await;
+    let young = world.store_event(event(world.alpha, now_ms)).await;
+    world.sweep(POLICY, now_ms - 1, &[ended]).await;
+    for event in [held, waiting] {
+        assert!(world.store.event_record(MAIN, event).await.unwrap().is_some());
+    }
+    let key = delivery(held, gone.key);
+    world.record(key, held_lease, attempt(1, now_ms), NextStep::RetryAt(now_ms)).await;
+    // Nobody has asked for it meanwhile, but the time of the other is over.
+    world.sweep(POLICY, now_ms + DAY_MS, &[held, waiting]).await;
+    let outcome = world.finish(late.key, late.lease, attempt(1, now_ms), NextStep::Delivered).await;
+    assert_eq!(outcome, FinishOutcome::Stale);
+    let stats = world.store.stats().await.unwrap();
+    assert_eq!((stats.events, stats.pending), (1, 0));
+    assert!(world.store.attempt_list(MAIN, young).await.unwrap().is_empty());
+    assert!(world.due().await.is_empty());
+}
+
+/// Above the cap what waits in vain goes as soon as its endpoint is gone, but neither what is under
+/// way nor what waits for others.
+pub async fn the_cap_takes_what_waits_for_removed_endpoints(place: Place) {
+    let world = World::new(place).await;
+    let lag = place.capabilities().cap_lag;
+    let gone = attach(&world, "gone").await;
+    let keys = [gone.key];
+    // So much lies between them that each goes or stays alone.
+    let apart = || async {
+        for _ in 0..lag.min(64) {
+            world.store_event(event(world.beta, T0)).await;
+        }
+    };
+    let mut accept = event(world.alpha, T0).leased(&keys);
+    accept.lease_until_ms = T0 + 3 * DAY_MS;
+    let (held, lease) = world.store_new(accept).await;
+    apart().await;
+    let mut doomed = Vec::new();
+    for _ in 0..5 {
+        doomed.push(world.store_event(event(world.alpha, T0).waiting(&keys)).await);
+    }
+    apart().await;
+    let mut kept = Vec::new();
+    for endpoints in [[gone.key, world.a[1]], [gone.key, world.a[2]]] {
+        kept.push(world.store_event(event(world.alpha, T0).waiting(&endpoints)).await);
+        apart().await;
+    }
+    let capped = RetentionPolicy { cap_bytes: Some(1), ..POLICY };
+    world.sweep(capped, T0 + 1, &[]).await;
+    for event in doomed.iter().chain(&kept).chain([&held]) {
+        assert!(world.store.event_get(MAIN, *event).await.unwrap().is_some(), "it waits");
+    }
+    remove(&world, &gone, T0 + 2).await;
+    if lag > 64 {
+        doomed.clear();
+    }
+    world.sweep(capped, T0 + 3, &doomed).await;
+    let key = delivery(held, gone.key);
+    world.record(key, lease, attempt(1, T0 + 4), NextStep::RetryAt(T0 + 4)).await;
+    let doomed = if lag > 64 { Vec::new() } else { vec![held] };
+    world.sweep(capped, T0 + 5, &doomed).await;
+    for event in &kept {
+        assert!(world.store.event_record(MAIN, *event).await.unwrap().is_some(), "it waits");
+    }
+    for (endpoint, event) in [world.a[1], world.a[2]].into_iter().zip(&kept) {
+        assert_eq!(world.lease_one(endpoint, T0 + 6).await.key.event, *event);
+    }
+}
+
+/// Makes an endpoint of `alpha` by the API.
+async fn attach(world: &World, uid: &str) -> Endpoint {
+    world.attach(made_endpoint(world.alpha, uid)).await
+}
+
+async fn remove(world: &World, endpoint: &Endpoint, now_ms: i64) {
+    let change = EndpointChange::State { state: EndpointState::Removed, reason: String::new() };
+    let changed = world.store.endpoint_change(Owner::MAIN, endpoint.id, change, now_ms);
+    changed.await.unwrap().done().expect("the endpoint is there");
 }
 
 /// A sweep of an empty store finds nothing.

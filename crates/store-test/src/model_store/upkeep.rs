@@ -1,12 +1,12 @@
 //! Quarantine, retention and counts of the model store.
 
-use becket_model::{DeliveryState, EventId, Noise};
+use becket_model::{DeliveryState, EndpointState, EventId, Noise, Origin};
 use becket_store::{
     Accepted, EventAccept, QuarantineFilter, QuarantineRow, QuarantineWrite, Quarantined, Result,
     RetentionPolicy, Scope, StoreError, StoreStats, Swept,
 };
 
-use super::{KeptEvent, State};
+use super::{KeptDelivery, KeptEvent, State};
 
 /// How many events one step of retention removes.
 const SWEEP_EVENTS: usize = 100;
@@ -88,11 +88,12 @@ impl State {
 
     /// The events that are older than the policy allows, oldest first.
     pub(super) fn outlived(&self, policy: RetentionPolicy, now_ms: i64) -> Vec<EventId> {
+        let gone_ms = now_ms.saturating_sub_unsigned(policy.failed_ms.max(policy.delivered_ms));
         self.events
             .iter()
             .filter(|(_, event)| {
                 let keep_ms = match event {
-                    event if event.has(DeliveryState::Pending) => return false,
+                    event if self.waits(event, gone_ms, now_ms) => return false,
                     event if event.has(DeliveryState::Failed) => policy.failed_ms,
                     _ => policy.delivered_ms,
                 };
@@ -102,11 +103,26 @@ impl State {
             .collect()
     }
 
+    /// Whether something of an event is pending, and not only for endpoints that the API made and
+    /// that were removed before a moment. What is under way is pending.
+    fn waits(&self, event: &KeptEvent, removed_before_ms: i64, now_ms: i64) -> bool {
+        let in_vain = |delivery: &KeptDelivery| {
+            let gone = self.endpoints.get(&delivery.endpoint).is_some_and(|(_, endpoint)| {
+                endpoint.state == EndpointState::Removed
+                    && endpoint.origin == Origin::Api
+                    && endpoint.updated_at_ms < removed_before_ms
+            });
+            gone && delivery.lease.is_none_or(|lease| lease.until_ms <= now_ms)
+        };
+        let mut pending = event.deliveries.iter().filter(|one| one.state == DeliveryState::Pending);
+        pending.any(|delivery| !in_vain(delivery))
+    }
+
     /// The events that have to go so that the rest fits under the cap, oldest first.
-    fn over_cap(&self, policy: RetentionPolicy) -> Vec<EventId> {
+    fn over_cap(&self, policy: RetentionPolicy, now_ms: i64) -> Vec<EventId> {
         let mut over =
             policy.cap_bytes.map_or(0, |cap_bytes| self.bytes().saturating_sub(cap_bytes));
-        let ended = self.events.iter().filter(|(_, event)| !event.has(DeliveryState::Pending));
+        let ended = self.events.iter().filter(|(_, event)| !self.waits(event, i64::MAX, now_ms));
         ended
             .take_while(|(_, event)| {
                 let needed = over > 0;
@@ -120,7 +136,7 @@ impl State {
     pub(super) fn retention_sweep(&mut self, policy: RetentionPolicy, now_ms: i64) -> Swept {
         let mut doomed = self.outlived(policy, now_ms);
         if doomed.is_empty() {
-            doomed = self.over_cap(policy);
+            doomed = self.over_cap(policy, now_ms);
         }
         doomed.truncate(SWEEP_EVENTS);
         let removed: Vec<KeptEvent> =
@@ -128,7 +144,8 @@ impl State {
         Swept {
             events: removed.len() as u64,
             bytes: removed.iter().map(KeptEvent::size_bytes).sum(),
-            more: !self.outlived(policy, now_ms).is_empty() || !self.over_cap(policy).is_empty(),
+            more: !self.outlived(policy, now_ms).is_empty()
+                || !self.over_cap(policy, now_ms).is_empty(),
         }
     }
 
