@@ -46,11 +46,12 @@ impl PostgresStore {
     /// [`Options::migrate`]), and draws a number for this node.
     ///
     /// # Errors
-    /// [`StoreError::Unusable`] if the URL, the user or the layout does not fit, and
-    /// [`StoreError::Unavailable`] if no server answers that takes writes.
+    /// [`StoreError::Unusable`] if the URL, the user or the layout does not fit, or the store is being
+    /// moved, and [`StoreError::Unavailable`] if no server answers that takes writes.
     pub async fn open(options: Options) -> Result<Self> {
         let Arrival { door, schema, meters } = connect::arrive(&options).await?;
         let mut session = door.connect("open", None).await?;
+        transfer::refuse_moving(&session, &schema).await?;
         migrate::migrate(&mut session, &schema, options.migrate).await?;
         transfer::refuse_half(&session, &schema).await?;
         let drawn = session.row("open", NUMBER, &[]).await?;

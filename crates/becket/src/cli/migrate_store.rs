@@ -20,12 +20,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use parking_lot::Mutex;
 use serde_json::json;
 
-use super::{CliError, Globals, Paint, env_map, print};
+use super::{ADMIN_TOKEN_FILE, CliError, Globals, Paint, env_map, print};
 use crate::config::{Secret, StoreUrl};
 use crate::serve::world::{SystemClock, SystemNoise};
 
 /// Without a terminal, a line about the progress is written so often.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+/// Opening a store is not worth a word for so long.
+const OPENING_QUIET: Duration = Duration::from_secs(3);
 /// What a shell says of a program that was ended by Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
@@ -153,8 +155,8 @@ async fn work(
     to: &StoreUrl,
     watch: &Watch,
 ) -> Result<Done, CliError> {
-    let source = open(from, false, args.force).await?;
-    let target = open(to, !args.verify_only, args.force).await?;
+    let source = open_telling(from, false, args.force, watch).await?;
+    let target = open_telling(to, !args.verify_only, args.force, watch).await?;
     let tell = |progress| watch.tell(progress);
     let done = if args.verify_only {
         match source.tally().await {
@@ -184,6 +186,27 @@ fn told(error: &TransferError, verify_only: bool) -> CliError {
         (None, _) if verify_only => told,
         (None, _) => told.hint("when that is put right, give the same command again to go on"),
     }
+}
+
+/// Opens a store for being moved, and says so if that takes long.
+async fn open_telling(
+    url: &StoreUrl,
+    make: bool,
+    force: bool,
+    watch: &Watch,
+) -> Result<Box<dyn Transfer>, CliError> {
+    let mut opening = std::pin::pin!(open(url, make, force));
+    if let Ok(opened) = tokio::time::timeout(OPENING_QUIET, &mut opening).await {
+        return opened;
+    }
+    if !watch.silent {
+        eprintln!(
+            "still opening {}: nodes of a database that have all fallen silent get the time of a \
+             membership to be heard of",
+            url.shown()
+        );
+    }
+    opening.await
 }
 
 /// Opens a store for being moved; `make` says that it may be made.
@@ -371,12 +394,36 @@ fn next_steps(from: &StoreUrl, to: &StoreUrl, source: &str, target: &str) -> Vec
         ),
         _ => "start with the same master key as before".to_owned(),
     };
-    vec![
-        "next:".to_owned(),
-        format!("  1. {key}"),
-        format!("  2. set [store] url to {target}, and start"),
-        format!("  3. do not start {source} again: what was pending would be delivered twice"),
-    ]
+    let steps = [
+        Some(key),
+        admin_token_step(from, to),
+        Some(format!("set [store] url to {target}, and start")),
+        Some(format!("do not start {source} again: what was pending would be delivered twice")),
+    ];
+    let numbered = (1..).zip(steps.into_iter().flatten());
+    let lines = numbered.map(|(number, step)| format!("  {number}. {step}"));
+    std::iter::once("next:".to_owned()).chain(lines).collect()
+}
+
+/// How an admin token that was made on first start goes on. In files it is a file beside the store; a
+/// database keeps what recognises it, which is moved into the next one.
+fn admin_token_step(from: &StoreUrl, to: &StoreUrl) -> Option<String> {
+    let how = match (from.folder(), to.folder()) {
+        (Some(old), _) if !old.join(ADMIN_TOKEN_FILE).exists() => return None,
+        (Some(old), None) => format!(
+            "copy {} into the first node's [server] folder",
+            old.join(ADMIN_TOKEN_FILE).display()
+        ),
+        (Some(old), Some(new)) => {
+            format!("copy {} into {}", old.join(ADMIN_TOKEN_FILE).display(), new.display())
+        }
+        (None, Some(new)) => format!(
+            "put the nodes' one into {} (readable by you only)",
+            new.join(ADMIN_TOKEN_FILE).display()
+        ),
+        (None, None) => return None,
+    };
+    Some(format!("keep the admin token: {how}, or give BECKET_ADMIN_TOKEN"))
 }
 
 /// The file of the master key in a data folder.
@@ -414,5 +461,23 @@ mod tests {
         let (one, other) = (format!("sqlite:{name}"), format!("sqlite:{name}/."));
         let (one, other) = (url_of("--from", &one).unwrap(), url_of("--to", &other).unwrap());
         assert_eq!(place_of(&one), place_of(&other));
+    }
+
+    #[test]
+    fn a_token_that_was_made_is_told_of_where_it_would_be_lost() {
+        let (with, without) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(with.path().join(ADMIN_TOKEN_FILE), "bkt_0\n").unwrap();
+        let files = |folder: &Path| StoreUrl::Sqlite { folder: folder.to_owned() };
+        let database = || url_of("--to", "postgres://u@h/d").unwrap();
+        let steps = |from: &StoreUrl, to: &StoreUrl| next_steps(from, to, "A", "B").join("\n");
+        let there = steps(&files(with.path()), &database());
+        assert!(there.contains("into the first node's [server] folder"), "{there}");
+        assert!(there.contains("  4. do not start A again"), "{there}");
+        assert!(!there.contains("bkt_0"), "{there}");
+        let given = steps(&files(without.path()), &database());
+        assert!(!given.contains("admin token"), "{given}");
+        let back = steps(&database(), &files(without.path()));
+        assert!(back.contains("put the nodes' one into"), "{back}");
+        assert!(!steps(&database(), &database()).contains("admin token"));
     }
 }

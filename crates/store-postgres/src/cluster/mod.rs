@@ -116,6 +116,9 @@ impl Cluster for Nodes {
     async fn join(&self, node: NodeNew) -> Result<Membership> {
         let operation = "join the nodes";
         let shared = &self.0;
+        let own = Own::of(shared, operation).await?;
+        crate::transfer::refuse_moving(own.session()?, &shared.schema).await?;
+        drop(own);
         let me = match shared.cluster.member() {
             // Nobody has seen the number with which the store was opened.
             None => shared.node(),

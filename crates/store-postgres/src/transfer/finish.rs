@@ -8,16 +8,17 @@ use crate::session::Session;
 
 const FINISH: &str = "finish a move";
 
-/// Numbers go on above these; what a sequence has given out already stays given out.
+/// Numbers go on above these; what a sequence has given out already stays given out. Those of documents
+/// and refused requests are noted as given out, so that they go along with the next move, too.
 const NUMBERS: &str = "
 SELECT setval(pg_get_serial_sequence('application', 'key'),
               (SELECT coalesce(max(key), 0) + 1 FROM application), false),
        setval(pg_get_serial_sequence('endpoint', 'key'),
               (SELECT coalesce(max(key), 0) + 1 FROM endpoint), false),
-       setval(pg_get_serial_sequence('document', 'number'),
-              greatest($1::bigint, (SELECT max(number) FROM document), 0) + 1, false),
-       setval(pg_get_serial_sequence('quarantine', 'number'),
-              greatest($2::bigint, (SELECT max(number) FROM quarantine), 0) + 1, false)";
+       setval(pg_get_serial_sequence('document', 'number'), greatest(documents, 1), documents > 0),
+       setval(pg_get_serial_sequence('quarantine', 'number'), greatest(refused, 1), refused > 0)
+FROM (SELECT greatest($1::bigint, (SELECT max(number) FROM document), 0) AS documents,
+             greatest($2::bigint, (SELECT max(number) FROM quarantine), 0) AS refused) AS highest";
 
 /// The nodes' numbers begin somewhere else than in any schema before, because the tokens of leases
 /// begin with them: whoever still holds one of another store's finds that it is none here.
@@ -51,6 +52,10 @@ pub(super) async fn finish(
     let mut random = [0; 4];
     noise.fill(&mut random);
     let nodes_from = i64::from(u32::from_le_bytes(random) % NODES_FROM_MAX) + 1;
+    // Without it the first questions would be planned as if there were nothing. What is pending comes
+    // and goes, and is left to the database's own upkeep: few rows now say nothing about later. It takes
+    // long, and behind the commit that takes the mark away nothing may be left to do.
+    session.batch(FINISH, "ANALYZE event, attempt, replay, duplicate, document").await?;
     let tx = session.begin(FINISH).await?;
     tx.batch("SET LOCAL work_mem = '128MB'; DELETE FROM dedupe; DELETE FROM tally").await?;
     tx.rows(NUMBERS, &[&source.document_number, &source.refused_number]).await?;
@@ -62,8 +67,5 @@ pub(super) async fn finish(
     tx.run("DELETE FROM setting WHERE owner = $1 AND name = $2", &[&owner, &MOVING_SETTING])
         .await?;
     tx.commit().await?;
-    // Without it the first questions would be planned as if there were nothing. What is pending comes
-    // and goes, and is left to the database's own upkeep: few rows now say nothing about later.
-    session.batch(FINISH, "ANALYZE event, attempt, replay, duplicate, document").await?;
     Ok(())
 }

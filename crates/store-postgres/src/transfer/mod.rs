@@ -1,24 +1,26 @@
 //! Moving a store out of a schema, or into one.
 //!
-//! Works with one session of its own, which holds a lock that keeps other moves away; nodes must not
-//! be using the schema. Items are read in the order of their keys, a few megabytes at a time, and
-//! written by COPY, a chunk in one transaction, so that what a target holds is always a beginning of
-//! its source. What is derived from events (repeats that may come, counts of days) is made at the end
-//! in one transaction, which also takes away the mark of an unfinished move.
+//! Works with one session of its own, which holds a lock that keeps other moves and new nodes away;
+//! nodes that were there before must not be using the schema. Items are read in the order of their
+//! keys, a few megabytes at a time, and written by COPY, a chunk in one transaction, so that what a
+//! target holds is always a beginning of its source. What is derived from events (repeats that may
+//! come, counts of days) is made at the end in one transaction, which also takes away the mark of an
+//! unfinished move and comes last.
 //!
-//! Where next: `small` for configuration and quarantine, `events` for reading events, `load` for
-//! writing them, `finish` for the end.
+//! Where next: `nodes` for who else uses the schema, `small` for configuration and quarantine,
+//! `events` for reading events, `load` for writing them, `finish` for the end.
 
 mod columns;
 mod copy;
 mod events;
 mod finish;
 mod load;
+mod nodes;
 mod small;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use becket_model::Noise;
@@ -33,13 +35,13 @@ use crate::connect;
 use crate::migrate;
 use crate::options::Options;
 use crate::session::Session;
+use nodes::Seen;
+
+pub(crate) use self::nodes::refuse_moving;
 
 const MOVE: &str = "move";
 /// Counting and indexing much takes long; a server that is gone is noticed by the connection itself.
 const ANSWER_MAX: Duration = Duration::from_secs(6 * 3_600);
-/// What a process that was killed has left behind is noticed by the server within this time.
-const LOCK_MAX: Duration = Duration::from_secs(2);
-const LOCK_EVERY: Duration = Duration::from_millis(100);
 
 /// A schema that is being moved.
 pub struct PostgresTransfer {
@@ -53,11 +55,14 @@ struct Parts {
     /// Days that have partitions.
     days: HashSet<i32>,
     noise: Arc<dyn Noise>,
+    /// The nodes when it was opened.
+    seen: Seen,
 }
 
 impl PostgresTransfer {
     /// Opens a schema that holds a store, or a part of one. Refused while nodes use it, unless `force`
-    /// says that they are dead.
+    /// says that they are dead; whether nodes live that were all silent is watched for the length of a
+    /// membership.
     ///
     /// # Errors
     /// [`StoreError::Unusable`] if there is none or it is in use, [`StoreError::Unavailable`] if no
@@ -89,11 +94,13 @@ impl PostgresTransfer {
             return Err(StoreError::Unusable { path: name, detail });
         }
         migrate::migrate(&mut session, &schema, true).await?;
-        lock(&session, &name).await?;
-        if !force {
-            refuse_in_use(&session, &name).await?;
-        }
-        let parts = Parts { session, days: HashSet::new(), noise: options.noise };
+        nodes::lock(&session, &name).await?;
+        let seen = if force {
+            Seen::now(&session).await?
+        } else {
+            nodes::refuse_in_use(&session, &name).await?
+        };
+        let parts = Parts { session, days: HashSet::new(), noise: options.noise, seen };
         Ok(Self { name, parts: Mutex::new(Some(parts)) })
     }
 }
@@ -112,47 +119,6 @@ fn name_of(url: &str, schema: &str) -> String {
 async fn has_store(session: &Session) -> Result<bool> {
     let sql = "SELECT to_regclass('installation') IS NOT NULL";
     Ok(session.row(MOVE, sql, &[]).await?.is_some_and(|row| row.get(0)))
-}
-
-/// Keeps other moves away as long as the session lives.
-async fn lock(session: &Session, name: &str) -> Result<()> {
-    let sql = "SELECT pg_try_advisory_lock(hashtext('becket move ' || current_schema()))";
-    let started = Instant::now();
-    loop {
-        if session.row(MOVE, sql, &[]).await?.is_some_and(|row| row.get(0)) {
-            return Ok(());
-        }
-        if started.elapsed() >= LOCK_MAX {
-            break;
-        }
-        tokio::time::sleep(LOCK_EVERY).await;
-    }
-    Err(StoreError::Unusable {
-        path: name.to_owned(),
-        detail: "another `becket migrate-store` is at work on it; wait until that has ended"
-            .to_owned(),
-    })
-}
-
-/// Refuses a schema that nodes are using.
-async fn refuse_in_use(session: &Session, name: &str) -> Result<()> {
-    let sql = "SELECT name, host FROM node WHERE expires_at > clock_timestamp() ORDER BY number";
-    let rows = session.rows(MOVE, sql, &[]).await?;
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let nodes: Vec<String> = rows
-        .iter()
-        .map(|row| format!("`{}` on {}", row.get::<_, &str>(0), row.get::<_, &str>(1)))
-        .collect();
-    Err(StoreError::Unusable {
-        path: name.to_owned(),
-        detail: format!(
-            "nodes are using it: {}; stop them first (a node that was killed counts until its \
-             membership has expired; --force does not wait for that)",
-            nodes.join(", ")
-        ),
-    })
 }
 
 /// The mark of a move that has not been finished.
@@ -233,11 +199,15 @@ impl Transfer for PostgresTransfer {
         finish::finish(&mut parts.session, source, now_ms, &*parts.noise).await
     }
 
+    /// By a node that was heard of, has come or has gone.
+    async fn was_used(&self) -> Result<bool> {
+        let parts = self.parts.lock().await;
+        let parts = parts.as_ref().ok_or(StoreError::Closed)?;
+        Ok(Seen::now(&parts.session).await? != parts.seen)
+    }
+
     async fn close(&self) -> Result<()> {
         let Some(parts) = self.parts.lock().await.take() else { return Ok(()) };
-        // It would go with the session, but only when the server has noticed its end.
-        let sql = "SELECT pg_advisory_unlock(hashtext('becket move ' || current_schema()))";
-        parts.session.rows(MOVE, sql, &[]).await?;
-        Ok(())
+        nodes::unlock(&parts.session).await
     }
 }

@@ -28,7 +28,8 @@ pub(super) async fn tally(session: &Session) -> Result<Tally> {
     let sql = "SELECT (SELECT count(*) FROM application), (SELECT count(*) FROM endpoint),
         (SELECT count(*) FROM document), (SELECT count(*) FROM setting WHERE owner <> 0),
         (SELECT count(*) FROM event), (SELECT count(*) FROM quarantine),
-        (SELECT count(*) FROM delivery), (SELECT coalesce(max(seq), 0) FROM event),
+        (SELECT count(*) FROM delivery WHERE EXISTS (SELECT FROM event WHERE seq = event_seq)),
+        (SELECT coalesce(max(seq), 0) FROM event),
         coalesce(pg_sequence_last_value(pg_get_serial_sequence('document', 'number')::regclass), 0),
         coalesce(pg_sequence_last_value(pg_get_serial_sequence('quarantine', 'number')::regclass), 0)";
     let Some(row) = session.row(READ, sql, &[]).await? else { return Ok(Tally::default()) };

@@ -1,6 +1,7 @@
 //! Moving stores between files and a database: nothing is lost or changed on the way, also when it is
 //! broken off anywhere, and nothing is written where something else is.
 
+mod guarded;
 mod moving;
 #[path = "../support/mod.rs"]
 mod support;
@@ -248,7 +249,7 @@ fn a_store_in_use_is_not_moved() {
              VALUES (9, 'n9', '1', 7, '[]', 'here', 2000, clock_timestamp() + interval '1 min')",
         );
         let error = At::Database(&schema).open(false).await.err().unwrap();
-        assert!(error.to_string().contains("`n9` on here"), "{error}");
+        assert!(error.to_string().contains("nodes are using it: `n9`; stop"), "{error}");
         let forced = PostgresTransfer::open(schema.options(), true).await.unwrap();
         forced.close().await.unwrap();
         schema.query("UPDATE node SET expires_at = clock_timestamp()");

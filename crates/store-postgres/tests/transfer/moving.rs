@@ -82,7 +82,18 @@ pub async fn move_all(from: At<'_>, to: At<'_>) -> Result<Report, TransferError>
 /// Compares two stores.
 pub async fn compare(one: At<'_>, other: At<'_>) -> Result<Vec<Verified>, TransferError> {
     let (one, other) = (one.open(false).await?, other.open(false).await?);
-    verify(&*one, &*other, &|_| {}).await
+    let verified = verify(&*one, &*other, &|_| {}).await;
+    one.close().await?;
+    other.close().await?;
+    verified
+}
+
+/// What a side does not tell, as one with a defect would.
+pub enum Hidden {
+    /// Events behind this place.
+    EventsBehind(Place),
+    /// Deliveries that have not ended.
+    Pending,
 }
 
 /// A side that tells little at a time, and breaks off before or after so many writes.
@@ -95,12 +106,37 @@ pub struct Fragile {
     pub writes: AtomicUsize,
     /// Whether the last write is done although nobody hears of it.
     pub done_unheard: bool,
+    /// Whether its end is reached although nobody hears of it.
+    pub finished_unheard: bool,
+    /// What is there but not told.
+    pub hidden: Option<Hidden>,
 }
 
 impl Fragile {
     /// Tells a few items at a time and never breaks off.
     pub fn slow(inner: Box<dyn Transfer>, items: usize) -> Self {
-        Self { inner, items, writes: AtomicUsize::new(usize::MAX), done_unheard: false }
+        Self {
+            inner,
+            items,
+            writes: AtomicUsize::new(usize::MAX),
+            done_unheard: false,
+            finished_unheard: false,
+            hidden: None,
+        }
+    }
+
+    fn hide(&self, chunk: Chunk) -> Chunk {
+        match (chunk, &self.hidden) {
+            (Chunk::Events(mut list), Some(Hidden::EventsBehind(last))) => {
+                list.retain(|event| Place::Number(event.id.seq().0) <= *last);
+                Chunk::Events(list)
+            }
+            (Chunk::Events(mut list), Some(Hidden::Pending)) => {
+                list.iter_mut().for_each(|event| event.pending.clear());
+                Chunk::Events(list)
+            }
+            (chunk, _) => chunk,
+        }
     }
 }
 
@@ -130,7 +166,7 @@ impl Transfer for Fragile {
     }
 
     async fn read(&self, kind: Kind, after: Option<Place>) -> Result<Chunk> {
-        Ok(shortened(self.inner.read(kind, after).await?, self.items))
+        Ok(self.hide(shortened(self.inner.read(kind, after).await?, self.items)))
     }
 
     async fn moving(&self) -> Result<Option<Moving>> {
@@ -158,7 +194,12 @@ impl Transfer for Fragile {
     }
 
     async fn finish(&self, source: &Tally, now_ms: i64) -> Result<()> {
-        self.inner.finish(source, now_ms).await
+        self.inner.finish(source, now_ms).await?;
+        if self.finished_unheard { Err(StoreError::Closed) } else { Ok(()) }
+    }
+
+    async fn was_used(&self) -> Result<bool> {
+        self.inner.was_used().await
     }
 
     async fn close(&self) -> Result<()> {

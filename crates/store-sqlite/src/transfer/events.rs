@@ -49,7 +49,10 @@ impl Reading {
     fn pending_count(&self) -> Result<u64> {
         match &self.derived {
             Some(derived) => Ok(derived.len() as u64),
-            None => count(&self.connection, "SELECT count(*) FROM pending"),
+            None => count(
+                &self.connection,
+                "SELECT count(*) FROM pending WHERE event_seq IN (SELECT seq FROM event)",
+            ),
         }
     }
 

@@ -197,6 +197,11 @@ impl Transfer for SqliteTransfer {
         .await
     }
 
+    /// Nobody: the folder's lock is held.
+    async fn was_used(&self) -> Result<bool> {
+        Ok(false)
+    }
+
     async fn close(&self) -> Result<()> {
         let parts = Arc::clone(&self.parts);
         let closed = tokio::task::spawn_blocking(move || drop(parts.lock().take()));

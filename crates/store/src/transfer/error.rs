@@ -56,6 +56,18 @@ pub enum TransferError {
         /// Where it is not.
         missing_in: String,
     },
+    /// The source tells more or fewer items than it counts.
+    #[error("{source_name} counts {counted} {what}, but {read} could be read one after the other")]
+    Miscounted {
+        /// The source.
+        source_name: String,
+        /// What is counted.
+        what: &'static str,
+        /// How many there are by its count.
+        counted: u64,
+        /// How many were read.
+        read: u64,
+    },
 }
 
 impl TransferError {
@@ -69,6 +81,7 @@ impl TransferError {
             Self::SourceChanged { .. } => "source_changed",
             Self::Differs { .. } => "item_differs",
             Self::Missing { .. } => "item_missing",
+            Self::Miscounted { .. } => "items_miscounted",
         }
     }
 
@@ -77,9 +90,10 @@ impl TransferError {
     pub const fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Store(_) => None,
-            Self::TargetFilled { .. } => {
-                Some("name a folder or schema that does not exist yet, or remove what is there")
-            }
+            Self::TargetFilled { .. } => Some(
+                "if this source was moved there before and gateways have used it since, the move is \
+                 over: keep it; otherwise name a folder or schema that does not exist yet",
+            ),
             Self::OtherSource { .. } => {
                 Some("move that source, or remove the target and begin again")
             }
@@ -89,6 +103,10 @@ impl TransferError {
             Self::Differs { .. } | Self::Missing { .. } => {
                 Some("keep the source; was it used meanwhile? remove the target and begin again")
             }
+            Self::Miscounted { .. } => Some(
+                "keep the source and stop every gateway on it; if that does not help, it is damaged: \
+                 restore it from a backup and move that",
+            ),
         }
     }
 }

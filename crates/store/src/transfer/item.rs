@@ -365,6 +365,15 @@ impl Chunk {
         }
     }
 
+    /// How many deliveries of an item have not ended.
+    #[must_use]
+    pub fn pending(&self, at: usize) -> usize {
+        match self {
+            Self::Events(list) => list.get(at).map_or(0, |one| one.pending.len()),
+            _ => 0,
+        }
+    }
+
     /// What an item is called, for people: its id, or its name.
     #[must_use]
     pub fn name(&self, at: usize) -> String {

@@ -6,7 +6,8 @@
 //!   What a target holds is therefore always a beginning of its source, and its last item is where a
 //!   move that was broken off goes on: there is no other bookkeeping that could disagree with it.
 //! - A target that holds only a part says so ([`Moving`]), and no gateway opens it.
-//! - A target becomes a store only after every item was read back from it and compared.
+//! - A target becomes a store only after every item was read back from it and compared, as many as the
+//!   source counts, and nobody has used the source since the move began.
 //!
 //! Deliberately absent: moving while a gateway works on either side; opening secrets.
 //!
@@ -54,7 +55,7 @@ pub struct Tally {
     pub events: u64,
     /// Refused requests in quarantine.
     pub refused: u64,
-    /// Deliveries that have not ended.
+    /// Deliveries that have not ended, of events that are there.
     pub pending: u64,
     /// The place of the newest event; 0 if there is none.
     pub last_event: i64,
@@ -82,6 +83,13 @@ impl Tally {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         Kind::ALL.into_iter().all(|kind| self.of(kind) == 0)
+    }
+
+    /// Whether there are as many items of each kind and pending deliveries as `other` says.
+    #[must_use]
+    pub fn holds_as_much_as(&self, other: &Self) -> bool {
+        let items = Kind::ALL.into_iter().all(|kind| self.of(kind) == other.of(kind));
+        items && self.pending == other.pending
     }
 }
 
@@ -166,6 +174,9 @@ pub trait Transfer: Send + Sync {
     /// Makes a store of what was written: numbers go on above the source's, what is derived is made,
     /// and the mark goes. May be repeated.
     async fn finish(&self, source: &Tally, now_ms: i64) -> Result<()>;
+
+    /// Whether somebody else has used it since it was opened, as far as that leaves a trace.
+    async fn was_used(&self) -> Result<bool>;
 
     /// Ends the use of it.
     async fn close(&self) -> Result<()>;

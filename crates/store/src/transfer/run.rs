@@ -55,11 +55,12 @@ pub struct Report {
 }
 
 /// Moves everything from `source` to `target`, verifies it and makes the target a store. Broken off
-/// at any moment, it goes on when it is called again with the same source.
+/// at any moment, it goes on when it is called again with the same source; broken off behind its very
+/// end, it compares once more.
 ///
 /// # Errors
-/// When the target holds anything else, the source has changed meanwhile, an item is not the same
-/// afterwards, or either store fails.
+/// When the target holds anything else, the source has been used meanwhile, an item is not the same
+/// afterwards, the source's own counts say otherwise, or either store fails.
 pub async fn move_store(
     source: &dyn Transfer,
     target: &dyn Transfer,
@@ -81,24 +82,58 @@ pub async fn move_store(
             target.begin(&moving).await?;
             false
         }
-        None => return Err(filled(&found, target)),
+        None => {
+            let verified = moved_before(source, target, (&tally, &found), watch).await?;
+            refuse_used(source, target, &fingerprint).await?;
+            let written = Kind::ALL.map(|kind| (kind, 0)).to_vec();
+            return Ok(Report { tally, written, resumed: true, verified });
+        }
     };
     let mut written = Vec::new();
     for kind in Kind::ALL {
         let count = copy(source, target, kind, (found.of(kind), tally.of(kind)), watch).await?;
         written.push((kind, count));
     }
-    // Whoever used the source meanwhile has changed at least one of its numbers or documents.
-    let after = source.tally().await?;
-    if self::fingerprint(source, &after).await? != fingerprint {
-        return Err(TransferError::SourceChanged {
-            source_name: source.name(),
-            target_name: target.name(),
-        });
-    }
-    let verified = verify(source, target, watch).await?;
+    refuse_used(source, target, &fingerprint).await?;
+    let verified = compare(source, target, &tally, watch).await?;
+    // Comparing takes as long as copying: what came meanwhile would be missing, and nobody would know.
+    refuse_used(source, target, &fingerprint).await?;
     target.finish(&tally, now_ms).await?;
     Ok(Report { tally, written, resumed, verified })
+}
+
+/// What a target without a mark has in common with the source: everything, if an earlier run has made
+/// a store of it and nobody has heard of that.
+async fn moved_before(
+    source: &dyn Transfer,
+    target: &dyn Transfer,
+    (tally, found): (&Tally, &Tally),
+    watch: &(dyn Fn(Progress) + Sync),
+) -> Result<Vec<Verified>> {
+    if !found.holds_as_much_as(tally) {
+        return Err(filled(found, target));
+    }
+    match compare(source, target, tally, watch).await {
+        Err(TransferError::Differs { .. } | TransferError::Missing { .. }) => {
+            Err(filled(found, target))
+        }
+        compared => compared,
+    }
+}
+
+/// Whoever has used the source meanwhile has changed at least one of its numbers or documents, or is a
+/// node that was seen.
+async fn refuse_used(
+    source: &dyn Transfer,
+    target: &dyn Transfer,
+    fingerprint: &str,
+) -> Result<()> {
+    let tally = source.tally().await?;
+    let same = self::fingerprint(source, &tally).await? == fingerprint;
+    if same && !source.was_used().await? {
+        return Ok(());
+    }
+    Err(TransferError::SourceChanged { source_name: source.name(), target_name: target.name() })
 }
 
 /// Half of a store is none that could be moved on.
@@ -158,14 +193,27 @@ async fn copy(
 /// Compares every item of both stores, in order.
 ///
 /// # Errors
-/// The first item that is not the same, or is on one side only; or what either store says.
+/// The first item that is not the same, or is on one side only; a source of which more or less could be
+/// read than it counts; or what either store says.
 pub async fn verify(
     source: &dyn Transfer,
     target: &dyn Transfer,
     watch: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<Verified>> {
     let tally = source.tally().await?;
+    compare(source, target, &tally, watch).await
+}
+
+/// Compares with a source that holds as much as `tally` says. Both sides are read in the same way, so
+/// what the source does not tell is missing on both and noticed by the counts alone.
+async fn compare(
+    source: &dyn Transfer,
+    target: &dyn Transfer,
+    tally: &Tally,
+    watch: &(dyn Fn(Progress) + Sync),
+) -> Result<Vec<Verified>> {
     let mut verified = Vec::new();
+    let mut pending = 0_u64;
     for kind in Kind::ALL {
         let total = tally.of(kind);
         let (mut left, mut right) = (Walk::new(source, kind), Walk::new(target, kind));
@@ -191,6 +239,7 @@ pub async fn verify(
             hash.update((mine.bytes().len() as u64).to_be_bytes());
             hash.update(mine.bytes());
             items += 1;
+            pending += left.pending();
             left.at += 1;
             right.at += 1;
             if items.is_multiple_of(1_000) {
@@ -198,10 +247,20 @@ pub async fn verify(
             }
         }
         one_sided(&left, &right)?;
+        counted(source, kind.plural(), total, items)?;
         watch(Progress { step: Step::Verify, kind, done: items, total: items });
         verified.push(Verified { kind, items, sha256: hex(&hash.finalize()) });
     }
+    counted(source, "pending deliveries", tally.pending, pending)?;
     Ok(verified)
+}
+
+/// As many have to be told as are counted.
+fn counted(source: &dyn Transfer, what: &'static str, counted: u64, read: u64) -> Result<()> {
+    if counted == read {
+        return Ok(());
+    }
+    Err(TransferError::Miscounted { source_name: source.name(), what, counted, read })
 }
 
 /// Both sides have to end together.
@@ -254,6 +313,10 @@ impl<'a> Walk<'a> {
 
     fn name(&self) -> String {
         self.chunk.as_ref().map(|chunk| chunk.name(self.at)).unwrap_or_default()
+    }
+
+    fn pending(&self) -> u64 {
+        self.chunk.as_ref().map_or(0, |chunk| chunk.pending(self.at) as u64)
     }
 
     fn encode(&self, into: &mut Encoded) {
