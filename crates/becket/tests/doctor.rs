@@ -73,6 +73,11 @@ fn doctor(place: &Place, more: &[&str]) -> Said {
 const SOURCE: &str =
     "[[source]]\nid = \"shop\"\nprovider = \"github\"\nsecrets = [\"a-secret-of-the-shop\"]\n";
 
+/// A provider that signs for all its customers with the same keys.
+const PAID: &str = "[[source]]\nid = \"paid\"\nprovider = \"circle\"\n";
+const UNPINNED: &str =
+    "`paid`: `subscription_id` is not set: the provider signs for other customers";
+
 fn endpoint(id: &str, url: &str) -> String {
     format!("[[source.endpoint]]\nid = \"{id}\"\nurl = \"{url}\"\n")
 }
@@ -150,6 +155,12 @@ fn what_is_wrong_with_the_machine_is_found_offline() {
     let observing = format!("{SOURCE}verification = \"observe\"\n");
     place.configure("", &place.data(), "", &observing);
     doctor(&place, &["--offline"]).has("sources", "`shop` only observes", "warning");
+
+    place.configure("", &place.data(), "", PAID);
+    doctor(&place, &["--offline"]).has("sources", UNPINNED, "warning");
+    let pinned = format!("{PAID}credentials = {{ subscription_id = \"ours\" }}\n");
+    place.configure("", &place.data(), "", &pinned);
+    assert_eq!(doctor(&place, &["--offline"]).level("sources", "subscription_id"), "");
 
     place.configure("listen = \"nonsense\"", &place.data(), "", SOURCE);
     let said = doctor(&place, &["--offline"]);
@@ -272,7 +283,7 @@ fn endpoints_and_refusals_are_told() {
         endpoint("held", &sink.url("/held")),
     );
     let observing = "[[source]]\nid = \"trial\"\nprovider = \"github\"\nsecrets = [\"another-secret\"]\nverification = \"observe\"\n";
-    place.configure("", &place.data(), "", &format!("{rest}{observing}"));
+    place.configure("", &place.data(), "", &format!("{rest}{observing}{PAID}"));
     let gateway = place.start();
     let bearer = format!("Bearer {ADMIN_TOKEN}");
     let paused = Client::closing(place.address)
@@ -307,6 +318,7 @@ fn endpoints_and_refusals_are_told() {
     said.has("quarantine", "`shop`: 2 requests refused", "warning");
     said.has("quarantine", "signature_mismatch", "warning");
     said.has("sources", "`trial`: it only observes", "warning");
+    said.has("sources", UNPINNED, "warning");
     said.has("backlog", "waiting", "fine");
     said.has("acknowledgement", "GitHub (`shop`) waits 10 s", "fine");
     said.has("public_url", "none is set", "note");

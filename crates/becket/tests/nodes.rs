@@ -3,6 +3,8 @@
 //!
 //! `cluster_crash.rs` does the same under load and by chance; here each thing is looked at alone.
 
+#[path = "nodes/at_once.rs"]
+mod at_once;
 #[path = "nodes/coming_and_going.rs"]
 mod coming_and_going;
 #[path = "support/cluster/cut_proxy.rs"]
@@ -26,13 +28,16 @@ use std::time::{Duration, Instant};
 use postgres::Postgres;
 use serde_json::{Value, json};
 use support::gateway::{ADMIN_TOKEN, Gateway, Place};
-use support::http::{Answer, Client};
+use support::http::{Answer, Client, read_headers, read_line};
 use support::listener::{Listener, numbered};
 use support::sink::{Delivery, Sink};
 use support::wait_until;
 
 const LEASE: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(30);
+/// Others learn of a change at once, or within a second or two when they have to look for it; the rest is
+/// for a busy machine.
+const KNOWN_MAX: Duration = Duration::from_secs(10);
 /// 32 bytes in base64.
 const MASTER_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
@@ -59,6 +64,13 @@ fn write_file(place: &Place, server: &Postgres, name: &str, cluster: &str, rest:
         url(server),
         LEASE.as_secs(),
     );
+    std::fs::write(place.config(), text).expect("the folder can be written");
+}
+
+/// Has a node reach the server through another port.
+fn lead_through(place: &Place, server: u16, port: u16) {
+    let text = std::fs::read_to_string(place.config()).expect("it was written");
+    let text = text.replace(&format!(":{server}/postgres"), &format!(":{port}/postgres"));
     std::fs::write(place.config(), text).expect("the folder can be written");
 }
 
@@ -125,6 +137,13 @@ fn wait_even(place: &Place, nodes: u64) {
     assert!(wait_until(LONG, even), "{:?}\n{}", shards(place), place.log_tail());
 }
 
+/// Waits until no delivery is pending, as a node tells; every attempt at them has been answered then.
+fn wait_delivered(place: &Place) {
+    let stats = || call(place, "GET", "/api/v1/becket/stats", &Value::Null);
+    let none = || stats()["deliveriesPending"] == 0;
+    assert!(wait_until(LONG, none), "{}\n{}", stats(), place.log_tail());
+}
+
 /// How often each event arrived at each path.
 fn arrivals(sink: &Sink) -> BTreeMap<(String, String), usize> {
     let mut arrivals = BTreeMap::new();
@@ -141,6 +160,7 @@ struct Follower {
 }
 
 impl Follower {
+    /// Follows from now on: the gateway has answered.
     fn start(place: &Place) -> Self {
         let mut stream = TcpStream::connect(place.address).expect("the gateway listens");
         let request = format!(
@@ -148,10 +168,14 @@ impl Follower {
              accept: text/event-stream\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).expect("the gateway reads");
+        let mut reader = BufReader::new(stream);
+        let status = read_line(&mut reader).expect("the gateway answers");
+        assert!(status.contains(" 200 "), "{status}");
+        read_headers(&mut reader).expect("the answer has a head");
         let ids: Arc<Mutex<Vec<String>>> = Arc::default();
         let kept = Arc::clone(&ids);
         std::thread::spawn(move || {
-            for line in BufReader::new(stream).lines() {
+            for line in reader.lines() {
                 let Ok(line) = line else { return };
                 let Some(data) = line.strip_prefix("data:") else { continue };
                 let event: Value = serde_json::from_str(data.trim()).expect("an event is JSON");
@@ -213,13 +237,26 @@ fn what_is_made_at_one_node_is_known_at_the_others() {
         let endpoint = json!({ "url": sink.url(&format!("/{number}")) });
         call(&places[0], "POST", &format!("/api/v1/app/{app}/endpoint"), &endpoint);
     }
-    std::thread::sleep(Duration::from_secs(1));
-    let message = json!({ "eventType": "a.b", "payload": { "n": 2 } });
+    let post = |n: usize| {
+        let message = json!({ "eventType": "a.b", "payload": { "n": n } });
+        call(&places[1], "POST", &format!("/api/v1/app/{app}/msg"), &message);
+    };
+    let arrived = |n: usize| {
+        let body = json!({ "n": n }).to_string();
+        arrivals(&sink).into_iter().filter(|((_, other), _)| *other == body).count()
+    };
+    // Messages until one reaches all six tell that they are known.
+    let mut n = 100;
+    let known = wait_until(KNOWN_MAX, || {
+        n += 1;
+        post(n);
+        wait_until(Duration::from_millis(500), || arrived(n) == 6)
+    });
+    assert!(known, "{:?}\n{}", arrivals(&sink), places[1].log_tail());
     let posted = Instant::now();
-    call(&places[1], "POST", &format!("/api/v1/app/{app}/msg"), &message);
-    assert!(wait_until(LONG, || sink.count() >= 6), "{}\n{}", sink.count(), places[0].log_tail());
-    assert!(posted.elapsed() < Duration::from_secs(3), "{:?}", posted.elapsed());
-    assert_eq!(arrivals(&sink).len(), 6);
+    post(2);
+    assert!(wait_until(LONG, || arrived(2) == 6), "{}\n{}", arrived(2), places[0].log_tail());
+    assert!(posted.elapsed() < KNOWN_MAX, "{:?}", posted.elapsed());
 
     let token =
         call(&places[0], "POST", "/api/v1/becket/token", &json!({ "name": "t", "role": "admin" }));
@@ -228,8 +265,8 @@ fn what_is_made_at_one_node_is_known_at_the_others() {
     assert_eq!(asks(&places[1]), 200);
     let id = token["id"].as_str().unwrap();
     call(&places[0], "DELETE", &format!("/api/v1/becket/token/{id}"), &Value::Null);
-    let ended = wait_until(Duration::from_secs(2), || asks(&places[1]) == 401);
-    assert!(ended, "a revoked token ends at once everywhere");
+    let ended = wait_until(KNOWN_MAX, || asks(&places[1]) == 401);
+    assert!(ended, "a revoked token ends everywhere");
 }
 
 #[test]
@@ -252,7 +289,8 @@ fn the_work_of_a_killed_node_goes_on() {
     assert!(wait_until(LONG, || arrivals(&sink).len() >= 72), "{}", arrivals(&sink).len());
     let took = killed.elapsed();
     println!("taken over within {took:?}");
-    assert!(took < LEASE + Duration::from_millis(2_500), "{took:?}\n{}", places[0].log_tail());
+    // The lease and a second on a machine that has nothing else to do; never the usual lease of 15 s.
+    assert!(took < LEASE + Duration::from_secs(8), "{took:?}\n{}", places[0].log_tail());
     wait_even(&places[0], 2);
     // The same machine's next process does not wait for the end of the old one's membership.
     let _second = start(&places[1]);
@@ -280,6 +318,8 @@ fn a_node_that_stood_still_starts_nothing_that_others_have_taken() {
     }
     let all = || arrivals(&sink).len() >= 320;
     assert!(wait_until(LONG, all), "{}\n{}", arrivals(&sink).len(), places[0].log_tail());
+    // What was under way there is sent once more by the other one: that has to be over.
+    wait_delivered(&places[0]);
     let before = sink.count();
     second.signal("CONT");
     let lost = wait_until(LONG, || places[1].log().contains("node.lost"));
@@ -290,6 +330,7 @@ fn a_node_that_stood_still_starts_nothing_that_others_have_taken() {
     }
     let all = || arrivals(&sink).len() >= 400;
     assert!(wait_until(LONG, all), "{}\n{}", arrivals(&sink).len(), places[1].log_tail());
+    wait_delivered(&places[0]);
     std::thread::sleep(Duration::from_millis(500));
     // What was under way when it was stopped may have come twice; what came afterwards never.
     let late = sink.deliveries().split_off(before);
@@ -322,13 +363,29 @@ fn a_listener_gets_its_deliveries_wherever_it_is_connected() {
         let listener =
             Listener::start(&places[at], &["--forward-to", &to, "--name", &format!("ann-{at}")]);
         listener.wait_connected();
-        // What is made with the connection reaches the others within a moment.
-        std::thread::sleep(Duration::from_secs(1));
-        for number in 0..10 {
+        let arrived = |number: usize| {
+            let body = numbered(number);
+            sink.deliveries().iter().filter(|one| one.body == body).count()
+        };
+        // What is made with the connection reaches the others within a moment: events until one comes
+        // tell that a node knows it.
+        let mut number = 1_000 * (at + 1);
+        for place in &places {
+            let known = wait_until(KNOWN_MAX, || {
+                number += 1;
+                send(place, "open", number);
+                wait_until(Duration::from_millis(500), || arrived(number) == 1)
+            });
+            assert!(known, "{:?}\n{}", listener.said(), place.log_tail());
+        }
+        let measured = || (0..10).map(|number| 100 * (at + 1) + number);
+        for number in measured() {
             send(&places[number % 2], "open", number);
         }
-        assert_eq!(listener.wait_deliveries(10).len(), 10);
-        listener.stop();
+        let all = || measured().all(|number| arrived(number) > 0);
+        assert!(wait_until(LONG, all), "{:?}\n{}", listener.said(), places[at].log_tail());
+        assert_eq!(listener.stop(), 0);
+        assert!(measured().all(|number| arrived(number) == 1), "{:?}", arrivals(&sink));
     }
 }
 
@@ -482,7 +539,6 @@ fn a_stream_tells_the_events_of_all_nodes() {
     let _first = start(&places[0]);
     let _second = start(&places[1]);
     let follower = Follower::start(&places[1]);
-    std::thread::sleep(Duration::from_millis(500));
     for number in 0..60 {
         send(&places[number % 2], "open", number);
     }

@@ -224,3 +224,87 @@ fn a_key_file_survives_a_rotation_and_restarts() {
     assert_eq!(secret_of(&place), format!("whsec_{ENDPOINT_KEY}"));
     gateway.stop();
 }
+
+/// Sends what GitHub would, signed with its secret.
+fn github(place: &Place, path: &str) -> Answer {
+    let body = format!("{{\"at\":\"{path}\"}}");
+    let signature = support::sign::github(SOURCE, body.as_bytes());
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-github-event", "push"),
+        ("x-hub-signature-256", signature.as_str()),
+    ];
+    let answer = Client::closing(place.address).send("POST", path, &headers, body.as_bytes());
+    answer.expect("the gateway answers")
+}
+
+/// A sender that is told that there is nothing may give up for good.
+#[test]
+fn senders_come_again_while_a_sources_secrets_cannot_be_opened() {
+    let place = Place::new();
+    let file =
+        format!("[[source]]\nid = \"file\"\nprovider = \"github\"\nsecrets = [\"{SOURCE}\"]\n");
+    place.configure("", &place.data(), "", &file);
+    let gateway = place.start();
+    let source =
+        json!({ "provider": "github", "name": "GitHub", "uid": "gh", "secrets": [SOURCE] });
+    let source = made(&place, "POST", "/api/v1/becket/source", &source);
+    let url = source["receivingUrl"].as_str().expect("a URL");
+    let path = format!("/in/{}", url.rsplit('/').next().expect("its end"));
+    assert_eq!(github(&place, &path).status, 200);
+    assert_eq!(github(&place, "/in/nobody").status, 404);
+    let get = |path: &str| made(&place, "GET", path, &Value::Null)["data"].clone();
+    assert_eq!(get("/api/v1/becket/problem"), json!([]));
+    gateway.stop();
+
+    // The same key under another number: what was sealed with the first one does not open.
+    let key_file = place.data().join("master.key");
+    let key = std::fs::read_to_string(&key_file).expect("the key is in the data folder");
+    std::fs::write(&key_file, format!("2:{key}")).expect("the key file can be written");
+    let gateway = place.start();
+    for reloaded in [false, true] {
+        if reloaded {
+            made(&place, "POST", "/api/v1/becket/reload", &json!({}));
+        }
+        let away = github(&place, &path);
+        assert_eq!(away.status, 503, "{}", place.log_tail());
+        assert_eq!(away.header("retry-after"), Some("60"));
+        let standing = get("/api/v1/becket/problem");
+        assert_eq!(standing[0]["kind"], "source_unusable", "{standing}");
+        assert_eq!((&standing[0]["source"], &standing[1]), (&json!("gh"), &Value::Null));
+    }
+    // Another source goes on.
+    assert_eq!(github(&place, "/in/file").status, 200);
+    assert_eq!(get("/api/v1/becket/event").as_array().map(Vec::len), Some(2));
+    assert_eq!(get("/api/v1/becket/quarantine"), json!([]));
+    let shown = made(&place, "GET", "/api/v1/becket/source/gh", &Value::Null);
+    let warning = shown["warnings"][0].as_str().unwrap_or_default();
+    assert!(
+        warning.starts_with("it receives nothing: a stored secret cannot be opened"),
+        "{shown}"
+    );
+    let output = Command::new(env!("CARGO_BIN_EXE_becket"))
+        .args(["doctor", "--json", "--config"])
+        .arg(place.config())
+        .env("BECKET_ADMIN_TOKEN", ADMIN_TOKEN)
+        .output()
+        .expect("the command can be run");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let mut findings = report["findings"].as_array().into_iter().flatten();
+    let told = findings.any(|one| {
+        let says = one["says"].as_str().unwrap_or_default();
+        one["level"] == "problem" && says.starts_with("`gh`: it receives nothing")
+    });
+    assert!(told && !output.status.success(), "{report}");
+    gateway.stop();
+    for line in ["source.unusable", "source_unusable"] {
+        assert!(place.log().contains(line), "{}", place.log_tail());
+    }
+
+    std::fs::write(&key_file, key).expect("the key file can be written");
+    let gateway = place.start();
+    assert_eq!(github(&place, &format!("{path}/again")).status, 200);
+    assert_eq!(github(&place, "/in/nobody").status, 404);
+    assert_eq!(get("/api/v1/becket/problem"), json!([]));
+    gateway.stop();
+}

@@ -77,6 +77,18 @@ pub(crate) fn not_now(outcome: Outcome, code: &'static str, retry_after_s: u64) 
     Denial::new(outcome, StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after_s(retry_after_s)
 }
 
+/// There is nothing under this name.
+pub(crate) fn unknown() -> Denial {
+    let detail = "There is nothing at this address.";
+    Denial::new(Outcome::NotFound, StatusCode::NOT_FOUND, "unknown_source", detail).unproven()
+}
+
+/// There is a source, and it cannot be used until somebody has looked at it. Not found would be taken
+/// for an answer that is final.
+pub(crate) fn unusable() -> Denial {
+    not_now(Outcome::SourceUnusable, "source_unusable", 60)
+}
+
 /// The store could not take it.
 pub(crate) fn store(error: &StoreError) -> Denial {
     unavailable(Outcome::StoreUnavailable, error.code(), error.retry_after_s())

@@ -48,4 +48,6 @@ pub use payload::PayloadPath;
 pub use receive::{Ingress, Peer, Told};
 pub use release::{Kept, LetOut, LetOutcome};
 pub use report::{ConnectionEvent, Observer, Outcome, ReleaseReport, RequestReport};
-pub use source::{DedupeRules, IdPlace, OnInvalid, Rules, SourceRuntime, SourceTable, Target};
+pub use source::{
+    DedupeRules, IdPlace, OnInvalid, Rules, SourceRuntime, SourceTable, Target, UnusableSource,
+};

@@ -29,7 +29,7 @@ use crate::prepare::{How, prepare, targets_of};
 use crate::prove::Proven;
 use crate::record::{RecordFacts, pack, path_and_query};
 use crate::report::{Observer, Outcome, Telling};
-use crate::source::{SourceRuntime, SourceTable};
+use crate::source::{SourceRuntime, SourceTable, Unusable};
 use becket_store::accept::{Finishing, Handoff, plan_and_accept};
 
 /// Keeping a refused request is best effort; its sender is not made to wait for it longer than this.
@@ -76,6 +76,13 @@ pub struct Ingress {
     bodies: BodyBudget,
     receives: bool,
     pub(crate) unfinished: Arc<AtomicUsize>,
+}
+
+/// What is found under the name in a path.
+enum Found {
+    Source(Arc<SourceRuntime>),
+    Unusable(Unusable),
+    Nothing,
 }
 
 /// A request that has been read.
@@ -194,19 +201,20 @@ impl Ingress {
         let peer = peer.into();
         let trusted = &self.limits.trusted_proxies;
         let remote = client_address(peer.address.ip(), &head.headers, trusted);
-        let source = self.lookup(head.uri.path());
+        let found = self.lookup(head.uri.path());
         let mut telling = Telling::new(&*self.observer, remote);
-        let reply = match &source {
-            None => {
-                let denial = Denial::new(
-                    Outcome::NotFound,
-                    StatusCode::NOT_FOUND,
-                    "unknown_source",
-                    "There is nothing at this address.",
-                );
-                self.deny(&mut telling, denial.unproven(), None).await
+        let reply = match &found {
+            Found::Nothing => self.deny(&mut telling, denial::unknown(), None).await,
+            Found::Unusable(Unusable::Perhaps) => {
+                // Most of these names nobody has: whoever tries many is limited as before.
+                self.deny(&mut telling, denial::unusable().unproven(), None).await
             }
-            Some(source) => {
+            Found::Unusable(Unusable::Known(source)) => {
+                telling.source = Some(&source.uid);
+                telling.scope = Some(Scope::of(source.owner, source.key));
+                self.deny(&mut telling, denial::unusable(), None).await
+            }
+            Found::Source(source) => {
                 telling.source = Some(&source.uid);
                 telling.scope = Some(Scope::of(source.owner, source.key));
                 let url = public_url(source, head, peer);
@@ -222,9 +230,13 @@ impl Ingress {
         (reply, told)
     }
 
-    fn lookup(&self, path: &str) -> Option<Arc<SourceRuntime>> {
-        let name = source_name(path)?;
-        self.sources.load().get(name).cloned()
+    fn lookup(&self, path: &str) -> Found {
+        let Some(name) = source_name(path) else { return Found::Nothing };
+        let sources = self.sources.load();
+        match sources.get(name) {
+            Some(source) => Found::Source(Arc::clone(source)),
+            None => sources.unusable(name).map_or(Found::Nothing, Found::Unusable),
+        }
     }
 
     async fn judge<B>(

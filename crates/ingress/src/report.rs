@@ -35,6 +35,8 @@ pub enum Outcome {
     TooLarge,
     /// There is no such source.
     NotFound,
+    /// There is a source that cannot be used now; the sender was asked to come back.
+    SourceUnusable,
     /// The source does not take this method.
     MethodNotAllowed,
     /// The source does not take requests from this address.
@@ -53,7 +55,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, for metrics and tests.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Accepted,
         Self::Duplicate,
         Self::Filtered,
@@ -65,6 +67,7 @@ impl Outcome {
         Self::RateLimited,
         Self::TooLarge,
         Self::NotFound,
+        Self::SourceUnusable,
         Self::MethodNotAllowed,
         Self::AddressRefused,
         Self::StoreUnavailable,
@@ -89,6 +92,7 @@ impl Outcome {
             Self::RateLimited => "rate_limited",
             Self::TooLarge => "too_large",
             Self::NotFound => "not_found",
+            Self::SourceUnusable => "source_unusable",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::AddressRefused => "address_refused",
             Self::StoreUnavailable => "store_unavailable",

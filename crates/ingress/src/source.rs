@@ -18,6 +18,13 @@ use crate::error::TableError;
 use crate::payload::PayloadPath;
 use becket_schema::CompiledSchema;
 
+/// A source that cannot be used now, found by a name.
+pub(crate) enum Unusable {
+    Known(Arc<UnusableSource>),
+    /// Not even the names of some can be read, so that this may be one of them.
+    Perhaps,
+}
+
 /// Everything that is needed to judge and plan one request to a source.
 #[derive(Debug)]
 pub struct SourceRuntime {
@@ -175,10 +182,25 @@ pub enum IdPlace {
     Json(PayloadPath),
 }
 
+/// A source that is there and cannot judge a request: what it verifies with cannot be read, for
+/// instance. Its senders are asked to come again; nothing of it is accepted meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnusableSource {
+    /// Its number in the store.
+    pub key: ApplicationKey,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Its name, as shown in reports.
+    pub uid: String,
+    /// The names under which it receives; `None` if not even they can be read.
+    pub names: Option<Vec<String>>,
+}
+
 /// The sources by their name in the URL.
 #[derive(Debug, Clone, Default)]
 pub struct SourceTable {
     by_name: HashMap<String, Arc<SourceRuntime>>,
+    unusable: Vec<Arc<UnusableSource>>,
 }
 
 impl SourceTable {
@@ -218,6 +240,25 @@ impl SourceTable {
     /// Takes a source out under all its names.
     pub fn remove(&mut self, key: ApplicationKey) {
         self.by_name.retain(|_, source| source.key != key);
+        self.unusable.retain(|source| source.key != key);
+    }
+
+    /// Takes a source out that cannot be used now; its senders are asked to come again.
+    pub fn set_unusable(&mut self, source: UnusableSource) {
+        self.remove(source.key);
+        self.unusable.push(Arc::new(source));
+    }
+
+    /// What cannot be used now and receives under a name that no source has.
+    pub(crate) fn unusable(&self, name: &str) -> Option<Unusable> {
+        let named = |source: &&Arc<UnusableSource>| {
+            source.names.iter().flatten().any(|known| known == name)
+        };
+        if let Some(source) = self.unusable.iter().find(named) {
+            return Some(Unusable::Known(Arc::clone(source)));
+        }
+        let hidden = self.unusable.iter().any(|source| source.names.is_none());
+        (hidden && !name.is_empty()).then_some(Unusable::Perhaps)
     }
 
     /// The source that receives under this name.

@@ -14,6 +14,8 @@ use crate::times;
 pub enum StandingKind {
     /// New events are refused.
     NotAccepting,
+    /// A source cannot be used: what it verifies with cannot be read, or makes no sense.
+    SourceUnusable,
     /// An endpoint has been switched off by the gateway.
     EndpointDisabled,
     /// Deliveries have been given up.
@@ -43,6 +45,7 @@ impl StandingKind {
         matches!(
             self,
             Self::NotAccepting
+                | Self::SourceUnusable
                 | Self::EndpointDisabled
                 | Self::RetriesExhausted
                 | Self::DatabaseAtRisk

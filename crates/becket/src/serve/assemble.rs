@@ -9,6 +9,7 @@ use becket_egress::policy::AddressPolicy;
 use becket_engine::EndpointRuntime;
 use becket_ingress::{
     CompiledSchema, DedupeRules, OnInvalid, PayloadPath, Rules, SourceRuntime, SourceTable, Target,
+    UnusableSource,
 };
 use becket_model::{
     ApplicationId, ApplicationSettings, EndpointId, EndpointKind, EndpointSettings, Noise, Origin,
@@ -137,6 +138,11 @@ pub(super) fn source_in_force(
     if application.removed {
         return Ok(None);
     }
+    let uid = application.uid.as_deref();
+    let declared = current.declared.iter().find(|one| Some(one.id.as_str()) == uid);
+    if application.origin == Origin::File && declared.is_none() {
+        return Ok(None);
+    }
     let credentials = opened_credentials(application, vault)?;
     let former = credentials.former.iter().map(|(_, until_ms)| *until_ms);
     let made = |mut rules: config::Source, url_tokens: Vec<(String, Option<i64>)>| {
@@ -153,22 +159,41 @@ pub(super) fn source_in_force(
             next_end_ms,
         }))
     };
-    if application.origin == Origin::File {
-        let uid = application.uid.as_deref();
-        let declared = current.declared.iter().find(|one| Some(one.id.as_str()) == uid);
-        return match declared {
-            Some(rules) => made(rules.clone(), vec![(rules.id.clone(), None)]),
-            None => Ok(None),
-        };
+    if let Some(rules) = declared.filter(|_| application.origin == Origin::File) {
+        return made(rules.clone(), vec![(rules.id.clone(), None)]);
     }
     let mut rules = rules_of_api(application, &credentials, now_ms)?;
     rules.verification = match application.settings.verification {
         Verification::Enforce => config::Verification::Enforce,
         Verification::Observe => config::Verification::Observe,
     };
+    made(rules, url_tokens_at(&credentials, now_ms))
+}
+
+/// The last parts of the receiving URLs that hold now, with the ends of their times.
+fn url_tokens_at(credentials: &SourceCredentials, now_ms: i64) -> Vec<(String, Option<i64>)> {
     let mut url_tokens = credentials.url_tokens.clone();
     url_tokens.retain(|(_, until_ms)| until_ms.is_none_or(|until_ms| now_ms < until_ms));
-    made(rules, url_tokens)
+    url_tokens
+}
+
+/// A source that cannot be used, as the receiving side answers for it. Of one of the API the receiving
+/// URLs are sealed with its secrets.
+pub(super) fn unusable_source(
+    application: &Application,
+    vault: &Vault,
+    now_ms: i64,
+) -> UnusableSource {
+    let uid = application.name();
+    let names = match application.origin {
+        // Nobody sends alerts from outside.
+        Origin::File if uid == config::ALERTS_SOURCE => Some(Vec::new()),
+        Origin::File => Some(vec![uid.clone(), application.id.source().to_string()]),
+        Origin::Api => opened_credentials(application, vault).ok().map(|credentials| {
+            url_tokens_at(&credentials, now_ms).into_iter().map(|(token, _)| token).collect()
+        }),
+    };
+    UnusableSource { key: application.key, owner: application.owner, uid, names }
 }
 
 fn opened_credentials(

@@ -1,35 +1,55 @@
 //! Taking over what has changed in the store: one application or endpoint, or what hangs on documents.
 //!
 //! Invariants: a change is never lost because the store did not answer. Whoever takes one over is told
-//! that it is not in force and tries again: several nodes from the revision that was reached, one alone
-//! by putting everything in force again. What cannot be used because of its own contents is taken out of
-//! force, for what it was before must not go on; that is no error.
+//! that it is not in force and tries again: what other nodes changed from the revision that was reached,
+//! what was changed here by putting everything in force again. What cannot be used because of its own
+//! contents is taken out of force, for what it was before must not go on; that is no error. What is put in
+//! force was read from the store by whoever has the turn ([`Gateway::changing`]), never before it: so the
+//! last one to come puts in force what the store holds, in whatever order changes were made here and at
+//! other nodes.
 //!
 //! Where next: `node::changes` for what other nodes change, `gateway` for all at once.
 
-use std::collections::HashMap;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use becket_engine::EndpointNotice;
-use becket_model::{ApplicationKey, ApplicationKind, EndpointKind, EndpointState, RetrySchedule};
+use becket_model::{ApplicationKey, ApplicationKind, EndpointKind, EndpointState};
 use becket_store::{Application, Endpoint, Name, Owner, StoreError};
 
 use super::assemble;
 use super::gateway::{Current, Gateway, SourceInForce};
+use super::registry::Registry;
 
 impl Gateway {
-    /// Takes one endpoint over as it is now.
+    /// Takes over an endpoint that was changed, as the store holds it by now.
     ///
     /// # Errors
     /// When the store does not answer: it has to be taken over again.
     pub(super) async fn take_over_endpoint(
         &self,
         owner: Owner,
-        endpoint: &Endpoint,
+        changed: &Endpoint,
     ) -> Result<(), StoreError> {
         let mut registry = self.changing.lock().await;
+        let name = Name::Id(changed.id);
+        let present = self.store.endpoint_get(owner, changed.application, name).await?;
+        let gone = || Endpoint { state: EndpointState::Removed, ..changed.clone() };
+        let endpoint = present.unwrap_or_else(gone);
+        self.take_over_endpoint_alone(&mut registry, owner, &endpoint).await
+    }
+
+    /// Takes over an endpoint as it is now, for who has the turn and has read it since.
+    ///
+    /// # Errors
+    /// When the store does not answer: it has to be taken over again.
+    pub(super) async fn take_over_endpoint_alone(
+        &self,
+        registry: &mut Registry,
+        owner: Owner,
+        endpoint: &Endpoint,
+    ) -> Result<(), StoreError> {
         let current = self.current.load_full();
         if let Some(source) = current.sources.get(&endpoint.application) {
             let mut changed = SourceInForce::clone(source);
@@ -41,30 +61,59 @@ impl Gateway {
             self.exchange_source(&current, changed);
         }
         self.transforms.take_over(self, owner, endpoint).await?;
-        self.put_endpoint(&mut registry, owner, endpoint);
+        self.put_endpoint(registry, owner, endpoint);
         Ok(())
     }
 
     /// Takes over an endpoint that the engine has changed.
     pub(super) async fn take_over_notice(&self, notice: &EndpointNotice) {
-        let name = Name::Id(notice.endpoint);
-        let taken = match self.store.endpoint_get(notice.owner, notice.application, name).await {
-            Ok(Some(endpoint)) => self.take_over_endpoint(notice.owner, &endpoint).await,
+        let mut registry = self.changing.lock().await;
+        let (owner, name) = (notice.owner, Name::Id(notice.endpoint));
+        let taken = match self.store.endpoint_get(owner, notice.application, name).await {
+            Ok(Some(endpoint)) => {
+                self.take_over_endpoint_alone(&mut registry, owner, &endpoint).await
+            }
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
         self.taken_over(&notice.endpoint, taken);
     }
 
-    /// Takes one application or source over as it is now.
+    /// Takes over an application or source that was changed, as the store holds it by now.
     ///
     /// # Errors
     /// When the store does not answer: it has to be taken over again.
     pub(super) async fn take_over_application(
         &self,
-        application: &Application,
+        changed: &Application,
     ) -> Result<(), StoreError> {
         let mut registry = self.changing.lock().await;
+        let (owner, kind) = (changed.owner, changed.kind);
+        let present = match self.store.application_get(owner, kind, Name::Id(changed.id)).await {
+            Ok(present) => present,
+            Err(error) => {
+                if kind == ApplicationKind::Source {
+                    // What was revoked must not go on verifying until the store answers. Should
+                    // something newer have been in force, it is again by then.
+                    self.take_over_source(&self.current.load_full(), changed, None);
+                }
+                return Err(error);
+            }
+        };
+        let gone = || Application { removed: true, ..changed.clone() };
+        let application = present.unwrap_or_else(gone);
+        self.take_over_application_alone(&mut registry, &application).await
+    }
+
+    /// Takes over an application or source as it is now, for who has the turn and has read it since.
+    ///
+    /// # Errors
+    /// When the store does not answer: it has to be taken over again.
+    pub(super) async fn take_over_application_alone(
+        &self,
+        registry: &mut Registry,
+        application: &Application,
+    ) -> Result<(), StoreError> {
         let current = self.current.load_full();
         let (owner, key) = (application.owner, application.key);
         if application.removed {
@@ -91,7 +140,7 @@ impl Gateway {
         // Not before nothing can fail any more: it is what tells whether the endpoints have to be told.
         registry.rate_of(application, self.node.as_deref());
         for endpoint in &endpoints {
-            self.put_endpoint(&mut registry, owner, endpoint);
+            self.put_endpoint(registry, owner, endpoint);
         }
         Ok(())
     }
@@ -110,10 +159,7 @@ impl Gateway {
         match assemble::source_in_force(current, source, endpoints.to_vec(), &vault, now_ms) {
             Ok(Some(made)) => self.exchange_source(current, made),
             Ok(None) => self.take_out_source(current, source.key),
-            Err(error) => {
-                tracing::error!(source = %source.name(), %error, "source.unusable");
-                self.take_out_source(current, source.key);
-            }
+            Err(error) => self.set_unusable(current, source, &error),
         }
     }
 
@@ -136,20 +182,21 @@ impl Gateway {
         }
     }
 
-    /// Puts other retry schedules by event type in force for an owner.
+    /// Puts the retry schedules by event type in force that an owner has now.
     ///
     /// # Errors
     /// When the store does not answer: they have to be taken over again.
     pub(super) async fn take_over_retries(
         &self,
+        registry: &mut Registry,
         owner: Owner,
-        schedules: HashMap<String, RetrySchedule>,
     ) -> Result<(), StoreError> {
-        let mut registry = self.changing.lock().await;
+        let now_ms = self.clock.now_ms();
+        let schedules = becket_api::load_retry_by_type(self.store.as_ref(), owner, now_ms).await?;
         registry.retries.insert(owner, Arc::new(schedules));
         for endpoint in self.present_endpoints(owner).await? {
             self.know_transformation(owner, &endpoint).await?;
-            self.put_endpoint(&mut registry, owner, &endpoint);
+            self.put_endpoint(registry, owner, &endpoint);
         }
         Ok(())
     }
@@ -158,12 +205,15 @@ impl Gateway {
     ///
     /// # Errors
     /// When the store does not answer: they have to be taken over again.
-    pub(super) async fn take_over_transformations(&self, owner: Owner) -> Result<(), StoreError> {
-        let mut registry = self.changing.lock().await;
+    pub(super) async fn take_over_transformations(
+        &self,
+        registry: &mut Registry,
+        owner: Owner,
+    ) -> Result<(), StoreError> {
         for endpoint in self.present_endpoints(owner).await? {
             if endpoint.settings.transformed {
                 self.transforms.take_over(self, owner, &endpoint).await?;
-                self.put_endpoint(&mut registry, owner, &endpoint);
+                self.put_endpoint(registry, owner, &endpoint);
             }
         }
         Ok(())
@@ -190,16 +240,13 @@ impl Gateway {
         Ok(())
     }
 
-    /// What came of taking over something that was changed here. What could not be read is tried again
-    /// until it is in force.
+    /// What came of taking over something that was changed here. When it could not be read, everything is
+    /// read again until it is in force: among several nodes, too, because what others changed meanwhile may
+    /// have been taken over before, and that a listener has come or gone has no revision.
     pub(super) fn taken_over(&self, what: &dyn Display, taken: Result<(), StoreError>) {
         let Err(error) = taken else { return };
         tracing::error!(%what, code = error.code(), %error, "a change is stored but not yet in force; trying again");
-        match &self.node {
-            // Its revision has not been taken over and is asked for until it has.
-            Some(node) => node.changed_here(),
-            None => self.fell_behind(),
-        }
+        self.fell_behind();
     }
 
     /// Something that was changed could not be read: soon everything is put in force again.

@@ -44,8 +44,11 @@ impl Control for Gateway {
         self.transforms.check(endpoint, transformation).await
     }
 
-    async fn retry_by_type_changed(&self, owner: Owner, schedules: HashMap<String, RetrySchedule>) {
-        let taken = self.take_over_retries(owner, schedules).await;
+    /// The schedules are read again: those at hand may be older than what is in force by now.
+    async fn retry_by_type_changed(&self, owner: Owner, _: HashMap<String, RetrySchedule>) {
+        let mut registry = self.changing.lock().await;
+        let taken = self.take_over_retries(&mut registry, owner).await;
+        drop(registry);
         self.taken_over(&"retry schedules", taken);
         self.changed_here();
     }

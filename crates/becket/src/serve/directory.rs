@@ -65,7 +65,15 @@ impl Directory for Gateway {
 
     fn source_details(&self, source: ApplicationKey) -> Option<SourceDetails> {
         let current = self.current.load();
-        let known = current.sources.get(&source)?;
+        let Some(known) = current.sources.get(&source) else {
+            let unusable = current.unusable.get(&source)?;
+            let warning = format!(
+                "{}: {}; senders get 503 and are asked to come again",
+                super::doctor::UNUSABLE,
+                unusable.why
+            );
+            return Some(SourceDetails { warnings: vec![warning], ..SourceDetails::default() });
+        };
         let entry = current.loaded.config.entry_of(&known.rules)?;
         let mut warnings = Vec::new();
         if let Some(warning) = becket_signature::unsigned_body_warning(&entry) {
@@ -75,12 +83,7 @@ impl Directory for Gateway {
             let what = "a handshake brought a secret along that waits for you: see `becket sources secret show`";
             warnings.push(what.to_owned());
         }
-        for pin in entry.pins().filter(|pin| !known.rules.credentials.contains_key(&pin.name)) {
-            warnings.push(format!(
-                "`{}` is not set: the provider signs for other customers with the same key, and their events pass as genuine",
-                pin.name
-            ));
-        }
+        warnings.extend(super::doctor::unpinned(&entry, &known.rules));
         if known.endpoints.is_empty() {
             warnings.push("it has no endpoint: events are kept and go nowhere".to_owned());
         }

@@ -8,12 +8,29 @@ use std::collections::HashMap;
 
 use becket_ingress::Kept;
 use becket_model::{ApplicationKey, EventRecord};
-use becket_signature::{Catalogue, Credentials, Doctor, Explanation};
+use becket_signature::{Catalogue, CredentialSpec, Credentials, Doctor, Entry, Explanation};
 
 use super::gateway::{Current, Gateway};
+use crate::config;
 
 /// What is said of a source that only observes.
 pub(super) const OBSERVES: &str = "it only observes: requests that cannot be verified are accepted and delivered, marked as unverified";
+
+/// What is said of a source that cannot be used begins with this.
+pub(crate) const UNUSABLE: &str = "it receives nothing";
+
+/// What is said of a source without a credential that only this customer's requests have, where the
+/// provider signs for all its customers with one key.
+pub(crate) fn unpinned(entry: &Entry, source: &config::Source) -> Vec<String> {
+    let missing = entry.pins().filter(|pin| !source.credentials.contains_key(&pin.name));
+    let says = |pin: &CredentialSpec| {
+        format!(
+            "`{}` is not set: the provider signs for other customers with the same key, and their events pass as genuine",
+            pin.name
+        )
+    };
+    missing.map(says).collect()
+}
 
 /// Credentials kept per source after they were replaced.
 const FORMER_MAX: usize = 4;

@@ -50,6 +50,8 @@ pub(super) struct Current {
     pub(super) declared: Arc<Vec<config::Source>>,
     /// Every source, of the file and of the API.
     pub(super) sources: HashMap<ApplicationKey, Arc<SourceInForce>>,
+    /// Those that are there and cannot be used.
+    pub(super) unusable: HashMap<ApplicationKey, Unusable>,
     pub(super) policies: Arc<Policies>,
     /// The dashboard's and the portal's pages.
     pub(super) pages: super::dashboard::Pages,
@@ -69,6 +71,17 @@ pub(super) struct SourceInForce {
     pub(super) secret_waits: bool,
     /// When the next former secret or receiving URL of it ends.
     pub(super) next_end_ms: Option<i64>,
+}
+
+/// A source that is there and cannot be used: its senders are asked to come again.
+#[derive(Clone)]
+pub(super) struct Unusable {
+    pub(super) owner: Owner,
+    /// Its name for people.
+    pub(super) name: String,
+    /// What is wrong with it.
+    pub(super) why: String,
+    pub(super) since_ms: i64,
 }
 
 /// The running gateway.
@@ -152,6 +165,7 @@ impl Gateway {
             loaded: Arc::new(loaded),
             declared: Arc::new(declared),
             sources: HashMap::new(),
+            unusable: HashMap::new(),
         };
         // Made ready against what is known, before anything is declared: an error changes nothing.
         self.ready(&next, &mut Registry::default(), Strict::Yes).await?;
@@ -185,6 +199,7 @@ impl Gateway {
         }
         registry.divide_rates(self.node.as_deref());
         next.sources = ready.sources;
+        next.unusable = ready.unusable;
         self.note_changes(&next);
         self.engine.endpoints_set(ready.endpoints);
         self.table.store(Arc::new(ready.table));
@@ -235,7 +250,8 @@ impl Gateway {
                     }
                     // One broken source of the API must not keep the others from receiving.
                     (Err(error), _) => {
-                        tracing::error!(source = %source.name(), %error, "source.unusable");
+                        let unusable = &mut ready.unusable;
+                        self.leave_out(&mut ready.table, unusable, source, &error);
                     }
                 }
             }
@@ -315,10 +331,7 @@ impl Gateway {
                 Ok(Some(made)) => self.exchange_source(&current, made),
                 Ok(None) => self.take_out_source(&current, application.key),
                 // What has ended must not go on verifying.
-                Err(error) => {
-                    tracing::error!(source = %application.name(), %error, "source.unusable");
-                    self.take_out_source(&current, application.key);
-                }
+                Err(error) => self.set_unusable(&current, application, &error),
             }
         }
     }
@@ -329,19 +342,48 @@ impl Gateway {
         match assemble::insert_source(current, &mut table, &made) {
             Ok(()) => self.table.store(Arc::new(table)),
             // What it verified with before must not go on verifying.
-            Err(error) => {
-                tracing::error!(source = %made.application.name(), %error, "source.unusable");
-                self.take_out_source(current, made.application.key);
-                return;
-            }
+            Err(error) => return self.set_unusable(current, &made.application, &error),
         }
         let mut next = current.clone();
+        next.unusable.remove(&made.application.key);
         next.sources.insert(made.application.key, Arc::new(made));
         self.note_changes(&next);
         self.current.store(Arc::new(next));
     }
 
-    /// Remembers what sources verified with until now, and says which ones only observe.
+    /// Takes a source out of force that cannot be used: what it was before must not go on. Its senders are
+    /// asked to come again, because one that is told that there is nothing may give up for good.
+    pub(super) fn set_unusable(&self, current: &Current, source: &Application, error: &ServeError) {
+        let mut table = SourceTable::clone(&self.table.load());
+        let mut next = current.clone();
+        next.sources.remove(&source.key);
+        self.leave_out(&mut table, &mut next.unusable, source, error);
+        self.table.store(Arc::new(table));
+        self.current.store(Arc::new(next));
+    }
+
+    /// Notes a source among those that cannot be used.
+    fn leave_out(
+        &self,
+        table: &mut SourceTable,
+        unusable: &mut HashMap<ApplicationKey, Unusable>,
+        source: &Application,
+        error: &ServeError,
+    ) {
+        let name = source.name();
+        tracing::error!(
+            source = %name, code = "source_unusable", %error,
+            "source.unusable: senders get 503 and are asked to come again"
+        );
+        let now_ms = self.clock.now_ms();
+        table.set_unusable(assemble::unusable_source(source, &self.vault.load(), now_ms));
+        let since_ms = self.current.load().unusable.get(&source.key).map(|known| known.since_ms);
+        let since_ms = since_ms.unwrap_or(now_ms);
+        let why = error.to_string();
+        unusable.insert(source.key, Unusable { owner: source.owner, name, why, since_ms });
+    }
+
+    /// Remembers what sources verified with until now, and says which ones only observe, or receive again.
     fn note_changes(&self, next: &Current) {
         let before = self.current.load();
         let now_ms = self.clock.now_ms();
@@ -351,6 +393,9 @@ impl Gateway {
             rules == Some(config::Verification::Observe)
         };
         for (key, source) in &next.sources {
+            if before.unusable.contains_key(key) {
+                tracing::info!(source = %source.application.name(), "source.usable");
+            }
             match (observes(&before, key), observes(next, key)) {
                 (false, true) => {
                     let source = source.application.name();
@@ -365,7 +410,7 @@ impl Gateway {
     }
 
     pub(super) fn take_out_source(&self, current: &Current, key: ApplicationKey) {
-        if !current.sources.contains_key(&key) {
+        if !current.sources.contains_key(&key) && !current.unusable.contains_key(&key) {
             return;
         }
         let mut table = SourceTable::clone(&self.table.load());
@@ -373,6 +418,7 @@ impl Gateway {
         self.table.store(Arc::new(table));
         let mut next = current.clone();
         next.sources.remove(&key);
+        next.unusable.remove(&key);
         self.current.store(Arc::new(next));
     }
 
@@ -420,6 +466,7 @@ enum Strict {
 #[derive(Default)]
 struct Ready {
     sources: HashMap<ApplicationKey, Arc<SourceInForce>>,
+    unusable: HashMap<ApplicationKey, Unusable>,
     table: SourceTable,
     endpoints: Vec<becket_engine::EndpointRuntime>,
 }

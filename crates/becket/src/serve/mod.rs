@@ -25,6 +25,7 @@ mod handoff;
 pub(crate) mod handover;
 mod identity;
 mod keys;
+pub(crate) use doctor::{UNUSABLE, unpinned};
 pub(crate) use keys::read_keys;
 mod listen;
 mod log;
@@ -105,7 +106,8 @@ async fn serve_once(
     }
     let folder = config.local_folder();
     let (vault, master_key_file) = keys::vault(&config, &folder, noise.as_ref())?;
-    let open::Opened { store, clock, database_clock } = open::open(&config, clock, &noise).await?;
+    let open::Opened { store, clock, database_clock } =
+        open::open(&config, clock, &noise, &mut *once.signals).await?;
     let token = keys::operators_token(&config, &folder, noise.as_ref(), store.as_ref()).await?;
     keys::check(&vault, store.as_ref()).await?;
 
@@ -143,6 +145,7 @@ async fn serve_once(
             loaded: Arc::new(loaded.clone()),
             declared: Arc::default(),
             sources: HashMap::new(),
+            unusable: HashMap::new(),
         }),
         vault: ArcSwap::from_pointee(vault),
         master_key_file,

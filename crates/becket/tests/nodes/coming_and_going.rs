@@ -6,14 +6,15 @@ use serde_json::{Value, json};
 
 use super::postgres::Postgres;
 use super::support::gateway::{Gateway, Place};
-use super::support::sink::Sink;
+use super::support::sink::{Gate, Sink};
 use super::support::wait_until;
 use super::{
     LONG, MASTER_KEY, arrivals, call, node, send, server, shards, source, start, url, wait_even,
 };
 
-/// How soon an event has to be everywhere where nothing hangs.
-const SOON: Duration = Duration::from_secs(3);
+/// How soon an event has to be everywhere where nothing hangs: on a busy machine too, and not when the
+/// usual lease of 15 s has ended.
+const SOON: Duration = Duration::from_secs(8);
 
 /// A node's place with the usual lease: nothing here may wait for its end.
 fn usual_node(server: &Postgres, name: &str, in_server: &str, rest: &str) -> Place {
@@ -68,19 +69,23 @@ fn a_node_that_cannot_start_takes_nothing_away() {
 
 #[test]
 fn an_endpoint_that_hangs_keeps_nothing_else_at_a_node_that_stops() {
-    const HANGS: Duration = Duration::from_secs(10);
+    // A node that stops gives everything away after 20 s: then it proves nothing.
+    const PROVES: Duration = Duration::from_secs(18);
     let server = server();
     // Neighbours are spread over the nodes, so each has one of these.
     let hangs = |path: &str| ["/open/0", "/open/1", "/open/2", "/open/3"].contains(&path);
+    let gate = Gate::default();
+    let held = gate.clone();
     let sink = Sink::start(move |delivery| {
         if hangs(&delivery.path) {
-            std::thread::sleep(HANGS);
+            held.pass();
         }
         200
     });
-    let sources = source("open", &sink, 24);
+    let sources = source("open", &sink, 24)
+        .replace("[[source.endpoint]]", "[[source.endpoint]]\ntimeout = \"60s\"");
     let places = ["a", "b"].map(|name| usual_node(&server, name, "", &sources));
-    let first = start(&places[0]);
+    let mut first = start(&places[0]);
     let _second = start(&places[1]);
     wait_even(&places[1], 2);
     send(&places[0], "open", 0);
@@ -89,7 +94,8 @@ fn an_endpoint_that_hangs_keeps_nothing_else_at_a_node_that_stops() {
         let all = sink.deliveries().into_iter().filter(|one| !hangs(&one.path));
         all.filter(|one| one.body == body.as_bytes()).count()
     };
-    assert!(wait_until(LONG, || arrived(0) == 20), "{}", arrived(0));
+    let all = || arrived(0) == 20 && gate.waiting() == 4;
+    assert!(wait_until(LONG, all), "{} and {}", arrived(0), gate.waiting());
     first.signal("TERM");
     let told = Instant::now();
     for number in 1..4 {
@@ -101,14 +107,15 @@ fn an_endpoint_that_hangs_keeps_nothing_else_at_a_node_that_stops() {
         assert!(all, "{} of {number}\n{}", arrived(number), places[1].log_tail());
         println!("event {number}: everywhere after {:?}", sent.elapsed());
     }
-    assert!(told.elapsed() < HANGS, "it proves nothing after the end of what hangs");
     let parted = shards(&places[1]);
     assert!(parted["b"] > 250 && (1..6).contains(&parted["a"]), "{parted:?}");
-    assert_eq!(first.stop().code(), Some(0), "{}", places[0].log_tail());
-    assert!(told.elapsed() > HANGS / 2, "it has let it end");
+    assert!(first.is_running(), "it lets it end\n{}", places[0].log_tail());
+    assert!(told.elapsed() < PROVES, "too slow to prove anything: {:?}", told.elapsed());
+    gate.open();
+    assert_eq!(first.wait_end(LONG).code(), Some(0), "{}", places[0].log_tail());
     assert!(wait_until(SOON, || shards(&places[1]).get("b") == Some(&256)));
     let all = || arrivals(&sink).len() == 4 * 24;
-    assert!(wait_until(LONG + HANGS, all), "{}\n{}", arrivals(&sink).len(), places[1].log_tail());
+    assert!(wait_until(LONG, all), "{}\n{}", arrivals(&sink).len(), places[1].log_tail());
     let twice: Vec<_> = arrivals(&sink).into_iter().filter(|(_, count)| *count > 1).collect();
     assert!(twice.is_empty(), "{twice:?}");
 }

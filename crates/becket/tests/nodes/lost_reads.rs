@@ -11,18 +11,18 @@ use super::support::gateway::Place;
 use super::support::http::Client;
 use super::support::sink::Sink;
 use super::support::{sign, wait_until};
-use super::{LONG, call, node, server, start, wait_even};
+use super::{LONG, call, lead_through, node, server, start, wait_even};
 
-const FIRST: &str = "the-first-secret-of-this-source-0123";
-const SECOND: &str = "the-second-secret-of-this-source-456";
-const THIRD: &str = "the-third-secret-of-this-source-7890";
+pub(super) const FIRST: &str = "the-first-secret-of-this-source-0123";
+pub(super) const SECOND: &str = "the-second-secret-of-this-source-456";
+pub(super) const THIRD: &str = "the-third-secret-of-this-source-7890";
 /// What only reads the endpoints of one application.
 const ENDPOINTS: &str = "AND state <> 3 AND id";
 /// What only reads one document.
 const DOCUMENT: &str = "AND application = $3 AND name = $4";
 
 /// Sends what GitHub would, signed with a secret; answers the status.
-fn github(place: &Place, path: &str, secret: &str) -> u16 {
+pub(super) fn github(place: &Place, path: &str, secret: &str) -> u16 {
     let signature = sign::github(secret, b"{}");
     let headers = [
         ("content-type", "application/json"),
@@ -33,7 +33,7 @@ fn github(place: &Place, path: &str, secret: &str) -> u16 {
 }
 
 /// Makes a source with its first secret; answers its path once both nodes know it.
-fn made(places: &[Place; 2]) -> String {
+pub(super) fn made(places: &[Place; 2]) -> String {
     let body = json!({ "provider": "github", "name": "It", "uid": "it", "secrets": [FIRST] });
     let source = call(&places[0], "POST", "/api/v1/becket/source", &body);
     let url = source["receivingUrl"].as_str().expect("a URL").to_owned();
@@ -45,7 +45,7 @@ fn made(places: &[Place; 2]) -> String {
     path
 }
 
-fn give(place: &Place, secret: &str) {
+pub(super) fn give(place: &Place, secret: &str) {
     let body = json!({ "secrets": [secret] });
     call(place, "PUT", "/api/v1/becket/source/it/credentials", &body);
 }
@@ -56,10 +56,7 @@ fn what_cannot_be_read_at_first_is_in_force_a_moment_later() {
     let proxy = CutProxy::start(server.port);
     let sink = Sink::start(|_| 200);
     let places = ["a", "b"].map(|name| node(&server, name, "", ""));
-    let text = std::fs::read_to_string(places[1].config()).expect("it was written");
-    let text =
-        text.replace(&format!(":{}/postgres", server.port), &format!(":{}/postgres", proxy.port));
-    std::fs::write(places[1].config(), text).expect("the folder can be written");
+    lead_through(&places[1], server.port, proxy.port);
     let _first = start(&places[0]);
     let _second = start(&places[1]);
     wait_even(&places[1], 2);

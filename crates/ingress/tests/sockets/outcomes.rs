@@ -1,8 +1,9 @@
 //! Every outcome of a request to a source, with its answer, its report and what is in the store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use becket_ingress::{IdPlace, Outcome, ServerLimits};
+use becket_ingress::{IdPlace, Outcome, ServerLimits, SourceTable, UnusableSource};
 use becket_model::{DeliveryState, Disposition, EndpointState, EventRecord, Rate};
 use becket_store::{Owner, Quarantined, Scope, Store};
 
@@ -202,6 +203,48 @@ async fn unknown_sources_are_not_found() {
     }
     let answer = gateway.send(post("/inbox", &[], b"")).await;
     assert_eq!(answer.text(), "fallback POST /inbox 0");
+}
+
+#[tokio::test]
+async fn a_source_that_cannot_be_used_is_not_called_unknown() {
+    let gateway = Setup::new(vec![source("github", "github"), source("shop", "github")]).start();
+    let gateway = gateway.await;
+    let usable = gateway.table.load_full();
+    let unusable = |names: Option<Vec<String>>| {
+        let known = usable.get("github").unwrap();
+        let (key, owner, uid) = (known.key, known.owner, known.uid.clone());
+        let mut table = SourceTable::clone(&usable);
+        table.set_unusable(UnusableSource { key, owner, uid, names });
+        gateway.table.store(Arc::new(table));
+    };
+    let mut number = 0;
+    let mut sent = async |path: &str, source: Option<&str>| {
+        let answer = gateway.send(github(path, &format!("d{number}"), "push", BODY)).await;
+        number += 1;
+        let report = gateway.report(number).await;
+        assert_eq!(report.source.as_deref(), source, "{path}");
+        assert_eq!(answer.header("retry-after").is_some(), answer.status == 503, "{path}");
+        (answer.status, report.outcome, report.code)
+    };
+    let away = (503, Outcome::SourceUnusable, Some("source_unusable"));
+    let nothing = (404, Outcome::NotFound, Some("unknown_source"));
+
+    unusable(Some(vec!["github".to_owned(), "another".to_owned()]));
+    assert_eq!(sent("/in/github", Some("github")).await, away);
+    assert_eq!(sent("/in/another/below", Some("github")).await, away);
+    assert_eq!(sent("/in/nobody", None).await, nothing);
+    // What may be its name is not said to be nobody's.
+    unusable(None);
+    assert_eq!(sent("/in/github", None).await, away);
+    assert_eq!(sent("/in/nobody", None).await, away);
+    assert_eq!(sent("/in/", None).await, nothing);
+    assert_eq!(sent("/in/shop", Some("shop")).await.0, 200);
+    assert_eq!(gateway.events().await.len(), 1, "nothing else was taken");
+    assert!(gateway.quarantined().await.is_empty());
+
+    gateway.table.store(usable.clone());
+    assert_eq!(sent("/in/github", Some("github")).await.0, 200);
+    assert_eq!(sent("/in/nobody", None).await, nothing);
 }
 
 #[tokio::test]

@@ -134,6 +134,7 @@ const quietSince = (since: string | null) => (since === null ? "quiet" : `quiet 
 interface Mark { word: string; tone: "warn" | "bad"; says: string }
 
 function markOf(source: Source, says: string): Mark {
+  if (says.startsWith("it receives nothing")) return { word: "receives nothing", tone: "bad", says };
   if (says.startsWith("it has no endpoint")) return { word: "no endpoint", tone: "warn", says };
   if (says.startsWith("a handshake")) return { word: "secret waits", tone: "warn", says };
   if (source.verification === "observe" && says === source.warnings[0]) return { word: "observes only", tone: "bad", says };

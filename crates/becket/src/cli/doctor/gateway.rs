@@ -15,6 +15,7 @@ use crate::cli::online::failure::Failure;
 use crate::cli::online::show;
 use crate::cli::request::entry_of;
 use crate::cli::{Globals, now_s};
+use crate::serve::UNUSABLE;
 
 /// Refused requests that are looked at.
 const REFUSED_MAX: usize = 1_000;
@@ -225,6 +226,12 @@ pub(super) fn judge(facts: &mut Facts, online: &Online) {
         let name = show::text(source, "/uid");
         for warning in show::items(source, "/warnings").iter().filter_map(Value::as_str) {
             let says = format!("`{name}`: {}", show::one_line(warning));
+            if warning.starts_with(UNUSABLE) {
+                facts.add(Finding::problem("sources", says).advise(
+                    "put that right; after a change of the master key restart the gateway with the one it had",
+                ));
+                continue;
+            }
             let advice = format!("becket sources show {name}; its settings are in [[source]]");
             facts.add(Finding::warning("sources", says).advise(advice));
         }

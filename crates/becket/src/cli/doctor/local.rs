@@ -11,6 +11,7 @@ use becket_signature::Tolerance;
 use super::Facts;
 use super::gateway::Online;
 use crate::config::{Config, ConfigErrors, Loaded, Severity, StoreUrl, Verification};
+use crate::serve;
 
 /// The file of the master key in the data folder.
 const MASTER_KEY_FILE: &str = "master.key";
@@ -76,6 +77,7 @@ pub(super) fn machine(facts: &mut Facts, online: Option<&Online>) {
         // A gateway that was asked tells this of its sources itself.
         if online.is_none() {
             facts.add_all(observing(&config));
+            facts.add_all(unpinned(&config));
         }
         facts.add_all(proxy(&config));
     }
@@ -211,6 +213,24 @@ fn observing(config: &Config) -> Vec<Finding> {
     };
     let observing = config.sources.iter().filter(|it| it.verification == Verification::Observe);
     observing.map(|source| finding(&source.id)).collect()
+}
+
+/// Sources whose provider signs for all its customers with one key, and which do not say whose requests
+/// they take. A page of the source says it in the same words.
+fn unpinned(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for source in &config.sources {
+        let Some(entry) = config.entry_of(source) else { continue };
+        for warning in serve::unpinned(&entry, source) {
+            let advice = format!(
+                "give it in `credentials` of [[source]]; `becket providers show {}` says what it is",
+                entry.slug
+            );
+            let says = format!("`{}`: {warning}", source.id);
+            findings.push(Finding::warning("sources", says).advise(advice));
+        }
+    }
+    findings
 }
 
 /// A proxy that is not named hides who sends.

@@ -32,6 +32,7 @@ impl Board {
         if owner == Owner::MAIN {
             list.extend(at_risk(gateway));
         }
+        list.extend(unusable(gateway, owner));
         let standing = Arc::clone(&self.standing.lock());
         list.extend(standing.iter().filter(|(of, _)| *of == owner).map(|(_, one)| one.clone()));
         list
@@ -107,6 +108,27 @@ impl Board {
         *self.standing.lock() = Arc::new(list);
         Ok(())
     }
+}
+
+/// The sources of an owner that cannot be used.
+fn unusable(gateway: &Gateway, owner: Owner) -> Vec<Standing> {
+    let current = gateway.current.load();
+    let own = current.unusable.iter().filter(|(_, source)| source.owner == owner);
+    let told = own.map(|(key, source)| Standing {
+        kind: StandingKind::SourceUnusable,
+        since_ms: Some(source.since_ms),
+        title: format!("Source `{}` receives nothing", source.name),
+        detail: format!(
+            "Its senders are answered with 503 so that they come back: {}.",
+            source.why.trim_end_matches('.')
+        ),
+        hint: "Put that right, and it receives again; another master key takes a restart."
+            .to_owned(),
+        application: Some(*key),
+        endpoint: None,
+        count: None,
+    });
+    told.collect()
 }
 
 /// What puts the data in the database, or its service, at risk.

@@ -3,7 +3,8 @@
 //! Invariants: changes are taken over in the order of their revisions, none is passed over; what was
 //! changed here comes by again and does no harm. A revision counts as taken over when everything up to
 //! it is in force: when the store cannot be asked, for what has changed or for what belongs to it, the
-//! same is asked again. On another server than before nothing that is known counts.
+//! same is asked again. On another server than before nothing that is known counts. Asking and putting in
+//! force are one turn, so that nothing newer of this node's own comes in between and is undone.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 
 use super::super::ServeError;
 use super::super::gateway::Gateway;
+use super::super::registry::Registry;
 use super::{Declared, Node};
 
 const AGAIN: Duration = Duration::from_millis(500);
@@ -89,6 +91,7 @@ impl Gateway {
         undone: &mut Undone,
     ) -> Result<(), StoreError> {
         loop {
+            let mut registry = self.changing.lock().await;
             let after = node.revision.load(Ordering::Acquire);
             let changes = node.cluster.changes(after).await?;
             let before = server.replace(changes.server);
@@ -98,7 +101,7 @@ impl Gateway {
                 return Ok(());
             }
             let is_news = changes.revision > after;
-            self.take_over(&changes, undone).await?;
+            self.take_over(&mut registry, &changes, undone).await?;
             node.revision.fetch_max(changes.revision, Ordering::AcqRel);
             if !is_news || changes.revision >= node.heard.load(Ordering::Acquire) {
                 return Ok(());
@@ -122,7 +125,12 @@ impl Gateway {
     }
 
     /// Takes over everything that the store can be asked for; answers with the first error.
-    async fn take_over(&self, changes: &Changes, undone: &mut Undone) -> Result<(), StoreError> {
+    async fn take_over(
+        &self,
+        registry: &mut Registry,
+        changes: &Changes,
+        undone: &mut Undone,
+    ) -> Result<(), StoreError> {
         let declared = Declared::of(&self.current.load().declared);
         let mut taken = Ok(());
         for application in &changes.applications {
@@ -132,7 +140,7 @@ impl Gateway {
             if application.removed && own {
                 *undone = Undone::OfTheFile;
             }
-            taken = taken.and(self.take_over_application(application).await);
+            taken = taken.and(self.take_over_application_alone(registry, application).await);
         }
         for (owner, endpoint) in &changes.endpoints {
             let source = self.current.load().sources.get(&endpoint.application).cloned();
@@ -145,11 +153,11 @@ impl Gateway {
             if endpoint.state == EndpointState::Removed && own {
                 *undone = Undone::OfTheFile;
             }
-            taken = taken.and(self.take_over_endpoint(*owner, endpoint).await);
+            taken = taken.and(self.take_over_endpoint_alone(registry, *owner, endpoint).await);
         }
         let kinds: BTreeSet<(Owner, DocumentKind)> = changes.documents.iter().copied().collect();
         for (owner, kind) in kinds {
-            taken = taken.and(self.take_over_documents(owner, kind).await);
+            taken = taken.and(self.take_over_documents(registry, owner, kind).await);
         }
         taken
     }
@@ -157,18 +165,14 @@ impl Gateway {
     /// Documents of a kind have changed: what is in force because of them is made anew.
     async fn take_over_documents(
         &self,
+        registry: &mut Registry,
         owner: Owner,
         kind: DocumentKind,
     ) -> Result<(), StoreError> {
         self.elsewhere.documents_changed(owner, kind);
         match kind {
-            DocumentKind::EventType => {
-                let now_ms = self.clock.now_ms();
-                let store = self.store.as_ref();
-                let schedules = becket_api::load_retry_by_type(store, owner, now_ms).await?;
-                self.take_over_retries(owner, schedules).await
-            }
-            DocumentKind::Transformation => self.take_over_transformations(owner).await,
+            DocumentKind::EventType => self.take_over_retries(registry, owner).await,
+            DocumentKind::Transformation => self.take_over_transformations(registry, owner).await,
             _ => Ok(()),
         }
     }

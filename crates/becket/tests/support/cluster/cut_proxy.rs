@@ -5,11 +5,14 @@
 //! `Sync` behind a statement outside a transaction block. A cut may come before that message is passed
 //! on (nothing happened), right behind it (nobody knows), or when the server has committed and its
 //! answer is about to be passed back (it happened, and the node must not believe that it did not).
+//!
+//! It can also keep back the answer to a commit for a while: it has happened, and the node that asked
+//! for it is the last to know.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 /// What a transaction does, as its statements tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +49,21 @@ struct Shared {
     cuts: Mutex<BTreeMap<(Work, Moment), u64>>,
     /// Statements with this text are not passed on, so many times more.
     refused: Mutex<(String, u32)>,
+    hold: Mutex<Hold>,
+    let_go: Condvar,
+}
+
+/// The answer that is kept back.
+#[derive(Default)]
+enum Hold {
+    #[default]
+    None,
+    /// That of the next transaction with a statement with this text.
+    Wanted(String),
+    /// Its transaction is under way.
+    Found,
+    /// It has been committed, and its node waits.
+    Held,
 }
 
 impl CutProxy {
@@ -83,6 +101,22 @@ impl CutProxy {
         self.shared.refused.lock().expect("no connection panicked").1
     }
 
+    /// The answer to the next commit of a transaction with this text is kept back until it is let go.
+    pub fn hold(&self, text: &str) {
+        *self.shared.held() = Hold::Wanted(text.to_owned());
+    }
+
+    /// Whether an answer is kept back.
+    pub fn is_held(&self) -> bool {
+        matches!(*self.shared.held(), Hold::Held)
+    }
+
+    /// Passes the answer on that is kept back.
+    pub fn let_go(&self) {
+        *self.shared.held() = Hold::None;
+        self.shared.let_go.notify_all();
+    }
+
     /// Whether a cut is still waiting for its transaction.
     pub fn is_armed(&self) -> bool {
         self.shared.armed().is_some()
@@ -97,6 +131,28 @@ impl CutProxy {
 impl Shared {
     fn armed(&self) -> MutexGuard<'_, Option<(Work, Moment)>> {
         self.armed.lock().expect("no connection panicked")
+    }
+
+    fn held(&self) -> MutexGuard<'_, Hold> {
+        self.hold.lock().expect("no connection panicked")
+    }
+
+    /// Whether the answer to the commit of this statement is to be kept back.
+    fn holds(&self, statement: Option<&String>) -> bool {
+        let mut hold = self.held();
+        let Hold::Wanted(text) = &*hold else { return false };
+        let meant = statement.is_some_and(|statement| statement.contains(text.as_str()));
+        if meant {
+            *hold = Hold::Found;
+        }
+        meant
+    }
+
+    /// Keeps an answer back until it is let go.
+    fn keep_back(&self) {
+        let mut hold = self.held();
+        *hold = Hold::Held;
+        drop(self.let_go.wait_while(hold, |hold| matches!(hold, Hold::Held)));
     }
 
     /// Whether a statement is not to be passed on.
@@ -127,11 +183,13 @@ struct Progress {
     asked: u64,
     /// Those among them that it has answered.
     answered: u64,
-    /// The one whose answer is kept back.
+    /// The one whose answer is not passed back.
     cut: Option<u64>,
+    /// The one whose answer waits until it is let go.
+    held: Option<u64>,
 }
 
-fn serve(node: &TcpStream, port: u16, shared: &Shared) -> io::Result<()> {
+fn serve(node: &TcpStream, port: u16, shared: &Arc<Shared>) -> io::Result<()> {
     node.set_nodelay(true)?;
     let startup = read_startup(node)?;
     let server = TcpStream::connect(("127.0.0.1", port))?;
@@ -139,9 +197,9 @@ fn serve(node: &TcpStream, port: u16, shared: &Shared) -> io::Result<()> {
     (&server).write_all(&startup)?;
     let progress = Arc::new(Mutex::new(Progress::default()));
     let (back_node, back_server) = (node.try_clone()?, server.try_clone()?);
-    let back_progress = Arc::clone(&progress);
+    let (back_progress, back_shared) = (Arc::clone(&progress), Arc::clone(shared));
     std::thread::spawn(move || {
-        let _ = pass_back(&back_server, &back_node, &back_progress);
+        let _ = pass_back(&back_server, &back_node, &back_progress, &back_shared);
         end(&back_server, &back_node);
     });
     let _ = pass_on(node, &server, &progress, shared);
@@ -194,10 +252,15 @@ fn pass_on(
     shared: &Shared,
 ) -> io::Result<()> {
     let mut transaction = Transaction::default();
+    let mut holding = false;
     loop {
         let (kind, message) = read_message(node)?;
-        if kind == b'B' && shared.refuses(transaction.bound(&message[5..])) {
-            return Ok(());
+        if kind == b'B' {
+            let statement = transaction.bound(&message[5..]);
+            if shared.refuses(statement) {
+                return Ok(());
+            }
+            holding |= shared.holds(statement);
         }
         let committing = transaction.see(kind, &message[5..]);
         let moment = committing.and_then(|work| shared.take(work));
@@ -211,6 +274,9 @@ fn pass_on(
             if moment == Some(Moment::Answered) {
                 progress.cut = Some(progress.asked);
             }
+            if committing.is_some() && std::mem::take(&mut holding) {
+                progress.held = Some(progress.asked);
+            }
         }
         server.write_all(&message)?;
         if moment == Some(Moment::Behind) {
@@ -223,11 +289,20 @@ fn pass_back(
     server: &TcpStream,
     mut node: &TcpStream,
     progress: &Mutex<Progress>,
+    shared: &Shared,
 ) -> io::Result<()> {
     let mut authenticated = false;
     loop {
         let (kind, message) = read_message(server)?;
         let ready = kind == b'Z';
+        let held = {
+            let mut progress = progress.lock().expect("no connection panicked");
+            let answered = progress.answered + 1;
+            progress.held.take_if(|held| *held == answered).is_some()
+        };
+        if held {
+            shared.keep_back();
+        }
         let kept = {
             let mut progress = progress.lock().expect("no connection panicked");
             let kept = progress.cut == Some(progress.answered + 1);
