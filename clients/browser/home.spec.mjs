@@ -60,7 +60,7 @@ test("a page that is hidden asks nothing", async () => {
   await page.waitForTimeout(6_000);
   assert.equal(asked, 0);
   await page.evaluate(() => { delete document.visibilityState; document.dispatchEvent(new Event("visibilitychange")); });
-  await until("the next question", () => asked > 0, 8_000);
+  await until("the next question", () => asked > 0, 20_000);
   await page.done();
 });
 

@@ -7,7 +7,9 @@ import { axe, browser, fits, shot, signedIn } from "./lib/browser.mjs";
 import { house, SECRETS, until } from "./lib/house.mjs";
 import { github } from "./lib/senders.mjs";
 
-const ANSWERS_WITHIN_MS = 2_000;
+// Other suites have the processors too. A page that holds all 125,000 items takes far longer; how many
+// are in it is counted as well.
+const ANSWERS_WITHIN_MS = 10_000;
 const RUNS = "window.hacked = true";
 
 let gate;

@@ -54,9 +54,11 @@ describe("a frame", () => {
       const { url } = await link("acme");
       await page.evaluate((src) => { document.getElementById("f").src = src; }, url + origin);
       await page.frameLocator("#f").getByRole("heading", { name: "Endpoints" }).waitFor();
+      const height = () => page.evaluate(() => window.told.some((one) => one.type === "becket.portal.resize" && one.height > 100));
+      if (hears) await until("the height", height);
       await page.waitForTimeout(300);
       const told = await page.evaluate(() => window.told);
-      assert.equal(told.some((one) => one.type === "becket.portal.resize" && one.height > 100), hears, origin);
+      assert.equal(await height(), hears, origin);
       assert.ok(!JSON.stringify(told).includes("bk_"), "never the token");
     }
     await page.done();

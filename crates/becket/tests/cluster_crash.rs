@@ -30,10 +30,11 @@ use support::{load, wait_until};
 const NODES: usize = 3;
 const SEED: &str = "BECKET_CLUSTER_SEED";
 /// How long everything takes to flow again, at most, on a busy machine.
-const RECOVER_MAX: Duration = Duration::from_secs(20);
-/// Work of a dead node goes on within the lease and a second; the rest is for a busy machine, which
-/// may be late with everything.
-const TAKE_OVER_MAX: Duration = Duration::from_secs(LEASE.as_secs() + 1 + 1);
+const RECOVER_MAX: Duration = Duration::from_secs(40);
+/// Work of a dead node goes on within the lease and a second: what is measured is printed. The rest is
+/// for a machine that is late with everything, and still less than any other wait that there could be,
+/// such as for the usual lease of 15 s.
+const TAKE_OVER_MAX: Duration = Duration::from_secs(LEASE.as_secs() + 1 + 7);
 
 fn rounds(usual: u64) -> u64 {
     number_from("BECKET_CLUSTER_ROUNDS").unwrap_or(usual)

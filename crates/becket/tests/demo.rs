@@ -19,7 +19,8 @@ fn the_pasted_line_is_accepted_delivered_and_listed() {
     serve.env_remove("BECKET_ADMIN_TOKEN");
     let gateway = Gateway::spawn(&place, serve);
     gateway.wait_ready(Duration::from_secs(20));
-    wait_until(Duration::from_secs(5), || place.log().contains("becket events list"));
+    let told = || place.log().contains("becket events list");
+    assert!(wait_until(Duration::from_secs(20), told), "{}", place.log_tail());
 
     let token = place.data().join("admin-token");
     let mode = token.metadata().expect("a token was made and kept").permissions().mode();
@@ -40,7 +41,7 @@ fn the_pasted_line_is_accepted_delivered_and_listed() {
         command.current_dir(&place.folder).env_remove("BECKET_ADMIN_TOKEN");
         output(&mut command)
     };
-    let delivered = wait_until(Duration::from_secs(10), || {
+    let delivered = wait_until(Duration::from_secs(30), || {
         becket(&["events", "list"])
             .lines()
             .any(|line| line.contains(id) && line.contains("delivered"))

@@ -150,14 +150,15 @@ fn time_is_up_for_the_whole_family() {
         "",
         &place.data(),
         "",
-        &source("slow", "timeout = \"1s\"\nretry = \"none\"", &exec),
+        &source("slow", "timeout = \"4s\"\nretry = \"none\"", &exec),
     );
     let gateway = place.start();
     let event = post(&mut Client::keeping(place.address), "slow", b"{}");
     let made = wait_for_step(&place, &gateway, &event, "failed");
     assert_eq!(made[0]["errorCode"], "program_timeout", "{made:#?}");
     let took = made[0]["durationMs"].as_u64().expect("a duration");
-    assert!((650..2_000).contains(&took), "{took} ms");
+    // Asked to end at the end of its time less the grace; killed behind it, by a machine that is busy.
+    assert!((3_650..10_000).contains(&took), "{took} ms");
     let pids = lines(&pids);
     assert_eq!(pids.len(), 2, "{pids:?}");
     assert!(wait_until(LIMIT, || !pids.iter().any(|pid| runs(pid))), "{pids:?} live on");
@@ -368,7 +369,7 @@ fn a_run_outlives_no_gateway() {
             at.display()
         ),
     );
-    let exec = format!("command = [\"{}\"]\ngrace = \"2s\"", deaf.display());
+    let exec = format!("command = [\"{}\"]\ngrace = \"6s\"", deaf.display());
     place.configure(
         "",
         &place.data(),

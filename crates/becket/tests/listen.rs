@@ -45,7 +45,8 @@ fn events_reach_the_handler_as_they_came_and_its_answers_are_recorded() {
     let started = Instant::now();
     send(&mut client, "open", &numbered(1));
     let first = listener.wait_deliveries(1);
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    // At once: nothing that looks from time to time is waited for.
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     assert_eq!((&first[0]["status"], &first[0]["repeat"]), (&json!(204), &json!(false)));
     assert_eq!(first[0]["eventType"], "order.paid");
     send(&mut client, "other", &numbered(2));
@@ -313,7 +314,7 @@ fn what_nobody_comes_for_is_removed() {
     let sink = Sink::start(|_| 200);
     let to = sink.url("/");
     let listener =
-        Listener::start(&place, &["--forward-to", &to, "--name", "brief", "--keep", "2s"]);
+        Listener::start(&place, &["--forward-to", &to, "--name", "brief", "--keep", "5s"]);
     listener.wait_connected();
     let mut client = Client::keeping(place.address);
     send(&mut client, "open", &numbered(1));

@@ -74,8 +74,8 @@ fn every_event_becomes_one_row_whatever_is_killed() {
     let mut gateway = place.start();
     let plan = Plan { pause: Duration::from_millis(10), ..Plan::new(place.address, "/in/github") };
     let load = Load::start(&plan, 1, None);
-    std::thread::sleep(Duration::from_secs(1));
-    assert!(place.log().contains("sql.not_ready"), "{}", place.log_tail());
+    let told = wait_until(Duration::from_secs(30), || place.log().contains("sql.not_ready"));
+    assert!(told, "{}", place.log_tail());
     database.resume();
     std::thread::sleep(Duration::from_secs(2));
     gateway.kill();

@@ -68,10 +68,11 @@ impl Terminal {
         self.tmux(&arguments);
     }
 
-    /// Presses escape, and waits a little: a key right behind it would be one with Alt.
-    fn escape(&self) {
+    /// Presses escape, and waits until the screen shows what it does: a key right behind it would be
+    /// one with Alt.
+    fn escape(&self, done: impl Fn(&str) -> bool) {
         self.keys(&["Escape"]);
-        std::thread::sleep(Duration::from_millis(200));
+        self.wait_for("escape", done);
     }
 
     fn type_text(&self, text: &str) {
@@ -165,30 +166,29 @@ fn events_are_listed_shown_filtered_searched_and_replayed() {
     terminal.keys(&["r"]);
     terminal.wait("repeat order.broken");
     terminal.wait("2 ok  2 failed");
-    terminal.escape();
+    terminal.escape(|screen| !screen.contains("Response headers"));
     // A filter, which is taken away again.
     terminal.keys(&["f"]);
     terminal.type_text("type:invoice");
     terminal.keys(&["Enter"]);
     let filtered = terminal.wait("filter: type:invoice (1)");
     assert!(!filtered.contains("order.paid"), "{filtered}");
-    terminal.escape();
-    terminal.wait("order.paid");
+    terminal.escape(|screen| screen.contains("order.paid"));
     // A search goes into bodies.
     terminal.keys(&["/"]);
     terminal.type_text("\"n\":0");
     terminal.keys(&["Enter"]);
     terminal.keys(&["Enter"]);
     terminal.wait("order.paid  200 in");
-    terminal.escape();
+    terminal.escape(|screen| !screen.contains("order.paid  200 in"));
     // The line to copy is shown as well.
     terminal.keys(&["c"]);
     let copied = terminal.wait("copied to the clipboard");
     assert!(copied.contains("curl -sS -i -X POST"), "{copied}");
-    terminal.escape();
+    terminal.escape(|screen| !screen.contains("copied to the clipboard"));
     terminal.keys(&["?"]);
     terminal.wait("q  ctrl-c");
-    terminal.escape();
+    terminal.escape(|screen| !screen.contains("q  ctrl-c"));
     // Paused, events wait; and come late.
     terminal.keys(&["p"]);
     terminal.wait("paused: events wait");
@@ -202,7 +202,7 @@ fn events_are_listed_shown_filtered_searched_and_replayed() {
     terminal.wait_for("wide", |screen| screen.contains("late by"));
     terminal.keys(&["Enter"]);
     terminal.wait("Request headers");
-    terminal.escape();
+    terminal.escape(|screen| !screen.contains("Request headers"));
     terminal.keys(&["End"]);
     terminal.tmux(&["resize-window", "-x", "40", "-y", "10"]);
     terminal.wait_for("small", |screen| {

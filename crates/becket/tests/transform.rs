@@ -329,9 +329,21 @@ fn hostile_code_does_not_hold_up_other_endpoints() {
         took.push(began.elapsed());
     }
     took.sort_unstable();
-    println!("a good endpoint's delivery beside five hostile ones: {took:?}");
-    // Less than one call of the five that are before it in every round; builds may run beside.
-    assert!(took[24] < Duration::from_millis(800), "{took:?}");
+    // How long the hostile ones took, waiting for their turn included, on the same machine at the same
+    // time: whoever had to wait behind them would take as long as they do.
+    let mut hostile = Vec::new();
+    let made = wait_until(LIMIT, || {
+        let all = gateway.api_list("/api/v1/becket/attempt").into_iter();
+        let failed = all.filter(|attempt| attempt["succeeded"] == false);
+        let duration = |one: Value| one["durationMs"].as_u64().map(Duration::from_millis);
+        hostile = failed.filter_map(duration).collect();
+        hostile.len() >= 3
+    });
+    assert!(made, "{hostile:?}");
+    hostile.sort_unstable();
+    let most = (hostile[hostile.len() / 2] / 2).max(Duration::from_millis(800));
+    println!("a good endpoint's delivery beside hostile ones of {hostile:?}: {took:?}");
+    assert!(took[24] < most, "{took:?} beside {hostile:?}");
     assert!(sink.deliveries().iter().all(|one| one.body == b"{\"ok\":true}"));
     gateway.stop();
 }

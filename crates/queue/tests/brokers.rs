@@ -90,7 +90,8 @@ fn publish_across_a_restart(
                             break;
                         }
                         assert!(outcome.acted.is_none(), "given up: {}", outcome.note);
-                        assert!(started.elapsed() < Duration::from_secs(40), "{}", outcome.note);
+                        // Longer than any of the brokers may take to come back.
+                        assert!(started.elapsed() < Duration::from_secs(150), "{}", outcome.note);
                     }
                     promised.push(id);
                     std::thread::sleep(Duration::from_millis(10));
@@ -157,7 +158,8 @@ fn nats_keeps_what_is_acknowledged() {
     hurried.timeout_ms = 500;
     let started = Instant::now();
     assert_failed(&act(&action, hurried), AttemptError::QueueUnreachable, "cannot be reached");
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    // Less than an attempt has that is in no hurry.
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
 #[test]
@@ -283,7 +285,7 @@ fn rabbit_confirms_what_it_routed() {
                 break;
             }
             let waited = started.elapsed();
-            assert!(waited < Duration::from_secs(20), "the queue outlives the broker: {queue}");
+            assert!(waited < Duration::from_secs(60), "the queue outlives the broker: {queue}");
             std::thread::sleep(Duration::from_millis(50));
         }
     });

@@ -221,7 +221,7 @@ impl World {
     /// sealed in the background, so it may also take a few steps.
     pub(crate) async fn sweep(&self, policy: RetentionPolicy, now_ms: i64, doomed: &[EventId]) {
         let late_ms = now_ms.saturating_add_unsigned(self.place.capabilities().sweep_lag_ms);
-        for at_ms in std::iter::once(now_ms).chain(std::iter::repeat_n(late_ms, 300)) {
+        for at_ms in std::iter::once(now_ms).chain(std::iter::repeat_n(late_ms, 3_000)) {
             while self.store.retention_sweep(policy, at_ms).await.unwrap().more {}
             let mut left = 0;
             for event in doomed {

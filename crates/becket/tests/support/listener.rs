@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -20,6 +21,7 @@ pub struct Listener {
     /// The process.
     pub child: Child,
     lines: Arc<Mutex<Vec<Value>>>,
+    reader: JoinHandle<()>,
 }
 
 impl Listener {
@@ -52,14 +54,14 @@ impl Listener {
         let lines: Arc<Mutex<Vec<Value>>> = Arc::default();
         let out = child.stdout.take().expect("standard output is a pipe");
         let kept = Arc::clone(&lines);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in BufReader::new(out).lines() {
                 let Ok(line) = line else { return };
                 let value = serde_json::from_str(&line).expect("each line is JSON");
                 kept.lock().expect("no reader panicked").push(value);
             }
         });
-        Self { child, lines }
+        Self { child, lines, reader }
     }
 
     /// Everything that it has said.
@@ -90,7 +92,7 @@ impl Listener {
     pub fn kill(mut self) -> Vec<Value> {
         self.child.kill().expect("it was running");
         self.child.wait().expect("a killed child can be waited for");
-        std::thread::sleep(Duration::from_millis(50));
+        self.wait_read();
         self.said()
     }
 
@@ -104,6 +106,12 @@ impl Listener {
         self.wait_end()
     }
 
+    /// Waits until everything that it said has been read.
+    fn wait_read(&self) {
+        let read = wait_until(LONG, || self.reader.is_finished());
+        assert!(read, "somebody else still holds its output: {:?}", self.said());
+    }
+
     /// Waits for its end; the exit code.
     pub fn wait_end(&mut self) -> i32 {
         let mut code = None;
@@ -112,6 +120,7 @@ impl Listener {
             code.is_some()
         });
         assert!(ended, "it does not end: {:?}", self.said());
+        self.wait_read();
         code.and_then(|status| status.code()).unwrap_or(-1)
     }
 }

@@ -67,7 +67,7 @@ async fn over_tls(
     let name = ServerName::try_from("hooks.example.com").unwrap();
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()?;
     let bytes = github("/in/github", "d", "push", b"{}");
-    let (answers, _) = exchange_over(stream, &bytes, Duration::from_secs(5)).await;
+    let (answers, _) = exchange_over(stream, &bytes, common::PATIENCE).await;
     Some(answers[0].status)
 }
 
@@ -115,7 +115,7 @@ async fn a_handed_over_listener_is_served_by_all_threads() {
     for number in 0..20 {
         let body = format!("{number}");
         let bytes = post("/in/open", &[], body.as_bytes());
-        let (answers, _) = common::exchange(address, &bytes, Duration::from_secs(5)).await;
+        let (answers, _) = common::exchange(address, &bytes, common::PATIENCE).await;
         assert_eq!(answers[0].status, 200);
     }
     tokio::task::spawn_blocking(move || server.join()).await.unwrap();
@@ -154,18 +154,19 @@ async fn an_address_in_use_is_said_so() {
 async fn stopping_finishes_what_is_in_flight() {
     let mut setup = Setup::new(vec![source("github", "github")]);
     setup.wrap = Some(GatedStore::wrap);
+    setup.grace = Duration::from_secs(60);
     let mut gateway = setup.start().await;
     let mut idle = TcpStream::connect(gateway.address).await.unwrap();
     let address = gateway.address;
     let in_flight = tokio::spawn(async move {
         let bytes = github("/in/github", "d", "wait-500", b"{}");
-        common::exchange(address, &bytes, Duration::from_secs(5)).await
+        common::exchange(address, &bytes, common::PATIENCE).await
     });
     eventually(|| gateway.lanes.reserved.lock().len() == 1).await;
     let server = gateway.server.take().unwrap();
     let begun = std::time::Instant::now();
     tokio::task::spawn_blocking(move || server.join()).await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     let (answers, _) = in_flight.await.unwrap();
     assert_eq!(answers[0].status, 200);
     assert_eq!(gateway.events().await.len(), 1);

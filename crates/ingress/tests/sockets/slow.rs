@@ -6,23 +6,23 @@ use becket_ingress::{ConnectionEvent, Outcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::common::{Gateway, Setup, answers, eventually, post, source};
+use crate::common::{Gateway, PATIENCE, Setup, answers, eventually, post, source};
 
 async fn impatient() -> Gateway {
     let mut setup = Setup::new(vec![source("open", "none")]);
     setup.limits.header_timeout_ms = 300;
-    setup.limits.keep_alive_timeout_ms = 1_500;
-    setup.limits.body_idle_timeout_ms = 300;
-    setup.limits.request_timeout_ms = 900;
+    setup.limits.keep_alive_timeout_ms = 4_000;
+    setup.limits.body_idle_timeout_ms = 1_000;
+    setup.limits.request_timeout_ms = 2_000;
     setup.start().await
 }
 
 /// Sends pieces with pauses until the gateway ends the connection; tells how long that took and
 /// which statuses came.
 async fn drip(gateway: &Gateway, head: &str, piece: &[u8], pause_ms: u64) -> (Duration, Vec<u16>) {
+    let begun = Instant::now();
     let stream = TcpStream::connect(gateway.address).await.unwrap();
     let (mut read, mut write) = stream.into_split();
-    let begun = Instant::now();
     let (head, piece) = (head.to_owned(), piece.to_owned());
     let writing = tokio::spawn(async move {
         let mut sent = write.write_all(head.as_bytes()).await;
@@ -42,9 +42,10 @@ async fn drip(gateway: &Gateway, head: &str, piece: &[u8], pause_ms: u64) -> (Du
     (took, answers(&received).iter().map(|answer| answer.status).collect())
 }
 
+/// Not before its time, and before any of the usual limits: those are ten seconds and more.
 fn about(took: Duration, milliseconds: u64) -> bool {
     let took = took.as_millis() as u64;
-    (milliseconds - 50..milliseconds + 1_500).contains(&took)
+    (milliseconds - 10..9_000).contains(&took)
 }
 
 #[tokio::test]
@@ -70,21 +71,21 @@ async fn slow_bodies() {
     let gateway = impatient().await;
     let head = "POST /in/open HTTP/1.1\r\nhost: h\r\ncontent-length: 1000\r\n\r\n";
     let (took, statuses) = drip(&gateway, head, b"", 0).await;
-    assert!(about(took, 300), "idle: {took:?}");
+    assert!(about(took, 1_000), "idle: {took:?}");
     assert_eq!(statuses, [408]);
     let (took, statuses) = drip(&gateway, head, b"x", 50).await;
-    assert!(about(took, 900), "dripping: {took:?}");
+    assert!(about(took, 2_000), "dripping: {took:?}");
     assert_eq!(statuses, [408]);
     let chunked = "POST /in/open HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n";
     let (took, statuses) = drip(&gateway, chunked, b"1\r\nx\r\n", 50).await;
-    assert!(about(took, 900), "chunks: {took:?}");
+    assert!(about(took, 2_000), "chunks: {took:?}");
     assert_eq!(statuses, [408]);
     assert_eq!(gateway.report(3).await.outcome, Outcome::TimedOut);
     assert!(gateway.events().await.is_empty());
 
     let fallback = "POST /api HTTP/1.1\r\nhost: h\r\ncontent-length: 1000\r\n\r\n";
     let (took, statuses) = drip(&gateway, fallback, b"", 0).await;
-    assert!(about(took, 300), "the fallback's body: {took:?}");
+    assert!(about(took, 1_000), "the fallback's body: {took:?}");
     assert_eq!(statuses, [408]);
 }
 
@@ -102,21 +103,25 @@ async fn a_pooled_connection_rests_longer_than_headers_may_take() {
     }
     let begun = Instant::now();
     assert_eq!(stream.read(&mut buffer).await.unwrap(), 0);
-    assert!(begun.elapsed() < Duration::from_millis(1_500));
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
 async fn a_slow_sender_does_not_delay_others() {
-    let gateway = impatient().await;
+    let mut setup = Setup::new(vec![source("open", "none")]);
+    setup.limits.header_timeout_ms = 5_000;
+    let gateway = setup.start().await;
     let mut held = Vec::new();
     for _ in 0..200 {
         let mut stream = TcpStream::connect(gateway.address).await.unwrap();
         stream.write_all(b"POST /in/open HTTP/1.1\r\nhost: h\r\n").await.unwrap();
         held.push(stream);
     }
-    let begun = Instant::now();
     assert_eq!(gateway.send(post("/in/open", &[], b"x")).await.status, 200);
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(
+        gateway.ingress.connection_count() >= 200,
+        "it was answered while they were still slow"
+    );
     eventually(|| gateway.ingress.connection_count() == 0).await;
     drop(held);
 }
@@ -127,7 +132,7 @@ async fn early_answers_arrive_although_the_body_is_still_being_sent() {
     let (answers, ended) = crate::common::exchange(
         gateway.address,
         &post("/in/nobody", &[], &vec![b'x'; 600_000]),
-        Duration::from_secs(5),
+        PATIENCE,
     )
     .await;
     assert_eq!((answers.len(), answers[0].status, ended), (1, 404, true));

@@ -8,11 +8,9 @@ use becket_store::{Changed, EndpointChange};
 
 use super::*;
 
-/// Node 1 renews until node 0, which is silent, is gone; answers how long that took.
-async fn outlive(group: &Group) -> Duration {
-    let started = Instant::now();
-    until(Duration::from_secs(10), || async { group.renew(1).await.nodes.len() == 1 }).await;
-    started.elapsed()
+/// Node 1 renews until node 0, which is silent, is gone.
+async fn outlive(group: &Group) {
+    until(SOON, || async { group.renew(1).await.nodes.len() == 1 }).await;
 }
 
 /// Whether a node is told that something waits for the endpoint.
@@ -197,7 +195,7 @@ async fn what_a_node_that_is_gone_held_follows_its_shard_again() {
     let (first, second) = ((owner + 1) % 3, (owner + 2) % 3);
     let holds = async |node: usize| {
         group.cluster(node).hold(endpoint, true);
-        until(Duration::from_secs(5), || async {
+        until(SOON, || async {
             group.renew(node).await;
             group.accept(owner, &[endpoint], false).await;
             !group.lease(node, endpoint).await.is_empty()
@@ -240,9 +238,8 @@ async fn the_work_of_a_dead_node_goes_on() {
     assert!(held.len() >= 4, "some endpoints are its own");
     assert!(group.store(1).delivery_due().await.unwrap().is_empty());
 
-    let took = outlive(&group).await;
+    outlive(&group).await;
     assert!(joined.elapsed() >= Duration::from_millis(MEMBER_MS), "not before its lease has ended");
-    assert!(took < Duration::from_millis(MEMBER_MS + 1_000), "{took:?}");
     for (key, token) in &held {
         let again = group.lease(1, key.endpoint).await;
         assert!(again.iter().all(|leased| leased.lease != *token));
@@ -370,22 +367,21 @@ async fn a_long_queue_is_handed_out_in_its_order() {
 async fn leases_of_which_nobody_was_told_are_ended() {
     let mut group = Group::new(1, 1).await;
     let endpoint = group.endpoints[0];
-    let proxy = proxy::Proxy::start(group.schema.options().url.as_str()).await;
-    let options = Options { url: proxy.url.clone(), ..group.schema.options() };
+    let (proxy, options) = cut_way(&group.schema);
     group.open_with(options).await;
     for _ in 0..2 {
         group.accept(0, &[endpoint], false).await;
-        assert_eq!(group.lease(1, endpoint).await.len(), 1, "its statements are prepared");
+        assert_eq!(group.lease(1, endpoint).await.len(), 1, "it has its session");
     }
     for _ in 0..3 {
         group.accept(0, &[endpoint], false).await;
     }
-    proxy.swallow_answers();
+    proxy.arm(Work::Other, Moment::Answered);
     let lost = group.store(1).delivery_lease(endpoint, T0 + 1_000, LEASE_MS, 1_000).await;
     assert!(lost.is_err());
-    assert_eq!(proxy.cuts(), 1, "the answer was lost");
+    assert!(!proxy.is_armed(), "the answer was lost");
     let found = std::cell::Cell::new(0);
-    until(Duration::from_secs(5), || async {
+    until(SOON, || async {
         let leased = group.store(1).delivery_lease(endpoint, T0 + 1_000, LEASE_MS, 1_000).await;
         found.set(found.get() + leased.map_or(0, |leased| leased.len()));
         found.get() == 3

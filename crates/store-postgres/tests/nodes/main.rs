@@ -1,6 +1,9 @@
 //! Several stores on one schema, as several nodes would have them: who may lease what, who takes over
 //! from whom, what they hear of each other.
 
+#[path = "../../../becket/tests/support/cluster/cut_proxy.rs"]
+#[allow(dead_code, reason = "the drivers of the gateway use the rest")]
+mod cut_proxy;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "the harness of the conformance suite is in it")]
 mod support;
@@ -10,7 +13,6 @@ mod finishing;
 mod leases;
 mod membership;
 mod news;
-mod proxy;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +28,7 @@ use becket_store::{
 };
 use becket_store_postgres::{Options, PostgresStore};
 use bytes::Bytes;
+use cut_proxy::{CutProxy, Moment, Work};
 use support::Schema;
 
 const T0: i64 = 1_750_000_000_000;
@@ -34,6 +37,8 @@ const MAIN: Scope = Scope::all(Owner::MAIN);
 const LEASE_MS: u64 = 60_000;
 /// How long memberships hold in these tests.
 const MEMBER_MS: u64 = 900;
+/// Within this must happen what is waited for: long, because everything else may have the machine.
+const SOON: Duration = Duration::from_secs(30);
 
 /// A store with its cluster.
 struct Node {
@@ -178,6 +183,17 @@ impl Group {
         let shard = becket_store::cluster::shard_of(endpoint);
         members.iter().position(|member| member.shards.contains(&shard)).expect("it has an owner")
     }
+}
+
+/// A way to the database on which an answer can be lost, and options for a store that takes it.
+fn cut_way(schema: &Schema) -> (CutProxy, Options) {
+    let options = schema.options();
+    let (before, rest) = options.url.split_once('@').expect("the URL names a user");
+    let (server, after) = rest.split_once('/').expect("the URL names a database");
+    let (_, port) = server.rsplit_once(':').expect("the URL names a port");
+    let proxy = CutProxy::start(port.parse().expect("a port is a number"));
+    let url = format!("{before}@127.0.0.1:{}/{after}", proxy.port);
+    (proxy, Options { url, ..options })
 }
 
 fn fresh_node(lease_ms: u64) -> NodeNew {

@@ -1,7 +1,7 @@
 //! Who is a member, and who has which shard.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use becket_store::cluster::{Membership, NodeNew, Roles, SHARDS};
 
@@ -53,19 +53,14 @@ async fn three_nodes_become_two_and_three_again() {
         "nothing moves without a reason"
     );
 
-    // The last one falls silent; the others go on.
-    let silent = Instant::now();
-    let mut members = Vec::new();
-    until(Duration::from_millis(MEMBER_MS + 1_000), || async {
-        let look = group.cluster(0).look().await.unwrap();
-        if look.renew || silent.elapsed().as_millis() as u64 % 300 < 40 {
-            group.renew(0).await;
-            group.renew(1).await;
-        }
-        group.renew(0).await.nodes.len() == 2
+    // The last one falls silent; the others go on. When they stand still together, on a busy machine,
+    // all leases hold longer.
+    until(SOON, || async {
+        group.renew(0).await;
+        group.renew(1).await.nodes.len() == 2
     })
     .await;
-    members.extend(group.settle(&[0, 1]).await);
+    let members = group.settle(&[0, 1]).await;
     assert_whole(&members);
     assert_eq!(counts(&members), [128, 128]);
     for (now, then) in members.iter().zip(&before) {
@@ -139,7 +134,7 @@ async fn who_is_not_ready_owns_nothing_and_takes_nothing_away() {
     while news.try_recv().is_ok() {}
     assert!(group.renew_as(1, Roles::ALL).await.shards.is_empty());
     let told = async { while news.recv().await.unwrap() != becket_store::cluster::News::Nodes {} };
-    tokio::time::timeout(Duration::from_secs(5), told).await.expect("it was told");
+    tokio::time::timeout(SOON, told).await.expect("it was told");
     assert_eq!(group.renew(0).await.surplus.len(), 128);
     assert_eq!(counts(&group.settle(&[0, 1]).await), [128, 128]);
 }
@@ -181,7 +176,7 @@ async fn leaving_hands_over_at_once() {
     group.accept(0, &waiting, false).await;
     group.cluster(0).leave().await.unwrap();
     let told = async { while news.recv().await.unwrap() != becket_store::cluster::News::Nodes {} };
-    tokio::time::timeout(Duration::from_secs(5), told).await.expect("it was told");
+    tokio::time::timeout(SOON, told).await.expect("it was told");
     assert!(group.cluster(1).look().await.unwrap().renew);
     let left = group.renew(1).await;
     assert_eq!((left.nodes.len(), left.shards.len()), (1, usize::from(SHARDS)));

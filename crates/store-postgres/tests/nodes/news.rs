@@ -5,8 +5,6 @@ use tokio::sync::broadcast::Receiver;
 
 use super::*;
 
-const SOON: Duration = Duration::from_secs(5);
-
 /// Waits for news of a kind; what else comes is passed over.
 async fn heard(news: &mut Receiver<News>, mut wanted: impl FnMut(&News) -> bool) -> News {
     let heard = async {
@@ -37,13 +35,12 @@ async fn a_wake_arrives_at_the_other_nodes() {
     for news in &mut listeners {
         heard(news, |news| *news == News::Reconnected).await;
     }
-    let started = Instant::now();
+    // Nobody in these tests looks by itself: what is heard was told.
     group.cluster(0).wake(&[EndpointKey(7), EndpointKey(5)]);
     let wanted = News::Wake(vec![EndpointKey(5), EndpointKey(7)]);
     for news in &mut listeners[1..] {
         heard(news, |news| *news == wanted).await;
     }
-    assert!(started.elapsed() < Duration::from_millis(900), "{:?}", started.elapsed());
     // Many calls become few messages, and nobody hears itself.
     for key in 0..3_000 {
         group.cluster(0).wake(&[EndpointKey(1_000_000 + key)]);

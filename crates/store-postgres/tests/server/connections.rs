@@ -114,7 +114,6 @@ async fn a_server_without_writes_is_not_available() {
     let schema = Schema::new();
     let mut options = schema.options();
     options.url = server.url();
-    options.wait_max = Duration::from_secs(1);
     let store = PostgresStore::open(options.clone()).await.unwrap();
     store.setting_put(OWNER, "a", b"1".to_vec()).await.unwrap();
     server.query("ALTER SYSTEM SET default_transaction_read_only = on");
@@ -132,14 +131,14 @@ async fn a_server_without_writes_is_not_available() {
     let started = Instant::now();
     let refused = store.setting_put(OWNER, "a", b"2".to_vec()).await.unwrap_err();
     assert!(matches!(refused, StoreError::Unavailable { .. }), "{refused}");
-    assert!(started.elapsed() < Duration::from_secs(3));
+    assert!(started.elapsed() < options.wait_max * 3, "{:?}", started.elapsed());
     assert!(matches!(store.health(), Err(StoreError::Unavailable { .. })));
     assert!(matches!(PostgresStore::open(options).await, Err(StoreError::Unavailable { .. })));
     server.query("ALTER SYSTEM RESET default_transaction_read_only");
     server.query("SELECT pg_reload_conf()");
     let started = Instant::now();
     while store.health().is_err() || store.setting_put(OWNER, "a", b"3".to_vec()).await.is_err() {
-        assert!(started.elapsed() < Duration::from_secs(10), "it does not come back");
+        assert!(started.elapsed() < Duration::from_secs(30), "it does not come back");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -150,8 +149,10 @@ async fn a_server_that_is_gone_or_hangs_holds_nobody_up() {
     let schema = Schema::new();
     let mut options = schema.options();
     options.url = server.url();
-    options.wait_max = Duration::from_secs(1);
-    options.answer_max = Duration::from_secs(1);
+    // Long enough for everything that works, on a machine that is busy with something else.
+    options.wait_max = Duration::from_secs(5);
+    options.answer_max = Duration::from_secs(3);
+    let answer_max = options.answer_max;
     let store = PostgresStore::open(options).await.unwrap();
     let writes = (0..6).map(|_| store.setting_put(OWNER, "a", b"1".to_vec()));
     for written in futures_util::future::join_all(writes).await {
@@ -165,25 +166,25 @@ async fn a_server_that_is_gone_or_hangs_holds_nobody_up() {
     let started = Instant::now();
     let failed = store.setting_get(OWNER, "a").await.unwrap_err();
     assert!(matches!(failed, StoreError::Unavailable { .. }), "{failed}");
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert!(started.elapsed() < answer_max * 3, "{:?}", started.elapsed());
     // The others that hang are not tried one after the other.
     let started = Instant::now();
     assert_eq!(store.setting_get(OWNER, "a").await.unwrap().as_deref(), Some(&b"1"[..]));
-    assert!(started.elapsed() < Duration::from_millis(900), "{:?}", started.elapsed());
+    assert!(started.elapsed() < answer_max, "{:?}", started.elapsed());
     for pid in &hung {
         assert!(Command::new("kill").args(["-CONT", pid]).status().unwrap().success());
     }
     server.stop();
     let started = Instant::now();
     while store.health().is_ok() {
-        assert!(started.elapsed() < Duration::from_secs(10), "it stays healthy");
+        assert!(started.elapsed() < Duration::from_secs(30), "it stays healthy");
         let failed = store.setting_get(OWNER, "a").await.unwrap_err();
         assert!(matches!(failed, StoreError::Unavailable { .. }), "{failed}");
     }
     server.resume();
     let started = Instant::now();
     while store.setting_get(OWNER, "a").await.is_err() {
-        assert!(started.elapsed() < Duration::from_secs(10), "it does not come back");
+        assert!(started.elapsed() < Duration::from_secs(30), "it does not come back");
     }
     assert_eq!(store.setting_get(OWNER, "a").await.unwrap().as_deref(), Some(&b"1"[..]));
 }
@@ -193,7 +194,8 @@ async fn whoever_finds_all_connections_taken_is_told_soon() {
     let schema = Schema::new();
     let mut options = schema.options();
     options.pool_max = 2;
-    options.wait_max = Duration::from_millis(300);
+    // Its connections are made in this, too.
+    options.wait_max = Duration::from_secs(2);
     let store = Arc::new(PostgresStore::open(options).await.unwrap());
     store.setting_put(OWNER, "a", b"1".to_vec()).await.unwrap();
     let mut lock = Command::new("psql")
@@ -209,31 +211,31 @@ async fn whoever_finds_all_connections_taken_is_told_soon() {
     while schema.query(locked) != ["1"] {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let writes: Vec<_> = (0..6)
-        .map(|number| {
-            let store = Arc::clone(&store);
-            tokio::spawn(async move {
-                let started = Instant::now();
-                let name = number.to_string();
-                let outcome = store.setting_put(OWNER, &name, Vec::new()).await;
-                (outcome, started.elapsed())
-            })
-        })
-        .collect();
-    tokio::time::sleep(Duration::from_millis(800)).await;
+    let write = |number: u32| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.setting_put(OWNER, &number.to_string(), Vec::new()).await })
+    };
+    // Two have all connections.
+    let holders = [write(1), write(2)];
+    let waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'setting'::regclass \
+                   AND NOT granted";
+    let started = Instant::now();
+    while schema.query(waiting) != ["2"] {
+        assert!(started.elapsed() < Duration::from_secs(30), "nobody waits for the lock");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let started = Instant::now();
+    for refused in [write(3), write(4), write(5), write(6)] {
+        let refused = refused.await.unwrap();
+        assert!(matches!(refused, Err(StoreError::Busy { waiting: 1.. })), "{refused:?}");
+    }
+    // Before the others are given up, which frees a connection.
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
     drop(input);
     lock.wait().unwrap();
-    let mut refused = 0;
-    for write in writes {
-        match write.await.unwrap() {
-            (Err(StoreError::Busy { waiting }), took) => {
-                assert!(waiting > 0 && took < Duration::from_secs(2), "{took:?}");
-                refused += 1;
-            }
-            (outcome, _) => outcome.unwrap(),
-        }
+    for holder in holders {
+        holder.await.unwrap().unwrap();
     }
-    assert_eq!(refused, 4);
     store.setting_put(OWNER, "a", b"2".to_vec()).await.unwrap();
 }
 
@@ -274,7 +276,6 @@ async fn the_way_is_encrypted_and_the_certificate_checked() {
     let schema = Schema::new();
     let options = |password: &str, rest: &str| {
         let mut options = schema.options();
-        options.wait_max = Duration::from_secs(1);
         options.url =
             format!("postgres://app:{password}@localhost:{}/postgres?{rest}", server.port);
         options

@@ -204,7 +204,8 @@ impl Pair {
     async fn sweep(&mut self, step: usize, policy: RetentionPolicy) -> Result<(), Difference> {
         let now_ms = self.at.now_ms;
         let doomed = self.model_store.sweepable(policy, now_ms);
-        for _ in 0..100 {
+        // Half a minute: what is written in the background shares its disk with everybody.
+        for _ in 0..6_000 {
             while self.sweep_step(step, policy).await? {}
             let mut late = 0;
             for event in self.model_store.sweepable(policy, now_ms) {

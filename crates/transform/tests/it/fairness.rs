@@ -12,7 +12,8 @@ const GOOD: &str = "function handler(w) { w.payload.ok = true; return w }";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_endpoints_do_not_hold_up_a_good_one() {
-    let pool = pool_with(|config| config.wall = Duration::from_millis(500));
+    const WALL: Duration = Duration::from_secs(2);
+    let pool = pool_with(|config| config.wall = WALL);
     let good = script(&pool, 1, GOOD);
     good.transform(input("{}")).await.expect("it works");
     let mut hostile = tokio::task::JoinSet::new();
@@ -27,7 +28,9 @@ async fn hostile_endpoints_do_not_hold_up_a_good_one() {
         });
     }
     let mut took = Vec::new();
-    for _ in 0..150 {
+    // Long enough for hostile calls to end and to be followed by others.
+    let started = Instant::now();
+    while took.len() < 150 || started.elapsed() < WALL * 3 {
         let began = Instant::now();
         good.transform(input("{}")).await.expect("it works all the same");
         took.push(began.elapsed());
@@ -35,8 +38,9 @@ async fn hostile_endpoints_do_not_hold_up_a_good_one() {
     }
     took.sort_unstable();
     let p90 = took[took.len() * 9 / 10];
-    // Half of one hostile call; without turns it would be several whole ones. Builds run beside.
-    assert!(p90 < Duration::from_millis(250), "{took:?}");
+    // Half of one hostile call; without turns it would be several whole ones. What that is leaves room
+    // for whatever else the machine does meanwhile.
+    assert!(p90 < WALL / 2, "{took:?}");
 }
 
 #[tokio::test]
@@ -91,5 +95,5 @@ async fn a_call_that_nobody_waits_for_is_broken_off() {
     assert!(given_up.is_err());
     let began = Instant::now();
     script(&pool, 1, GOOD).transform(input("{}")).await.expect("the same endpoint goes on");
-    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(began.elapsed() < Duration::from_secs(20));
 }

@@ -17,7 +17,7 @@ use crate::support::{free_port, repository, wait_until};
 const MEMBERS: usize = 3;
 
 /// How long Patroni may take to have a primary and a synchronous standby.
-const SETTLE_MAX: Duration = Duration::from_secs(120);
+const SETTLE_MAX: Duration = Duration::from_secs(90);
 
 /// A running cluster; it is killed and removed when dropped.
 pub struct Patroni {
@@ -77,16 +77,29 @@ impl Patroni {
     }
 
     /// Waits until there is a primary and Patroni knows of its synchronous standby, and every member
-    /// runs; answers which one is primary. Before that, nobody could be promoted.
+    /// runs; answers which one is primary. Before that, nobody could be promoted. A member that does not
+    /// come back by itself is copied anew, as its operator would have it, and that is told.
     pub fn wait_settled(&self) -> usize {
-        let mut primary = None;
-        let settled = wait_until(SETTLE_MAX, || {
-            std::thread::sleep(Duration::from_millis(200));
-            primary = self.primary().filter(|index| self.members[*index].sees_all_well());
-            primary.is_some()
-        });
-        assert!(settled, "no primary with a synchronous standby:\n{}", self.logs());
-        primary.expect("it was just found")
+        let settled = || {
+            let mut primary = None;
+            wait_until(SETTLE_MAX, || {
+                std::thread::sleep(Duration::from_millis(200));
+                primary = self.primary().filter(|index| self.members[*index].sees_all_well());
+                primary.is_some()
+            });
+            primary
+        };
+        if let Some(primary) = settled() {
+            return primary;
+        }
+        for (index, member) in self.members.iter().enumerate() {
+            if psql(member.port, "SELECT 1").is_err() {
+                println!("member {} did not come back by itself; it is copied anew", index + 1);
+                member.copy_anew();
+            }
+        }
+        let primary = settled();
+        primary.unwrap_or_else(|| panic!("no primary with a synchronous standby:\n{}", self.logs()))
     }
 
     /// Waits until another member than `old` takes writes; answers how long that took.
@@ -165,6 +178,15 @@ impl Member {
         count("leader") == 1
             && count("sync_standby") == 1
             && members.iter().filter(well).count() == MEMBERS
+    }
+
+    /// What `patronictl reinit` asks for.
+    fn copy_anew(&self) {
+        let mut client = Client::closing(self.rest).patient(Duration::from_secs(30));
+        let headers = [("content-type", "application/json")];
+        let answer = client.send("POST", "/reinitialize", &headers, br#"{"force": true}"#);
+        let answer = answer.expect("Patroni answers");
+        assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
     fn spawn(&mut self) {
