@@ -34,7 +34,16 @@ impl Gateway {
     ) -> Result<(), StoreError> {
         let mut registry = self.changing.lock().await;
         let name = Name::Id(changed.id);
-        let present = self.store.endpoint_get(owner, changed.application, name).await?;
+        let present = match self.store.endpoint_get(owner, changed.application, name).await {
+            Ok(present) => present,
+            Err(error) => {
+                // What was removed or switched off must not go on receiving until the store answers, nor
+                // the former URL. Should something newer have been in force, it is read again by then.
+                self.exchange_endpoint(changed);
+                self.put_endpoint(&mut registry, owner, changed);
+                return Err(error);
+            }
+        };
         let gone = || Endpoint { state: EndpointState::Removed, ..changed.clone() };
         let endpoint = present.unwrap_or_else(gone);
         self.take_over_endpoint_alone(&mut registry, owner, &endpoint).await
@@ -50,19 +59,23 @@ impl Gateway {
         owner: Owner,
         endpoint: &Endpoint,
     ) -> Result<(), StoreError> {
-        let current = self.current.load_full();
-        if let Some(source) = current.sources.get(&endpoint.application) {
-            let mut changed = SourceInForce::clone(source);
-            changed.endpoints.retain(|known| known.id != endpoint.id);
-            if endpoint.state != EndpointState::Removed {
-                changed.endpoints.push(endpoint.clone());
-                changed.endpoints.sort_unstable_by_key(|known| known.key);
-            }
-            self.exchange_source(&current, changed);
-        }
+        self.exchange_endpoint(endpoint);
         self.transforms.take_over(self, owner, endpoint).await?;
         self.put_endpoint(registry, owner, endpoint);
         Ok(())
+    }
+
+    /// Puts an endpoint in the place of what its source knew of it, if it has one.
+    fn exchange_endpoint(&self, endpoint: &Endpoint) {
+        let current = self.current.load_full();
+        let Some(source) = current.sources.get(&endpoint.application) else { return };
+        let mut changed = SourceInForce::clone(source);
+        changed.endpoints.retain(|known| known.id != endpoint.id);
+        if endpoint.state != EndpointState::Removed {
+            changed.endpoints.push(endpoint.clone());
+            changed.endpoints.sort_unstable_by_key(|known| known.key);
+        }
+        self.exchange_source(&current, changed);
     }
 
     /// Takes over an endpoint that the engine has changed.
@@ -92,10 +105,14 @@ impl Gateway {
         let present = match self.store.application_get(owner, kind, Name::Id(changed.id)).await {
             Ok(present) => present,
             Err(error) => {
-                if kind == ApplicationKind::Source {
-                    // What was revoked must not go on verifying until the store answers. Should
-                    // something newer have been in force, it is again by then.
-                    self.take_over_source(&self.current.load_full(), changed, None);
+                let current = self.current.load_full();
+                let in_force = current.sources.get(&changed.key);
+                let newer = |source: &Arc<SourceInForce>| {
+                    source.application.updated_at_ms > changed.updated_at_ms
+                };
+                if kind == ApplicationKind::Source && !in_force.is_some_and(newer) {
+                    // What was revoked must not go on verifying until the store answers.
+                    self.take_over_source(&current, changed, None);
                 }
                 return Err(error);
             }

@@ -250,6 +250,9 @@ impl Gateway {
                     }
                     // One broken source of the API must not keep the others from receiving.
                     (Err(error), _) => {
+                        if strict == Strict::No {
+                            say_unusable(source, &error);
+                        }
                         let unusable = &mut ready.unusable;
                         self.leave_out(&mut ready.table, unusable, source, &error);
                     }
@@ -357,6 +360,7 @@ impl Gateway {
         let mut table = SourceTable::clone(&self.table.load());
         let mut next = current.clone();
         next.sources.remove(&source.key);
+        say_unusable(source, error);
         self.leave_out(&mut table, &mut next.unusable, source, error);
         self.table.store(Arc::new(table));
         self.current.store(Arc::new(next));
@@ -371,10 +375,6 @@ impl Gateway {
         error: &ServeError,
     ) {
         let name = source.name();
-        tracing::error!(
-            source = %name, code = "source_unusable", %error,
-            "source.unusable: senders get 503 and are asked to come again"
-        );
         let now_ms = self.clock.now_ms();
         table.set_unusable(assemble::unusable_source(source, &self.vault.load(), now_ms));
         let since_ms = self.current.load().unusable.get(&source.key).map(|known| known.since_ms);
@@ -453,6 +453,14 @@ pub(super) struct NotApplied {
 /// Whether the same may go well a moment later.
 const fn may_pass(error: &StoreError) -> bool {
     !matches!(error, StoreError::Sealed { .. } | StoreError::Closed)
+}
+
+/// Tells the operator of a source that cannot be used.
+fn say_unusable(source: &Application, error: &ServeError) {
+    tracing::error!(
+        source = %source.name(), code = "source_unusable", %error,
+        "source.unusable: senders get 503 and are asked to come again"
+    );
 }
 
 /// Whether what cannot be used is an error, or is logged and left out.

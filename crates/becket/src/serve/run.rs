@@ -74,7 +74,7 @@ async fn serve(
     let mut signals = watch::Signals::new(args.until_stdin_closes)?;
     let (folder, shares) = (folder_of(&loaded.config), shares_store(&loaded.config));
     let (mut doors, mut relieved) =
-        arrive::arrive(&loaded.config, &folder, takeover, shares).await?;
+        arrive::arrive(&loaded.config, &folder, takeover, shares, &mut signals).await?;
     let mut left_over = Vec::new();
     loop {
         let once = super::Once {

@@ -106,7 +106,8 @@ pub(super) async fn until_stopped(
                 }
             }
             _ = signals.hang_up.recv() => {
-                seen = reload(gateway, "SIGHUP").await;
+                let now = look(&gateway.current.load().loaded.watched);
+                seen = reload(gateway, "SIGHUP", now).await;
                 if let Some((files, served)) = &certificate {
                     reload_certificate(files, served);
                 }
@@ -118,7 +119,7 @@ pub(super) async fn until_stopped(
                     tokio::time::sleep(LOOK_EVERY / 5).await;
                     seen = look(&gateway.current.load().loaded.watched);
                     if seen == now {
-                        seen = reload(gateway, "the file has changed").await;
+                        seen = reload(gateway, "the file has changed", now).await;
                     } else {
                         seen = Looks::new();
                     }
@@ -147,8 +148,20 @@ fn look(files: &[PathBuf]) -> Looks {
     files.iter().map(|file| (file.clone(), facts(file))).collect()
 }
 
-/// Applies the configuration as it is now; answers with what has been dealt with.
-async fn reload(gateway: &Gateway, why: &str) -> Looks {
+/// What has been dealt with when everything was read after the first look. Whatever has changed since
+/// may have been read before or after that, so it counts as not seen yet.
+fn dealt_with(before: Looks, watched: &[PathBuf]) -> Looks {
+    let mut seen = look(watched);
+    for (file, facts) in before {
+        if let Some(known) = seen.get_mut(&file) {
+            *known = facts;
+        }
+    }
+    seen
+}
+
+/// Applies the configuration as it is now, which looked like this; answers with what has been dealt with.
+async fn reload(gateway: &Gateway, why: &str, before: Looks) -> Looks {
     match gateway.reload().await {
         Ok(warnings) => {
             for warning in warnings {
@@ -175,7 +188,7 @@ async fn reload(gateway: &Gateway, why: &str) -> Looks {
             "the new configuration is wrong and was not applied; the old one stays in force"
         ),
     }
-    look(&gateway.current.load().loaded.watched)
+    dealt_with(before, &gateway.current.load().loaded.watched)
 }
 
 fn reload_certificate(files: &Tls, served: &Served) {
@@ -187,5 +200,29 @@ fn reload_certificate(files: &Tls, served: &Served) {
         Err(error) => {
             tracing::error!(error = %error, "the new certificate is wrong; the old one stays in force");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_while_it_is_read_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let [old, gone, new] = ["old", "gone", "new"].map(|name| folder.path().join(name));
+        std::fs::write(&old, "1").unwrap();
+        std::fs::write(&gone, "1").unwrap();
+        let before = look(&[old.clone(), gone]);
+        // Somebody writes while everything is read, and what is read names another file.
+        std::fs::write(&old, "12").unwrap();
+        std::fs::write(&new, "1").unwrap();
+        let watched = [old.clone(), new.clone()];
+        let seen = dealt_with(before, &watched);
+        let now = look(&watched);
+        assert_ne!(seen[&old], now[&old]);
+        assert_eq!(seen[&new], now[&new]);
+        assert_eq!(seen.len(), 2, "what is named no more is not watched");
+        assert_eq!(dealt_with(now.clone(), &watched), now, "nothing has changed");
     }
 }

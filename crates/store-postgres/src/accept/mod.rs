@@ -346,6 +346,20 @@ mod tests {
         assert!(matches!(queue.push(job(1)), Err(StoreError::Closed)));
     }
 
+    #[tokio::test]
+    async fn the_end_comes_also_when_all_that_waits_is_refused() {
+        let queue = Arc::new(queue());
+        queue.push(job(1)).unwrap();
+        let ending = tokio::spawn({
+            let queue = Arc::clone(&queue);
+            async move { queue.finished().await }
+        });
+        tokio::time::sleep(PATIENCE).await;
+        assert!(!ending.is_finished(), "something waits");
+        queue.refuse(&StoreError::Closed);
+        tokio::time::timeout(Duration::from_secs(30), ending).await.expect("it ends").unwrap();
+    }
+
     #[test]
     fn batches_and_the_queue_are_bounded() {
         let queue = queue();

@@ -16,7 +16,7 @@ use becket_store::{Accepted, StoreError};
 use super::repeat::{self, Outcome};
 use super::restart::Restart;
 use super::statement::{self, Drawn};
-use super::{Accepting, Job, Next};
+use super::{Accepting, Job, Next, PATIENCE};
 use crate::errors::Failure;
 use crate::partitions;
 use crate::session::Session;
@@ -41,7 +41,12 @@ pub(super) async fn work(shared: Arc<Shared>) {
             }
             // Before it has taken anything: as long as it gets no session, others may write. Who waits
             // has been told if none can, and the next try is as far away as the failures before demand.
-            Next::Prepare => drop(writer.session().await),
+            Next::Prepare => {
+                if writer.session().await.is_err() {
+                    // It may have failed without any wait, which nobody else would get a turn in.
+                    tokio::time::sleep(PATIENCE).await;
+                }
+            }
             Next::WaitUntil(at) => {
                 tokio::select! {
                     () = called => {}
@@ -253,14 +258,18 @@ async fn connect(shared: &Shared) -> Result<Session, StoreError> {
 
 impl Accepting {
     /// Nothing that stands in the queue can be stored now, unless another writer has a session.
-    fn refuse(&self, error: &StoreError) {
+    pub(super) fn refuse(&self, error: &StoreError) {
         if self.connected.load(Ordering::Acquire) > 0 {
             return;
         }
         let jobs = {
             let mut queue = self.queue.lock();
             queue.bytes = 0;
-            std::mem::take(&mut queue.jobs)
+            let jobs = std::mem::take(&mut queue.jobs);
+            if queue.is_finished() {
+                self.rest.notify_waiters();
+            }
+            jobs
         };
         jobs.into_iter().for_each(|job| job.answer(Err(error.clone())));
     }

@@ -45,16 +45,21 @@ pub(super) async fn carry(shared: &Arc<Shared>, session: &mut Session, day: &Day
     match rebuild(shared, session, day).await {
         Ok(went) if went.done => Ok(went),
         Ok(_) => {
-            take_away(shared, session, day).await?;
             tracing::info!(day = day.number, "an old day is in use and will be swept later");
+            leave(shared, session, day).await;
             Ok(Went::default())
         }
         Err(failure) => {
-            if let Err(error) = take_away(shared, session, day).await {
-                tracing::info!(day = day.number, %error, "a part of a day's copy is left behind");
-            }
+            leave(shared, session, day).await;
             Err(failure.into())
         }
+    }
+}
+
+/// Takes away what was made; what cannot be is, when the day is begun anew.
+async fn leave(shared: &Arc<Shared>, session: &mut Session, day: &Day) {
+    if let Err(error) = take_away(shared, session, day).await {
+        tracing::info!(day = day.number, %error, "a part of a day's copy is left behind");
     }
 }
 
@@ -92,10 +97,12 @@ async fn begin_once(session: &mut Session, day: &Day) -> Result<bool, Failure> {
     for table in TABLES {
         let column = column_of(table);
         sql.push_str(&create(table, number, "_kept"));
-        // So that attaching need not look at every row.
+        // So that attaching need not look at every row, and no vacuum of a table that is being filled is
+        // in its way: one does not give way to somebody who waits as briefly as the exchange does.
         sql.push_str(&format!(
             "ALTER TABLE {table}_{number}_kept ADD CONSTRAINT within_day
                  CHECK ({column} >= {low} AND {column} < {high});
+             ALTER TABLE {table}_{number}_kept SET (autovacuum_enabled = off);
              CREATE TRIGGER note_change AFTER INSERT OR UPDATE OR DELETE ON {table}_{number}
                  FOR EACH ROW EXECUTE FUNCTION note_change('changed_{number}', '{column}');"
         ));
@@ -222,8 +229,14 @@ fn total_size(number: i32, suffix: &str) -> String {
 /// What is done to the tables in the end.
 fn tables_change(day: &Day, kept: i64) -> String {
     let number = day.number;
-    // All at once, so that nobody is in the middle of using some of them.
-    let mut sql = format!("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE;", TABLES.join(", "));
+    // All at once, so that nobody is in the middle of using some of them; the fresh ones first, because
+    // everybody stands behind the others.
+    let fresh = TABLES.map(|table| format!("{table}_{number}_kept")).join(", ");
+    let mut sql = format!(
+        "LOCK TABLE {fresh} IN ACCESS EXCLUSIVE MODE;
+         LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE;",
+        TABLES.join(", ")
+    );
     for table in TABLES {
         sql.push_str(&format!(
             "ALTER TABLE {table} DETACH PARTITION {table}_{number}; DROP TABLE {table}_{number};"
@@ -232,7 +245,8 @@ fn tables_change(day: &Day, kept: i64) -> String {
             sql.push_str(&format!(
                 "ALTER TABLE {table}_{number}_kept RENAME TO {table}_{number};
                  {}
-                 ALTER TABLE {table}_{number} DROP CONSTRAINT within_day;",
+                 ALTER TABLE {table}_{number} DROP CONSTRAINT within_day;
+                 ALTER TABLE {table}_{number} RESET (autovacuum_enabled);",
                 attach(table, number, "")
             ));
         } else {

@@ -15,6 +15,8 @@ use crate::transaction::Tx;
 
 /// Places that one statement looks at, at most, and at first.
 const LOOKED: (i64, i64) = (10_000, 2_000);
+/// How long what changes meanwhile is copied anew: who writes faster than that keeps the day for now.
+const CATCH_UP_MAX: Duration = Duration::from_secs(10 * 60);
 /// Events that one statement copies, at most, and at first; and bytes of their requests.
 const COPIED: (i64, i64) = (1_000, 100);
 const COPIED_BYTES: i64 = 16 << 20;
@@ -239,9 +241,10 @@ impl<'a> Copying<'a> {
     }
 
     /// Copies anew what has changed, as long as that is more than a part; each part is a transaction.
-    /// False if the day is in other hands by now.
+    /// False if the day is in other hands by now, or changes faster than it can be copied.
     pub(super) async fn catch_up(&mut self, session: &mut Session) -> Result<bool, Failure> {
-        loop {
+        let begun = Instant::now();
+        while begun.elapsed() < CATCH_UP_MAX {
             let (tried, started) = (self.pace.now, Instant::now());
             let outcome = async {
                 let tx = hold::begin(session).await?;
@@ -267,6 +270,7 @@ impl<'a> Copying<'a> {
                 }
             }
         }
+        Ok(false)
     }
 
     /// Copies a part of what has changed anew. `briefly` is while others wait: then all of it, or

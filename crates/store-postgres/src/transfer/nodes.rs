@@ -25,11 +25,17 @@ const LOCK_EVERY: Duration = Duration::from_millis(100);
 /// How often nodes that may come back are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// The lock lives as long as the session, so the server has to notice soon that nobody is there any more:
+/// after some twenty seconds. Without a network these say nothing.
+const HEARD_OF: &str = "SET tcp_keepalives_idle TO 10; SET tcp_keepalives_interval TO 3;
+    SET tcp_keepalives_count TO 3; SET tcp_user_timeout TO '20s'";
+
 /// The lock's number; `NULL`, which locks nothing, as long as there is no schema.
 const KEY: &str = "hashtext('becket move ' || current_schema())";
 
 /// Keeps other moves, and nodes that come, away as long as the session lives.
 pub(super) async fn lock(session: &Session, name: &str) -> Result<()> {
+    session.batch(MOVE, HEARD_OF).await?;
     let detail = "another `becket migrate-store` is at work on it; wait until that has ended";
     patiently(session, &format!("SELECT pg_try_advisory_lock({KEY})"), name, detail).await
 }
@@ -43,8 +49,8 @@ pub(super) async fn unlock(session: &Session) -> Result<()> {
 /// Refuses to use a schema as a store while it is moved.
 pub(crate) async fn refuse_moving(session: &Session, schema: &str) -> Result<()> {
     let sql = format!("SELECT coalesce(pg_try_advisory_xact_lock_shared({KEY}), true)");
-    let detail = "`becket migrate-store` is at work on it; wait until that has ended, and then use the \
-                  store that was moved to";
+    let detail = "`becket migrate-store` is at work on it; wait until that has ended (one that was broken \
+                  off is noticed within a minute), and then use the store that was moved to";
     patiently(session, &sql, &format!("the schema `{schema}`"), detail).await
 }
 

@@ -16,6 +16,7 @@ use super::wire::{Message, PROTOCOL, Wire};
 use super::{Door, Doors, Meeting, Place, STOPPING_MAX, Use, ended};
 use crate::config::{self, Config};
 use crate::serve::transforms::Transforms;
+use crate::serve::watch::{Signals, told_to_stop};
 use crate::serve::{self, ServeError, dashboard, listen, tls};
 
 /// How long the other process may take to answer; beyond that it hangs.
@@ -46,6 +47,7 @@ pub(in crate::serve) async fn arrive(
     folder: &Path,
     takeover: &Takeover,
     shares_store: bool,
+    signals: &mut Signals,
 ) -> Result<(Arc<Doors>, Relieved), ServeError> {
     let meet_in = match takeover {
         Takeover::From(folder) => folder,
@@ -70,7 +72,7 @@ pub(in crate::serve) async fn arrive(
         }
         (Some(wire), _) => wire,
     };
-    match take_over(config, meet_in, shares_store, &mut wire).await {
+    match take_over(config, meet_in, shares_store, &mut wire, signals).await {
         Ok(doors) => Ok((Arc::new(doors), Relieved(Some(wire)))),
         Err(error) => {
             tell_failure(&mut wire, &error.to_string()).await;
@@ -108,6 +110,7 @@ async fn take_over(
     folder: &Path,
     shares_store: bool,
     wire: &mut Wire,
+    signals: &mut Signals,
 ) -> Result<Doors, ServeError> {
     let broken = |error: io::Error| ServeError::system("taking over", &error);
     let hello = Message::Hello {
@@ -153,7 +156,10 @@ async fn take_over(
             tracing::warn!(
                 "the process that ran was stopped before its turn was over; waiting for its end"
             );
-            ended(other, STOPPING_MAX).await;
+            tokio::select! {
+                () = ended(other, STOPPING_MAX) => {}
+                () = told_to_stop(signals) => return Err(ServeError::Stopped),
+            }
         }
         Ok(other) => {
             return Err(ServeError::system("taking over", &format!("{other:?} was not expected")));

@@ -90,8 +90,7 @@ impl Leaving<'_> {
         self.server.part(place.as_ref().map(Place::forward));
         become_of(&mut conversation, 0).await;
         self.closing.send_replace(true);
-        let answered = || self.server.has_settled();
-        tokio::join!(self.end_engine(), until(answered, self.grace));
+        tokio::join!(self.end_engine(), until(|| self.has_stored(), self.grace));
         let Self { server, tasks, gateway, telemetry, .. } = self;
         tasks.iter().for_each(JoinHandle::abort);
         finish(gateway, telemetry).await?;
@@ -120,13 +119,7 @@ impl Leaving<'_> {
         until(whole, self.grace).await;
         let paused = Instant::now();
         self.server.hand_over();
-        let stored = || {
-            let ingress = self.gateway.ingress.get();
-            // In this order: a request whose sender has gone is unfinished when it ceases to be in flight.
-            self.server.has_settled()
-                && ingress.is_none_or(|ingress| ingress.unfinished_count() == 0)
-        };
-        until(stored, STORING).await;
+        until(|| self.has_stored(), STORING).await;
         let loaded = self.gateway.current.load().loaded.as_ref().clone();
         let Self { server, doors, tasks, gateway, telemetry, .. } = self;
         tasks.iter().for_each(JoinHandle::abort);
@@ -151,6 +144,13 @@ impl Leaving<'_> {
                 Ok(Left::Back(Box::new(Back { loaded, doors, remaining })))
             }
         }
+    }
+
+    /// Whether nothing is being answered or stored, and nothing will be.
+    fn has_stored(&self) -> bool {
+        let ingress = self.gateway.ingress.get();
+        // In this order: a request whose sender has gone is unfinished when it ceases to be in flight.
+        self.server.has_settled() && ingress.is_none_or(|ingress| ingress.unfinished_count() == 0)
     }
 
     /// Other nodes may go on with everything else while attempts under way are finished.
