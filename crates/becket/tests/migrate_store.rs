@@ -22,6 +22,8 @@ use support::{EVENTS, load, wait_until};
 
 /// Enough for several chunks.
 const COUNT: u64 = 5_000;
+/// Together, because each request waits for the disk.
+const SENDERS: usize = 8;
 const MARKED: &str = "SELECT count(*) FROM becket.setting WHERE owner = 0";
 
 /// A source whose receiver answers as the number says.
@@ -45,10 +47,12 @@ impl World {
             "[server]\nlisten = \"{}\"\n[store]\nurl = \"{url}\"\n\
              [[source]]\nid = \"github\"\nprovider = \"github\"\nsecrets = [\"{}\"]\n\
              [[source.endpoint]]\nid = \"app\"\nurl = \"{}\"\n\
-             retry = [\"20s\", \"2s\", \"2s\", \"2s\", \"2s\"]\n",
+             retry = [\"20s\"{}]\n",
             self.place.address,
             load::SECRET,
             self.sink.url("/app"),
+            // Enough for however long the sending takes.
+            ", \"2s\"".repeat(30),
         );
         std::fs::write(self.place.config(), text).expect("the folder can be written");
     }
@@ -75,14 +79,22 @@ impl World {
     }
 
     fn send(&self, numbers: std::ops::Range<u64>) -> BTreeMap<u64, String> {
-        let mut client = Client::keeping(self.place.address);
-        let mut ids = BTreeMap::new();
-        for number in numbers {
-            let answer = load::send(&mut client, "/in/github", number, 1_500).expect("an answer");
-            assert!(answer.is_success(), "{number}: {} {}", answer.status, answer.text());
-            ids.insert(number, load::event_id(&answer));
-        }
-        ids
+        let one = |first: u64| {
+            let mut client = Client::keeping(self.place.address);
+            let mut ids = Vec::new();
+            for number in (first..numbers.end).step_by(SENDERS) {
+                let sent = load::send(&mut client, "/in/github", number, 1_500);
+                let answer = sent.expect("an answer");
+                assert!(answer.is_success(), "{number}: {} {}", answer.status, answer.text());
+                ids.push((number, load::event_id(&answer)));
+            }
+            ids
+        };
+        std::thread::scope(|scope| {
+            let begin = |first| scope.spawn(move || one(first));
+            let senders: Vec<_> = numbers.clone().take(SENDERS).map(begin).collect();
+            senders.into_iter().flat_map(|sender| sender.join().expect("all are sent")).collect()
+        })
     }
 
     /// The numbers of the events that the receiver has taken, with how often.
