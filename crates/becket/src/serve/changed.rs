@@ -107,11 +107,12 @@ impl Gateway {
             Err(error) => {
                 let current = self.current.load_full();
                 let in_force = current.sources.get(&changed.key);
-                let newer = |source: &Arc<SourceInForce>| {
-                    source.application.updated_at_ms > changed.updated_at_ms
+                let older = |source: &Arc<SourceInForce>| {
+                    source.application.updated_at_ms <= changed.updated_at_ms
                 };
-                if kind == ApplicationKind::Source && !in_force.is_some_and(newer) {
-                    // What was revoked must not go on verifying until the store answers.
+                if kind == ApplicationKind::Source && in_force.is_some_and(older) {
+                    // What was revoked must not go on verifying until the store answers. One that is
+                    // not in force may have been removed since, and waits for that.
                     self.take_over_source(&current, changed, None);
                 }
                 return Err(error);
